@@ -1,0 +1,292 @@
+"""The vocabulary: Field, CodeList, Rule and Dataset, and the document's own outcomes.
+
+Everything here is a frozen value. Nothing is registered by being imported, and no
+function here reads a file, a clock or a global: the engines (`read`, `check`,
+`compare`) are handed a `Dataset` and learn every header from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: What a rule cites when the document only hints at it. Each such rule says why in `reading`
+#: and is listed in docs/source.md.
+OUR_READING = "our reading"
+
+#: Two columns a rule may read beside the fields: the date of the check, and the agency that
+#: submits (null when not told). They are arguments of a check, never the clock.
+TODAY = "TODAY"
+SUBMITTER = "SUBMITTER"
+
+
+class Severity(StrEnum):
+    """What happens to a record, in the document's words; the gravest first."""
+
+    REJECT = "reject"  # "the record will be rejected"
+    EXCLUDE = "exclude"  # "data may be excluded from performance monitoring reports"
+    MISMATCH = "mismatch"  # "it will create a validation mismatch"
+    QUERY = "query"  # everything else that must or should hold
+
+
+class Kind(StrEnum):
+    """How a value is written."""
+
+    ID = "id"  # a technical identifier: text, taken as it is
+    INITIAL = "initial"  # one letter, A to Z
+    DATE = "date"  # dd/mm/yyyy
+    CODE = "code"  # one of a code list
+    NUMBER = "number"  # a whole number
+    POSTCODE = "postcode"  # a postcode less its last two characters, such as "NR14 7"
+
+
+class Entity(StrEnum):
+    """The section of the document a field belongs to, and what one value of it describes."""
+
+    CLIENT = "client"
+    EPISODE = "episode"
+    REFERRAL = "referral"
+
+
+class Changes(StrEnum):
+    """The document's classes of "field updatability"."""
+
+    SHOULD_NOT = "should not change"
+    MISMATCH = "should not change; if changed, it will create a validation mismatch"
+    MAY = "may change"
+    FILLED_ONLY = "should only change from blank to filled"
+
+
+class Status(StrEnum):
+    """How sure a code is, the surest first."""
+
+    STATED = "stated"  # printed in the business definitions
+    DERIVED = "derived"  # found in another system that implements the dataset
+    OFFICIAL = "official"  # installed by the user from the official reference data
+    PARTIAL = "partial"  # real codes, but the list is known to be longer
+    PLACEHOLDER = "placeholder"  # the code, or its label, is our stand-in
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of a code list. `start` and `end` are the first and last day it may be used."""
+
+    code: str
+    label: str
+    definition: str = ""
+    group: str = ""
+    status: Status = Status.STATED
+    source: str = ""
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True)
+class CodeList:
+    """The permissible values of a field, in printed order.
+
+    A code may stand in several groups with different definitions (case closure reasons), so a row is
+    a (code, group) pair; `codes` are the distinct codes.
+    """
+
+    name: str
+    rows: tuple[Code, ...]
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """The distinct codes, in printed order."""
+        return tuple(dict.fromkeys(row.code for row in self.rows))
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """Label by code; the first printed where a code stands in two groups."""
+        return {row.code: row.label for row in reversed(self.rows)}
+
+    @cached_property
+    def status(self) -> Status:
+        """The least sure status of any row: a list is no surer than its weakest code."""
+        return max((row.status for row in self.rows), key=list(Status).index)
+
+    @property
+    def complete(self) -> bool:
+        """True when a code that is not in the list is known to be wrong."""
+        return self.status in (Status.STATED, Status.DERIVED, Status.OFFICIAL)
+
+    def group(self, name: str) -> tuple[str, ...]:
+        """The codes printed under one heading, such as `prior to caseload`."""
+        return tuple(row.code for row in self.rows if row.group == name)
+
+    def not_answers(self) -> tuple[str, ...]:
+        """The codes that say a question was not answered: declined, not stated, not known."""
+        words = ("declined", "declines", "not stated", "not known", "unknown", "does not know")
+        return tuple(
+            dict.fromkeys(r.code for r in self.rows if any(w in r.label.lower() for w in words))
+        )
+
+
+@dataclass(frozen=True)
+class Field:
+    """One data item of the dataset.
+
+    `header` is its only name: in the frame, the form, the JSON and the rules. `also` are other
+    spellings a file may use. `noun` completes a message ("Enter the …"). `missing` is the stated
+    consequence of leaving it blank (None: the document states none). `minimum` and `maximum` bound a
+    number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged.
+    `system` marks what "is populated by your software system".
+    """
+
+    header: str
+    label: str
+    noun: str
+    definition: str
+    clause: str
+    entity: Entity
+    kind: Kind
+    changes: Changes
+    codes: str | None = None
+    missing: Severity | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    apart: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    system: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def bad(self) -> Severity:
+        """The severity of a bad value: that of a missing one, `query` where none is stated."""
+        return self.missing or Severity.QUERY
+
+
+#: One record as text by header, as a file row or a form has it. A header left out is blank.
+Record = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must or should hold.
+
+    `id` is `HEADER.what_must_hold`. `fails_when` is a Polars expression over typed columns named by
+    header; null means "cannot tell" and is silent. `breaks` and `holds` are its examples: parts of a
+    record (for a rule `across` rows, several records) that break it and keep it; each example is laid
+    over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
+    fails hides every other finding and every value of its row. `reading` says why, where the clause
+    is our reading.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    clause: str
+    fails_when: pl.Expr
+    breaks: Record | Sequence[Record]
+    holds: Record | Sequence[Record]
+    across: str | None = None
+    gate: bool = False
+    reading: str = ""
+
+    @property
+    def header(self) -> str:
+        """The field the finding is shown at."""
+        return self.id.split(".", 1)[0]
+
+    @cached_property
+    def headers(self) -> tuple[str, ...]:
+        """Every column the rule reads, found in the expression itself."""
+        return tuple(dict.fromkeys(self.fails_when.meta.root_names()))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A lettered version of the national collection: its fields, code lists and rules.
+
+    `written` are the rules across fields; `rules` adds those derived from the fields. `dropped` are
+    headers an earlier letter had: a file that carries them is of that letter.
+    """
+
+    letter: str
+    title: str
+    effective: date
+    fields: tuple[Field, ...]
+    lists: Mapping[str, CodeList]
+    written: tuple[Rule, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @cached_property
+    def headers(self) -> tuple[str, ...]:
+        """The CSV headers in the document's order: the order files are written in."""
+        return tuple(field.header for field in self.fields)
+
+    @cached_property
+    def by_header(self) -> Mapping[str, Field]:
+        """Field by CSV header."""
+        return {field.header: field for field in self.fields}
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The whole rule book in the document's order: derived from the fields, then written."""
+        from cjit.derive import rules_of
+
+        order = {header: i for i, header in enumerate(self.headers)}
+        found = (*rules_of(self), *self.written)
+        return tuple(sorted(found, key=lambda rule: order[rule.header]))
+
+    def codes_of(self, header: str) -> CodeList | None:
+        """The code list of a field, or None."""
+        name = self.by_header[header].codes
+        return self.lists[name] if name else None
+
+    def entity(self, entity: Entity) -> tuple[Field, ...]:
+        """The fields of one section, in the document's order. The first is its id."""
+        return tuple(field for field in self.fields if field.entity is entity)
+
+    def with_lists(self, lists: Mapping[str, CodeList]) -> Dataset:
+        """The same dataset with some code lists replaced (official ones over the packaged)."""
+        return dataclasses.replace(self, lists={**self.lists, **lists})
+
+    def revise(
+        self,
+        letter: str,
+        *,
+        title: str,
+        effective: date,
+        add: Iterable[tuple[Field, str | None]] = (),
+        drop: Iterable[str] = (),
+        change: Mapping[str, Mapping[str, object]] | None = None,
+        lists: Mapping[str, CodeList] | None = None,
+        written: Iterable[Rule] = (),
+    ) -> Dataset:
+        """Another letter as a difference from this one.
+
+        `add` pairs a new field with the header it comes after (None: at the end). `change` maps a
+        header to the attributes that differ. Written rules that read a dropped header go with it;
+        `written` adds new ones.
+        """
+        gone = set(drop)
+        change = change or {}
+        fields = [
+            dataclasses.replace(f, **change.get(f.header, {}))  # type: ignore[arg-type]
+            for f in self.fields
+            if f.header not in gone
+        ]
+        for field, after in add:
+            headers = [f.header for f in fields]
+            fields.insert(headers.index(after) + 1 if after else len(fields), field)
+        known = {f.header for f in fields} | {TODAY, SUBMITTER}
+        kept = [rule for rule in self.written if known.issuperset(rule.headers)]
+        return Dataset(
+            letter=letter,
+            title=title,
+            effective=effective,
+            fields=tuple(fields),
+            lists={**self.lists, **(lists or {})},
+            written=(*kept, *written),
+            dropped=(),
+        )
