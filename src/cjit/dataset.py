@@ -53,6 +53,7 @@ class Entity(StrEnum):
 
     CLIENT = "client"
     EPISODE = "episode"
+    INTERVENTION = "intervention"  # a section of the document whose columns dataset Q dropped
     REFERRAL = "referral"
 
 
@@ -127,9 +128,7 @@ class CodeList:
     def not_answers(self) -> tuple[str, ...]:
         """The codes that say a question was not answered: declined, not stated, not known."""
         words = ("declined", "declines", "not stated", "not known", "unknown", "does not know")
-        return tuple(
-            dict.fromkeys(r.code for r in self.rows if any(w in r.label.lower() for w in words))
-        )
+        return tuple(dict.fromkeys(r.code for r in self.rows if any(w in r.label.lower() for w in words)))
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,8 @@ class Field:
     `header` is its only name: in the frame, the form, the JSON and the rules. `also` are other
     spellings a file may use. `noun` completes a message ("Enter the …"). `missing` is the stated
     consequence of leaving it blank (None: the document states none). `minimum` and `maximum` bound a
-    number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged.
+    number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged. `none`
+    are codes of other letters that say "none": read as blank, with a query.
     `system` marks what "is populated by your software system".
     """
 
@@ -156,6 +156,7 @@ class Field:
     minimum: int | None = None
     maximum: int | None = None
     apart: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    none: tuple[str, ...] = ()
     system: bool = False
     also: tuple[str, ...] = ()
 
@@ -177,8 +178,9 @@ class Rule:
     header; null means "cannot tell" and is silent. `breaks` and `holds` are its examples: parts of a
     record (for a rule `across` rows, several records) that break it and keep it; each example is laid
     over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
-    fails hides every other finding and every value of its row. `reading` says why, where the clause
-    is our reading.
+    fails hides every other finding and every value of its row; it stands for all derived rules of its
+    field. Where a rule that `replaces` another fires, that other one is silent. `reading` says why,
+    where the clause is our reading.
     """
 
     id: str
@@ -190,6 +192,7 @@ class Rule:
     holds: Record | Sequence[Record]
     across: str | None = None
     gate: bool = False
+    replaces: str = ""
     reading: str = ""
 
     @property
@@ -203,12 +206,12 @@ class Rule:
         return tuple(dict.fromkeys(self.fails_when.meta.root_names()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A lettered version of the national collection: its fields, code lists and rules.
 
-    `written` are the rules across fields; `rules` adds those derived from the fields. `dropped` are
-    headers an earlier letter had: a file that carries them is of that letter.
+    `written` are the rules across fields; `rules` adds those derived from the fields. `elsewhere` says
+    which letter has a header this one has not: a file that carries it is of that letter.
     """
 
     letter: str
@@ -217,7 +220,7 @@ class Dataset:
     fields: tuple[Field, ...]
     lists: Mapping[str, CodeList]
     written: tuple[Rule, ...] = ()
-    dropped: tuple[str, ...] = ()
+    elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
@@ -288,5 +291,5 @@ class Dataset:
             fields=tuple(fields),
             lists={**self.lists, **(lists or {})},
             written=(*kept, *written),
-            dropped=(),
+            elsewhere={header: self.letter for header in self.headers if header not in known},
         )

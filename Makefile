@@ -1,0 +1,54 @@
+# Two commands matter: `make demo` shows what a user sees, `make test` proves it works.
+# Everything lives in .venv; the versions are those of uv.lock.
+
+PYTHON ?= python3
+UV := .venv/bin/uv
+UV_VERSION := 0.13.9
+RUN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix docs docs-stale bench clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.set-up ## make .venv and install everything from the lock file
+
+.venv/.set-up: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "cjit needs Python 3.11 or later; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --all-groups --inexact --quiet
+	@touch $@
+
+demo: setup ## make a made-up submission with some faults and check it
+	@$(RUN)/python scripts/demo.py
+
+test: check ## format, lint, types, the import contract, and every test
+	$(RUN)/pytest -n 2
+
+check: setup ## everything `test` does, but the tests
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports --no-logo
+	$(MAKE) --no-print-directory docs-stale
+
+fix: setup ## mend format and lint where a tool can
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+docs: setup ## write the generated pages and build the site into site/
+	$(RUN)/python scripts/build_docs.py
+	$(RUN)/mkdocs build --strict --quiet
+	@echo "The site is in site/index.html"
+
+docs-stale: setup
+	$(RUN)/python scripts/build_docs.py --check
+
+bench: setup ## measure beside the floor and write benchmarks/README.md
+	$(RUN)/python benchmarks/run.py
+
+clean: ## remove what was made
+	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data

@@ -1,0 +1,1 @@
+"""Check a CJIT dataset Q file: the library behind the `cjit` command."""

@@ -1,0 +1,438 @@
+"""The rules that follow from the fields alone, and the columns every rule reads.
+
+A field has up to three columns in a frame under check:
+
+``H as sent``   the text in the file, null where blank
+``H as read``   the same after tidying: a date, a whole number, or text without outer spaces
+``H``           the value: null where blank, and null where what was sent is no value
+
+Rules across fields read ``H``; a value that is no value has its own finding, and the engine keeps every
+other rule that reads it silent on that row: one mistake, one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from cjit.dataset import OUR_READING, TODAY, CodeList, Dataset, Entity, Field, Kind, Rule, Severity
+from cjit.geography import TRUNCATED, WHOLE
+
+#: No date in this dataset can be earlier: a year such as 0020 is a slip.
+EARLIEST = date(1900, 1, 1)
+
+_DATE = r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"
+_ISO_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_NUMBER = r"^(0|[1-9][0-9]{0,8})$"
+_CODE = r"^([1-9A-Z][0-9A-Z]*|0[0-9A-Z]{2,}|0)$"
+_PADDED_NUMBER = r"^[0-9]{1,9}$"
+
+
+def sent(header: str) -> pl.Expr:
+    """The text of a field as it stands in the file; null where blank."""
+    return pl.col(f"{header} as sent")
+
+
+def as_read(header: str) -> pl.Expr:
+    """A field after tidying and before it is held against its list or range."""
+    return pl.col(f"{header} as read")
+
+
+# ---- the columns -----------------------------------------------------------------------------------
+
+
+def columns(dataset: Dataset) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
+    """Three steps over a frame of text, one column a header: as sent, as read, and the values."""
+    text = [
+        pl.when(pl.col(f.header).str.strip_chars() != "").then(pl.col(f.header)).alias(f"{f.header} as sent")
+        for f in dataset.fields
+    ]
+    read = [_read(f, dataset).alias(f"{f.header} as read") for f in dataset.fields]
+    value = [_value(f, dataset).alias(f.header) for f in dataset.fields]
+    return text, read, value
+
+
+def _read(field: Field, dataset: Dataset) -> pl.Expr:
+    text = sent(field.header).str.strip_chars()
+    match field.kind:
+        case Kind.DATE:
+            british = pl.when(text.str.contains(_DATE)).then(text)
+            iso = pl.when(text.str.contains(_ISO_DATE)).then(text)
+            return pl.coalesce(
+                british.str.to_date("%d/%m/%Y", strict=False),
+                iso.str.to_date("%Y-%m-%d", strict=False),
+            )
+        case Kind.NUMBER:
+            return pl.when(text.str.contains(_PADDED_NUMBER)).then(text).cast(pl.Int32, strict=False)
+        case Kind.POSTCODE:
+            upper = text.str.to_uppercase().str.replace_all(r"\s+", "")
+            spaced = upper.str.replace(r"^(.+?)([0-9][A-Z]{0,2})$", "$1 $2")
+            return pl.when(spaced.str.contains(WHOLE)).then(spaced.str.head(-2)).otherwise(spaced)
+        case Kind.CODE:
+            code = text.str.to_uppercase()
+            if _padded(dataset.codes_of(field.header)):
+                code = pl.when(code.str.contains("^0[1-9]$")).then(code.str.tail(1)).otherwise(code)
+            if field.none:
+                code = pl.when(~code.is_in(field.none)).then(code)
+            return code
+        case Kind.INITIAL:
+            return text.str.to_uppercase()
+        case Kind.ID:
+            return text
+
+
+def _padded(codes: CodeList | None) -> bool:
+    """Whether a leading nought may be dropped: the list numbers its codes and none begins with one."""
+    return codes is not None and "1" in codes.codes and not any(c.startswith("0") for c in codes.codes)
+
+
+def _value(field: Field, dataset: Dataset) -> pl.Expr:
+    read, bad = as_read(field.header), wrong(field, dataset)
+    return read if bad is None else pl.when(~bad).then(read)
+
+
+def wrong(field: Field, dataset: Dataset) -> pl.Expr | None:
+    """True where what was read is no value of this field; None for a field that takes any text."""
+    read = as_read(field.header)
+    match field.kind:
+        case Kind.DATE:
+            return (read > pl.col(TODAY)) | (read < EARLIEST)
+        case Kind.NUMBER:
+            return ~_in_range(field, read)
+        case Kind.CODE:
+            codes = dataset.codes_of(field.header)
+            return ~read.is_in(codes.codes) if codes and codes.complete else None
+        case Kind.INITIAL:
+            return ~read.str.contains("^[A-Z]$")
+        case Kind.POSTCODE:
+            return ~read.str.contains(TRUNCATED)
+        case Kind.ID:
+            return None
+
+
+def no_value(field: Field, dataset: Dataset) -> pl.Expr | None:
+    """True where something was sent that is no value of this field: other rules are silent there."""
+    if field.kind in (Kind.DATE, Kind.NUMBER):
+        return sent(field.header).is_not_null() & pl.col(field.header).is_null()
+    return wrong(field, dataset)
+
+
+def _in_range(field: Field, number: pl.Expr) -> pl.Expr:
+    inside = pl.lit(True)
+    if field.minimum is not None:
+        inside &= number >= field.minimum
+    if field.maximum is not None:
+        inside &= number <= field.maximum
+    return inside | number.is_in([int(code) for code in field.apart])
+
+
+# ---- the sieve -------------------------------------------------------------------------------------
+
+
+def sieve(dataset: Dataset) -> tuple[list[pl.Expr], list[pl.Expr]]:
+    """What lets faultless rows pass without a closer look: cheap columns, and cheap suspicions.
+
+    The first list types the text columns that need it, in place; the second is true on every row where
+    a derived rule within a row could fire. A value that passes is written exactly as the dataset
+    writes it, so tidying would not alter it and the typed columns are the values.
+    """
+    typed: list[pl.Expr] = []
+    suspect: list[pl.Expr] = []
+    for field in dataset.fields:
+        text = pl.col(field.header)
+        raw = pl.col(f"{field.header} as sent")
+        if field.missing is not None:
+            suspect.append(text.is_null())
+        codes = dataset.codes_of(field.header)
+        match field.kind:
+            case Kind.DATE:
+                typed.append(text.alias(f"{field.header} as sent"))
+                typed.append(text.str.to_date("%d/%m/%Y", strict=False))
+                suspect.append(~raw.str.contains(_DATE))
+                suspect.append(raw.is_not_null() & text.is_null())
+                suspect.append((text > pl.col(TODAY)) | (text < EARLIEST))
+            case Kind.NUMBER:
+                typed.append(text.alias(f"{field.header} as sent"))
+                typed.append(text.cast(pl.Int32, strict=False))
+                suspect.append(~raw.str.contains(_NUMBER))
+                suspect.append(~_in_range(field, text))
+            case Kind.CODE if codes is not None:
+                suspect.append(~(text.is_in(codes.codes) if codes.complete else text.str.contains(_CODE)))
+                if field.none:
+                    suspect.append(text.is_in(field.none))
+            case Kind.INITIAL:
+                suspect.append(~text.str.contains("^[A-Z]$"))
+            case Kind.POSTCODE:
+                suspect.append(~text.str.contains(TRUNCATED))
+            case _:
+                suspect.append(text.str.contains(r"^\s|\s$"))
+    return typed, suspect
+
+
+# ---- the rules -------------------------------------------------------------------------------------
+
+
+def rules_of(dataset: Dataset) -> Iterator[Rule]:
+    """Every rule that follows from the fields: within a row, then across rows."""
+    gated = {rule.header for rule in dataset.written if rule.gate}
+    for field in dataset.fields:
+        yield from (
+            rule
+            for rule in _within_a_row(field, dataset)
+            if field.header not in gated or rule.id.endswith("is_plainly_written")
+        )
+    yield from (story.rule for story in stories(dataset))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
+    header, noun = field.header, field.noun
+    raw, read = sent(header), as_read(header)
+    codes = dataset.codes_of(header)
+
+    def rule(name: str, message: str, fails: pl.Expr, breaks: str, holds: str, severity: Severity) -> Rule:
+        return Rule(
+            f"{header}.{name}", severity, message, field.clause, fails, {header: breaks}, {header: holds}
+        )
+
+    good = _good(field, codes)
+    if field.missing is not None:
+        ask = "Select" if field.kind is Kind.CODE else "Enter"
+        given = f"{ask} the {noun}"
+        if field.system:
+            given = f"Ask your software supplier to fill in the {noun}"
+        yield rule("is_given", given, raw.is_null(), "", good, field.missing)
+
+    match field.kind:
+        case Kind.DATE:
+            yield rule(
+                "is_a_date",
+                f"{_capital(noun)} must be a real date with a four-figure year, such as 27/03/1985",
+                raw.is_not_null() & read.is_null(),
+                "31/02/2020",
+                good,
+                field.bad,
+            )
+            yield rule(
+                "is_not_in_the_future",
+                f"{_capital(noun)} must be today or earlier",
+                read > pl.col(TODAY),
+                "01/01/2999",
+                good,
+                field.bad,
+            )
+            yield rule(
+                "is_after_1900",
+                f"{_capital(noun)} must be in 1900 or later",
+                read < EARLIEST,
+                "01/02/0020",
+                good,
+                field.bad,
+            )
+            plain = ("2020-02-01", f"Write the {noun} as dd/mm/yyyy, such as 27/03/1985")
+        case Kind.NUMBER:
+            apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
+            yield rule(
+                "is_in_range",
+                f"{_capital(noun)} must be a whole number from {field.minimum} to {field.maximum}{apart}",
+                raw.is_not_null() & (read.is_null() | ~_in_range(field, read)),
+                "many",
+                good,
+                field.bad,
+            )
+            plain = ("07", f"Write the {noun} in figures only, without spaces or leading noughts")
+        case Kind.CODE:
+            if codes is not None and codes.complete:
+                yield rule(
+                    "is_in_list",
+                    f"{_capital(noun)} must be {_choices(codes)}",
+                    ~read.is_in(codes.codes),
+                    "?",
+                    good,
+                    field.bad,
+                )
+            blank = "" if not field.none else ", and leave it blank when there is none"
+            plain = (
+                f" {good}",
+                f"Write the {noun} as the code list has it, with no spaces and no leading nought{blank}",
+            )
+        case Kind.INITIAL:
+            yield rule(
+                "is_one_letter",
+                f"{_capital(noun)} must be one letter, A to Z",
+                ~read.str.contains("^[A-Z]$"),
+                "Mc",
+                good,
+                field.bad,
+            )
+            plain = ("m", f"Write the {noun} as one capital letter, without spaces")
+        case Kind.POSTCODE:
+            yield rule(
+                "is_a_postcode",
+                f"{_capital(noun)} must be a postcode less its last two characters, such as NR14 7",
+                ~read.str.contains(TRUNCATED),
+                "NORWICH",
+                good,
+                field.bad,
+            )
+            yield rule(
+                "is_truncated",
+                f"Remove the last two characters of the {noun} before the file leaves your system",
+                _whole(raw),
+                "NR14 7UJ",
+                good,
+                field.bad,
+            )
+            plain = ("nr147", f"Write the {noun} in capitals with one space, such as NR14 7")
+        case Kind.ID:
+            plain = (f"{good} ", f"Remove the spaces before and after the {noun}")
+    yield rule("is_plainly_written", plain[1], _not_plain(field, dataset), plain[0], good, Severity.QUERY)
+
+
+def _whole(raw: pl.Expr) -> pl.Expr:
+    """True where a whole postcode was sent, however it is spaced."""
+    squeezed = raw.str.to_uppercase().str.replace_all(r"\s+", "")
+    return squeezed.str.replace(r"^(.+)([0-9][A-Z]{2})$", "$1 $2").str.contains(WHOLE)
+
+
+def whole_postcode(header: str) -> pl.Expr:
+    """True where the value of a postcode field, as sent, must not be shown."""
+    return _whole(sent(header))
+
+
+def _not_plain(field: Field, dataset: Dataset) -> pl.Expr:
+    """True where a value was understood but is not written as the dataset writes it."""
+    raw, read = sent(field.header), as_read(field.header)
+    match field.kind:
+        case Kind.DATE:
+            loose = read.is_not_null() & ~raw.str.contains(_DATE)
+        case Kind.NUMBER:
+            loose = read.is_not_null() & ~raw.str.contains(_NUMBER)
+        case Kind.POSTCODE:
+            loose = (raw != read) & ~_whole(raw)
+        case _:
+            loose = raw != read
+    bad = wrong(field, dataset)
+    if bad is not None:
+        loose &= ~bad.fill_null(False)
+    if field.none:
+        loose = loose | raw.str.strip_chars().is_in(field.none)
+    return loose
+
+
+def plainly(field: Field) -> pl.Expr:
+    """A field as the dataset writes it, as text: what a corrected file and an extract hold."""
+    read = as_read(field.header)
+    match field.kind:
+        case Kind.DATE:
+            return read.dt.strftime("%d/%m/%Y")
+        case Kind.NUMBER:
+            return read.cast(pl.String)
+        case _:
+            return read
+
+
+def _good(field: Field, codes: CodeList | None) -> str:
+    match field.kind:
+        case Kind.DATE:
+            return "01/02/2020"
+        case Kind.NUMBER:
+            return str(field.minimum or 0)
+        case Kind.CODE:
+            return codes.codes[0] if codes else "1"
+        case Kind.INITIAL:
+            return "M"
+        case Kind.POSTCODE:
+            return "NR14 7"
+        case Kind.ID:
+            return "10001"
+
+
+def _two(field: Field, codes: CodeList | None) -> tuple[str, str]:
+    """Two different good values."""
+    other = {
+        Kind.DATE: "02/02/2020",
+        Kind.NUMBER: str((field.minimum or 0) + 1),
+        Kind.CODE: codes.codes[1] if codes else "2",
+        Kind.INITIAL: "N",
+        Kind.POSTCODE: "NR14 8",
+        Kind.ID: "10002",
+    }
+    return _good(field, codes), other[field.kind]
+
+
+def _choices(codes: CodeList) -> str:
+    """A code list in a sentence: spelt out when short, else counted."""
+    if len(codes.codes) > 5:
+        return f"one of the {len(codes.codes)} codes of its list, such as {codes.codes[0]} ({codes.rows[0].label})"
+    spelt = [f"{code} ({codes.labels[code]})" for code in codes.codes]
+    return f"{', '.join(spelt[:-1])} or {spelt[-1]}"
+
+
+# ---- across rows -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Story:
+    """A value that must be the same on every row with the same id; blanks do not count.
+
+    `key` is the id's header; `header` that of the value.
+    """
+
+    key: str
+    header: str
+    rule: Rule
+
+
+def stories(dataset: Dataset) -> Iterator[Story]:
+    """One story for each client, episode and referral: a value repeats on each row of its id.
+
+    An episode also belongs to one client, and a referral to one episode.
+    """
+    above: Field | None = None
+    for entity in Entity:
+        first, *rest = dataset.entity(entity) or (None,)
+        if first is None:
+            continue
+        if above is not None:
+            yield _story(
+                first,
+                above,
+                None,
+                f"{first.header}.belongs_to_one_{above.entity.value}",
+                f"Send the same {above.noun} on every row of the {entity.value}",
+            )
+        for field in rest:
+            yield _story(
+                first,
+                field,
+                dataset.codes_of(field.header),
+                f"{field.header}.is_the_same_on_every_row",
+                f"Send the same {field.noun} on every row of the {entity.value}",
+            )
+        above = first
+
+
+def _story(key: Field, field: Field, codes: CodeList | None, name: str, message: str) -> Story:
+    good = _good(field, codes)
+    value = pl.col(field.header)
+    fails = value.min().over(key.header) != value.max().over(key.header)
+    rule = Rule(
+        name,
+        Severity.QUERY,
+        message,
+        OUR_READING,
+        fails,
+        breaks=[{field.header: value} for value in _two(field, codes)],
+        holds=[{field.header: good}, {field.header: ""}],
+        across=key.header,
+        reading="A row is one episode with at most one referral, so what is true of a client, an episode or "
+        "a referral repeats on each of its rows and must agree; a blank says nothing.",
+    )
+    return Story(key.header, field.header, rule)

@@ -1,0 +1,528 @@
+"""Bytes to frames of text with the row numbers a spreadsheet shows; what is wrong with the file itself.
+
+The structure is looked at before any value: Polars pads a short row without a word, gives up on a long one
+without saying where, drops a column whose header stands twice and reads UTF-16 as garbage. Nothing sent is
+altered or dropped without a note that says so.
+
+A file is read in pieces of a few megabytes, so memory does not grow with its length; each piece can be
+parsed on its own, in any thread.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+
+from cjit.dataset import Dataset, Severity
+
+#: Bytes in a piece: large enough to keep two cores busy, small enough for 300 MB of memory.
+PIECE = 16 << 20
+#: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
+LONGEST_LINE = 1 << 20
+
+_KEEP = b',;\t|"\n'
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SIGNATURES = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP file: open it and save it as “CSV UTF-8 (comma delimited)”",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: open it and save it as “CSV UTF-8 (comma delimited)”",
+    b"%PDF": "a PDF document: send the CSV file your clinical system makes",
+    b"\x1f\x8b": "a compressed (gzip) file: unpack it first",
+    b"\xff\xfe": "Unicode text (UTF-16): save it as “CSV UTF-8 (comma delimited)”",
+    b"\xfe\xff": "Unicode text (UTF-16): save it as “CSV UTF-8 (comma delimited)”",
+}
+
+
+class Unusable(ValueError):  # noqa: N818 - it is the document's outcome for a file, not a fault of ours
+    """The file cannot be checked at all. The text is one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a file. `frame` has a text column for each header of the dataset, blank as null.
+
+    `rows` are their numbers as the spreadsheet shows them (the header is row 1). `ragged` are
+    (row, number of cells) of rows that are not in `frame` because their cells cannot be told apart;
+    `blank` counts rows with nothing in them at all.
+    """
+
+    frame: pl.DataFrame
+    rows: pl.Series
+    ragged: tuple[tuple[int, int], ...] = ()
+    blank: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file found fit to be read.
+
+    `columns` is what each column of the file is: a header of the dataset, or None where unknown.
+    `lines` counts line ends. `notes` are sentences on what was found odd and how it is read.
+    """
+
+    name: str
+    path: Path
+    size: int
+    dataset: Dataset
+    columns: tuple[str | None, ...]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    renamed: dict[str, str]
+    separator: str
+    encoding: str
+    carriage_returns_only: bool
+    quotes: bool
+    quoted_lines: bool
+    start: int
+    lines: int
+    notes: tuple[str, ...]
+    _kept: list[object] = field(default_factory=list, repr=False, compare=False)
+
+    def sha256(self) -> str:
+        """The hash of the file's bytes, as 64 hexadecimal figures."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def pieces(self, size: int = PIECE) -> Iterator[Callable[[], Batch]]:
+        """The file piece by piece, in order: each a call that parses it and may run in any thread."""
+        if self.quoted_lines:
+            yield from _records(self)
+            return
+        first = 2
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            rest = b""
+            while True:
+                chunk = file.read(size)
+                if self.carriage_returns_only:
+                    chunk = chunk.replace(b"\r", b"\n")
+                end = chunk.rfind(b"\n") + 1
+                if chunk and not end:
+                    rest += chunk
+                    continue
+                whole, rest = (rest + chunk[:end], chunk[end:]) if chunk else (rest, b"")
+                if whole:
+                    if not whole.endswith(b"\n"):
+                        whole += b"\n"
+                    yield _Piece(self, whole, first)
+                    first += whole.count(b"\n")
+                if not chunk:
+                    return
+
+
+# ---- opening ---------------------------------------------------------------------------------------
+
+
+def open_file(path: str | os.PathLike[str] | IO[bytes] | bytes, dataset: Dataset, name: str = "") -> Source:
+    """Look a file over and say what it is, or raise `Unusable`.
+
+    `path` may be `-` (standard input), bytes, or an open binary file; those are first copied to a
+    temporary file that only this user can read and that goes when the Source does.
+    """
+    kept: list[object] = []
+    if isinstance(path, bytes):
+        path = io.BytesIO(path)
+    if path == "-":
+        path, name = sys.stdin.buffer, name or "standard input"
+    if isinstance(path, str | os.PathLike):
+        where = Path(path)
+        name = name or where.name
+        where = _regular(where, name, kept)
+    else:
+        where = _spooled(path, kept)
+        name = name or "the file"
+    try:
+        return _survey(where, name, dataset, kept)
+    except OSError as problem:
+        raise Unusable(f"{name} cannot be read ({problem.strerror}): check that you may open it") from None
+
+
+def _regular(path: Path, name: str, kept: list[object]) -> Path:
+    try:
+        mode = path.stat().st_mode
+    except OSError as problem:
+        if isinstance(problem, FileNotFoundError | NotADirectoryError):
+            raise Unusable(f"There is no file called {path}: check the name and the folder") from None
+        raise Unusable(f"{name} cannot be opened ({problem.strerror}): check the name") from None
+    except ValueError:
+        raise Unusable("That is not a file name: check it for characters a name cannot have") from None
+    if stat.S_ISDIR(mode):
+        raise Unusable(f"{name} is a folder: give the CSV file inside it")
+    if stat.S_ISFIFO(mode):
+        try:
+            with path.open("rb") as file:
+                return _spooled(file, kept)
+        except OSError as problem:
+            raise Unusable(f"{name} cannot be read ({problem.strerror})") from None
+    if not stat.S_ISREG(mode):
+        raise Unusable(f"{name} is a device, not a file: give the CSV file")
+    return path
+
+
+def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
+    copy = tempfile.NamedTemporaryFile(prefix="cjit-", suffix=".csv")  # noqa: SIM115 - lives as long as the Source
+    kept.append(copy)
+    while chunk := stream.read(1 << 20):
+        copy.write(chunk)
+    copy.flush()
+    return Path(copy.name)
+
+
+def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Source:
+    """One pass over the bytes: encoding, NULs, line ends, quotes, over-long lines."""
+    notes: list[str] = []
+    with path.open("rb") as file:
+        head = file.read(LONGEST_LINE)
+        if not head.strip():
+            raise Unusable(f"{name} is empty: make the extract again and check that it has records")
+        for signature, what in _SIGNATURES.items():
+            if head.startswith(signature):
+                raise Unusable(f"{name} is {what}")
+        only_cr = b"\n" not in head and b"\r" in head
+        if only_cr:
+            notes.append("The lines end with carriage returns alone; they were read as line ends")
+        start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        file.seek(0)
+        encoding, quotes, quoted_lines, lines = _bytes_of(file, name, only_cr)
+    if encoding == "cp1252":
+        notes.append("The file is in Windows-1252, not UTF-8; it was read as Windows-1252")
+    first_line = head[start:].replace(b"\r", b"\n") if only_cr else head[start:]
+    blank = 0
+    while first_line[blank : blank + 1] in (b"\n", b"\r"):
+        blank += 1
+    if blank:
+        raise Unusable(f"{name} begins with a blank line: the first row must hold the headers")
+    end = first_line.find(b"\n")
+    end = len(first_line) if end < 0 else end + 1
+    header_text = first_line[:end].decode(encoding).rstrip("\r\n")
+    separator, cells = _header(header_text, name, dataset)
+    columns, missing, unknown, renamed = _columns(cells, name, dataset, notes)
+    if separator != ",":
+        notes.append(
+            f"The columns are separated by {_SEPARATORS[separator]}, not commas; save the file with commas before"
+            " it is submitted"
+        )
+    if lines < 1 or not _has_more(path, start + end):
+        raise Unusable(f"{name} has headers but no records: make the extract again and check its dates")
+    return Source(
+        name=name,
+        path=path,
+        size=path.stat().st_size,
+        dataset=dataset,
+        columns=columns,
+        missing=missing,
+        unknown=unknown,
+        renamed=renamed,
+        separator=separator,
+        encoding=encoding,
+        carriage_returns_only=only_cr,
+        quotes=quotes,
+        quoted_lines=quoted_lines,
+        start=start + end,
+        lines=lines,
+        notes=tuple(notes),
+        _kept=kept,
+    )
+
+
+def _has_more(path: Path, start: int) -> bool:
+    with path.open("rb") as file:
+        file.seek(start)
+        while chunk := file.read(1 << 20):
+            if chunk.strip():
+                return True
+    return False
+
+
+def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, bool, int]:
+    """Encoding, whether there are quotes, whether a quoted cell spans lines, and the line ends."""
+    encoding, quotes, quoted_lines, lines = "ascii", False, False, 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    keep_quotes = bytes(b for b in range(256) if b not in b'"\n')
+    line_end = b"\r" if only_cr else b"\n"
+    gap = 0
+    while chunk := file.read(LONGEST_LINE):
+        if b"\0" in chunk:
+            row = lines + chunk[: chunk.index(b"\0")].count(line_end) + 1
+            raise Unusable(
+                f"Row {row} of {name} has NUL characters, so the file is damaged or not a CSV file: make it again"
+            )
+        ends = chunk.count(line_end)
+        gap = len(chunk) - chunk.rfind(line_end) if ends else gap + len(chunk)
+        if gap > 2 * LONGEST_LINE:
+            raise Unusable(
+                f"Row {lines + 1} of {name} is over {LONGEST_LINE:,} characters long, so this is not a CSV file:"
+                " make the extract again"
+            )
+        if encoding != "cp1252" and (encoding == "utf-8" or not chunk.isascii()):
+            encoding = "utf-8"
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                encoding = "cp1252"
+        if encoding == "cp1252" and (bad := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk)):
+            row = lines + chunk[: bad.start()].count(line_end) + 1
+            raise Unusable(
+                f"Row {row} of {name} has characters that are neither UTF-8 nor Windows-1252: save the file as"
+                " “CSV UTF-8 (comma delimited)”"
+            )
+        if b'"' in chunk:
+            quotes = True
+        if quotes and not quoted_lines:
+            # Pairs of quotes within a line vanish; one that is left opened on an earlier line.
+            left = chunk.translate(None, keep_quotes).replace(b'""', b"")
+            quoted_lines = b'"' in left.strip(b"\n").replace(b"\n", b"") if b'"' in left else False
+        lines += ends
+    if encoding == "utf-8":
+        with suppress(UnicodeDecodeError):
+            decoder.decode(b"", final=True)
+            return encoding, quotes, quoted_lines, lines
+        encoding = "cp1252"
+    return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, lines
+
+
+def _header(text: str, name: str, dataset: Dataset) -> tuple[str, list[str]]:
+    """The separator and the cells of the header row: the separator that makes most known headers."""
+    known = {h.upper() for f in dataset.fields for h in (f.header, *f.also)}
+    best: tuple[int, str, list[str]] = (0, ",", [])
+    for separator in _SEPARATORS:
+        try:
+            cells = next(csv.reader([text], delimiter=separator, strict=True), [])
+        except csv.Error:
+            continue
+        found = sum(_tidy_header(cell) in known for cell in cells)
+        if found > best[0]:
+            best = (found, separator, cells)
+    if not best[0]:
+        raise Unusable(
+            f"The first row of {name} holds none of the headers of dataset {dataset.letter}, such as"
+            f" {dataset.headers[0]}: make the extract again with a header row"
+        )
+    return best[1], best[2]
+
+
+def _tidy_header(cell: str) -> str:
+    return re.sub(r"\s+", "", cell.replace("\ufeff", "")).upper()
+
+
+def _columns(
+    cells: Sequence[str], name: str, dataset: Dataset, notes: list[str]
+) -> tuple[tuple[str | None, ...], tuple[str, ...], tuple[str, ...], dict[str, str]]:
+    """What each column is; raises where a header stands twice or the file cannot be of this dataset."""
+    also = {other: f.header for f in dataset.fields for other in f.also}
+    columns: list[str | None] = []
+    unknown: list[str] = []
+    renamed: dict[str, str] = {}
+    for cell in cells:
+        tidy = _tidy_header(cell)
+        header = tidy if tidy in dataset.by_header else also.get(tidy)
+        columns.append(header)
+        if header is None:
+            unknown.append(cell.strip() or f"(column {len(columns)}, no header)")
+        elif cell != header:
+            renamed[cell] = header
+    twice = sorted({h for h in columns if h and columns.count(h) > 1}, key=dataset.headers.index)
+    if twice:
+        raise Unusable(f"{name} has the header {_and(twice)} more than once: keep one column for each header")
+    missing = tuple(h for h in dataset.headers if h not in columns)
+    other = [h for h in map(_tidy_header, unknown) if h in dataset.elsewhere]
+    if other and missing:
+        letter = dataset.elsewhere[other[0]]
+        raise Unusable(
+            f"{name} looks like dataset {letter}, because it has {_and(other[:3])}: check it with"
+            f" --dataset {letter}, or ask your software supplier for dataset {dataset.letter}"
+        )
+    near = _near(missing, unknown)
+    fatal = [h for h in missing if dataset.by_header[h].missing is Severity.REJECT]
+    if fatal:
+        hint = "".join(f" (did you mean that by “{near[h]}”?)" if h in near else "" for h in fatal[-1:])
+        raise Unusable(
+            f"{name} has no column {_and(fatal)}{hint}, without which every record would be rejected: ask your"
+            " software supplier to add it"
+        )
+    for header in missing:
+        hint = f"; did you mean that by “{near[header]}”?" if header in near else ""
+        notes.append(f"There is no column {header}, so it was read as blank on every row{hint}")
+    for header in unknown:
+        if header not in near.values():
+            notes.append(f"The column “{header}” is not in dataset {dataset.letter}, so it was not read")
+    return tuple(columns), missing, tuple(unknown), renamed
+
+
+def _near(missing: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
+    """For each missing header the unknown one it may have been meant by."""
+    tidy = {_tidy_header(header): header for header in unknown}
+    near = {h: difflib.get_close_matches(h, tidy, n=1, cutoff=0.75) for h in missing}
+    return {h: tidy[match[0]] for h, match in near.items() if match}
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+# ---- parsing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Whole lines of a file in which no quoted cell spans lines."""
+
+    source: Source
+    data: bytes
+    first: int
+
+    def __call__(self) -> Batch:
+        source, data = self.source, self.data
+        size = len(data)
+        separator = source.separator.encode()
+        if source.encoding == "cp1252":
+            data = data.decode("cp1252").encode()
+        width = len(source.columns)
+        # With everything but separators, quotes and line ends taken out, a file whose rows all have
+        # the same number of cells is one short pattern repeated.
+        drop = bytes(b for b in range(256) if b not in separator + b'"\n')
+        bare = data.translate(None, drop)
+        if source.quotes:
+            bare = bare.replace(b'""', b"")
+        pattern = separator * (width - 1) + b"\n"
+        count = data.count(b"\n")
+        rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
+        if len(bare) == len(pattern) * count and bare == pattern * count and width > 1:
+            return Batch(_frame(source, data, self.first), rows, size=size)
+        return self._line_by_line(data, bare, separator, size)
+
+    def _line_by_line(self, data: bytes, bare: bytes, separator: bytes, size: int) -> Batch:
+        source, width = self.source, len(self.source.columns)
+        straight = separator * (width - 1)
+        good: list[bytes] = []
+        rows: list[int] = []
+        ragged: list[tuple[int, int]] = []
+        blank = 0
+        lines = zip(data[:-1].split(b"\n"), bare[:-1].split(b"\n"), strict=True)
+        for row, (line, pattern) in enumerate(lines, self.first):
+            if not line.strip():
+                blank += 1
+                continue
+            cells = (
+                width if pattern == straight else _cells(line, source.separator, pattern, row, source.name)
+            )
+            if cells == width:
+                good.append(line)
+                rows.append(row)
+            elif not line.strip(separator + b'" \t\r'):
+                blank += 1
+            else:
+                ragged.append((row, cells))
+        good.append(b"")
+        frame = _frame(source, b"\n".join(good), self.first) if rows else _empty(source.dataset)
+        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank, size)
+
+
+def _cells(line: bytes, separator: str, pattern: bytes, row: int, name: str) -> int:
+    if b'"' not in pattern:
+        return pattern.count(separator.encode()) + 1
+    return len(_split([line.decode()], separator, row, name)[0])
+
+
+def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
+    """Lines by the book (RFC 4180), or the sentence that says which row breaks it."""
+    found: list[list[str]] = []
+    try:
+        for cells in csv.reader(lines, delimiter=separator, strict=True):
+            found.append(cells)
+    except csv.Error:
+        raise Unusable(
+            f"Row {first + len(found)} of {name} has a quotation mark out of place: a cell in quotes must end with"
+            " its quote, and a quote inside it must be doubled"
+        ) from None
+    return found
+
+
+def _frame(source: Source, data: bytes, first: int) -> pl.DataFrame:
+    """Regular lines to a frame of text: a column for each header of the dataset, blank as null."""
+    names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
+    wanted = [i for i, h in enumerate(source.columns) if h]
+    try:
+        frame = pl.read_csv(
+            data,
+            has_header=False,
+            separator=source.separator,
+            schema=dict.fromkeys(names, pl.String),
+            columns=wanted if len(wanted) < len(names) else None,
+            raise_if_empty=False,
+            glob=False,
+        )
+    except pl.exceptions.PolarsError:
+        lines = data.decode().split("\n")[:-1]
+        cells = _split(lines, source.separator, first, source.name)
+        frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
+    return _shaped(frame, source.dataset, blanks=source.quotes)
+
+
+def _shaped(frame: pl.DataFrame, dataset: Dataset, *, blanks: bool) -> pl.DataFrame:
+    have = set(frame.columns)
+    columns = [pl.col(h) if h in have else pl.lit(None, pl.String).alias(h) for h in dataset.headers]
+    frame = frame.select(columns)
+    if blanks:
+        frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    return frame
+
+
+def _empty(dataset: Dataset) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict.fromkeys(dataset.headers, pl.String))
+
+
+def _records(source: Source) -> Iterator[Callable[[], Batch]]:
+    """Batches of a file in which a quoted cell spans lines: slower, by Python's csv module."""
+    width = len(source.columns)
+    names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
+    cells: list[list[str]] = []
+    rows: list[int] = []
+    ragged: list[tuple[int, int]] = []
+    blank = row = 0
+
+    def batch() -> Batch:
+        frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
+        frame = _shaped(frame, source.dataset, blanks=True) if cells else _empty(source.dataset)
+        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank)
+
+    with source.path.open("r", encoding=source.encoding, newline="") as text:
+        text.seek(source.start)
+        reader = csv.reader(text, delimiter=source.separator, strict=True)
+        row = 1
+        try:
+            for record in reader:
+                row += 1
+                if not any(cell.strip() for cell in record):
+                    blank += 1
+                elif len(record) != width:
+                    ragged.append((row, len(record)))
+                else:
+                    cells.append(record)
+                    rows.append(row)
+                if len(cells) >= 50_000:
+                    done = batch()
+                    yield lambda done=done: done  # type: ignore[misc]
+                    cells, rows, ragged, blank = [], [], [], 0
+        except csv.Error:
+            raise Unusable(
+                f"A quotation mark in row {row + 1} of {source.name} is never closed, or stands inside a cell: a cell"
+                " in quotes must end with its quote, and a quote inside it must be doubled"
+            ) from None
+    done = batch()
+    yield lambda: done
