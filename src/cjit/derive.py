@@ -68,9 +68,10 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
         case Kind.NUMBER:
             return pl.when(text.str.contains(_PADDED_NUMBER)).then(text).cast(pl.Int32, strict=False)
         case Kind.POSTCODE:
-            upper = text.str.to_uppercase().str.replace_all(r"\s+", "")
-            spaced = upper.str.replace(r"^(.+?)([0-9][A-Z]{0,2})$", "$1 $2")
-            return pl.when(spaced.str.contains(WHOLE)).then(spaced.str.head(-2)).otherwise(spaced)
+            # Only a whole postcode can be spaced without a guess: "NR14" may be NR14 or NR1 4.
+            spaced = text.str.to_uppercase().str.replace_all(r"\s+", " ")
+            whole = _spaced_whole(text)
+            return pl.when(whole.str.contains(WHOLE)).then(whole.str.head(-2)).otherwise(spaced)
         case Kind.CODE:
             code = text.str.to_uppercase()
             if _padded(dataset.codes_of(field.header)):
@@ -289,7 +290,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
                 good,
                 field.bad,
             )
-            plain = ("nr147", f"Write the {noun} in capitals with one space, such as NR14 7")
+            plain = ("nr14 7", f"Write the {noun} in capitals with one space, such as NR14 7")
         case Kind.ID:
             plain = (f"{good} ", f"Remove the spaces before and after the {noun}")
     yield rule("is_plainly_written", plain[1], _not_plain(field, dataset), plain[0], good, Severity.QUERY)
@@ -297,8 +298,12 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
 
 def _whole(raw: pl.Expr) -> pl.Expr:
     """True where a whole postcode was sent, however it is spaced."""
-    squeezed = raw.str.to_uppercase().str.replace_all(r"\s+", "")
-    return squeezed.str.replace(r"^(.+)([0-9][A-Z]{2})$", "$1 $2").str.contains(WHOLE)
+    return _spaced_whole(raw).str.contains(WHOLE)
+
+
+def _spaced_whole(text: pl.Expr) -> pl.Expr:
+    squeezed = text.str.to_uppercase().str.replace_all(r"\s+", "")
+    return squeezed.str.replace(r"^(.+)([0-9][A-Z]{2})$", "$1 $2")
 
 
 def whole_postcode(header: str) -> pl.Expr:

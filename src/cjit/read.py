@@ -17,12 +17,14 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -174,13 +176,21 @@ def _regular(path: Path, name: str, kept: list[object]) -> Path:
     return path
 
 
+class _Copy:
+    """A temporary file that only this user can read, gone when the Source that keeps it is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv")
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+        with open(handle, "wb") as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+
+
 def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
-    copy = tempfile.NamedTemporaryFile(prefix="cjit-", suffix=".csv")  # noqa: SIM115 - lives as long as the Source
+    copy = _Copy(stream)
     kept.append(copy)
-    while chunk := stream.read(1 << 20):
-        copy.write(chunk)
-    copy.flush()
-    return Path(copy.name)
+    return copy.path
 
 
 def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Source:
@@ -188,7 +198,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
     notes: list[str] = []
     with path.open("rb") as file:
         head = file.read(LONGEST_LINE)
-        if not head.strip():
+        if not head.removeprefix(codecs.BOM_UTF8).strip():
             raise Unusable(f"{name} is empty: make the extract again and check that it has records")
         for signature, what in _SIGNATURES.items():
             if head.startswith(signature):
@@ -403,7 +413,7 @@ class _Piece:
         count = data.count(b"\n")
         rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
         if len(bare) == len(pattern) * count and bare == pattern * count and width > 1:
-            return Batch(_frame(source, data, self.first), rows, size=size)
+            return _without_blanks(Batch(_frame(source, data, self.first), rows, size=size))
         return self._line_by_line(data, bare, separator, size)
 
     def _line_by_line(self, data: bytes, bare: bytes, separator: bytes, size: int) -> Batch:
@@ -430,7 +440,17 @@ class _Piece:
                 ragged.append((row, cells))
         good.append(b"")
         frame = _frame(source, b"\n".join(good), self.first) if rows else _empty(source.dataset)
-        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank, size)
+        return _without_blanks(Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank, size))
+
+
+def _without_blanks(batch: Batch) -> Batch:
+    """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
+    frame = batch.frame
+    if not frame[:, 0].null_count():
+        return batch
+    empty = frame.select(pl.all_horizontal(pl.all().is_null()))[:, 0]
+    blank = batch.blank + empty.sum()
+    return replace(batch, frame=frame.filter(~empty), rows=batch.rows.filter(~empty), blank=blank)
 
 
 def _cells(line: bytes, separator: str, pattern: bytes, row: int, name: str) -> int:
@@ -499,7 +519,7 @@ def _records(source: Source) -> Iterator[Callable[[], Batch]]:
     def batch() -> Batch:
         frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
         frame = _shaped(frame, source.dataset, blanks=True) if cells else _empty(source.dataset)
-        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank)
+        return _without_blanks(Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank))
 
     with source.path.open("r", encoding=source.encoding, newline="") as text:
         text.seek(source.start)

@@ -1,0 +1,356 @@
+"""The commands: each a few lines over a library function. Libraries are imported when a command needs them.
+
+Exit status: 0 nothing rejected, 1 something rejected, 2 not usable (one sentence says why and what to do).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from cjit.check import Findings
+    from cjit.dataset import Dataset
+    from cjit.read import Source
+
+FORMATS = ("text", "json", "csv", "html", "xlsx")
+_SUFFIXES = {"text": ".txt", "json": ".json", "csv": ".csv", "html": ".html", "xlsx": ".xlsx"}
+#: How many findings a page or a workbook can hold and still be read.
+_KEPT = {"text": 0, "json": 0, "csv": 0, "html": 5_000, "xlsx": 20_000}
+
+
+def _stop(sentence: object) -> NoReturn:
+    """End with status 2 and one sentence."""
+    click.echo(f"cjit: {sentence}", err=True)
+    sys.exit(2)
+
+
+class _Day(click.ParamType):
+    name = "date"
+
+    def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        for form in ("%Y-%m-%d", "%d/%m/%Y"):
+            try:
+                return datetime.strptime(value, form).date()  # noqa: DTZ007 - a day has no time zone
+            except ValueError:
+                continue
+        self.fail("write the date as 2026-03-31 or 31/03/2026", param, ctx)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Everything a user can get wrong ends in one sentence, never a traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader (`head`, a closed pager) has seen enough.
+        sys.stderr.close()
+        sys.exit(2)
+    except ValueError as problem:
+        # Ours are sentences; anything else is a fault of ours and should be seen.
+        if type(problem).__module__.startswith("cjit."):
+            _stop(problem)
+        raise
+    except OSError as problem:
+        _stop(f"{problem.filename or 'A file'} cannot be written or read ({problem.strerror}): choose another place")
+
+
+def _dataset(letter: str) -> Dataset:
+    from cjit.datasets import dataset
+    from cjit.reference import with_installed
+
+    return with_installed(dataset(letter))
+
+
+dataset_option = click.option(
+    "--dataset", "letter", default="Q", show_default=True, metavar="LETTER", help="Which dataset: Q or P."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cjit", message="cjit %(version)s")
+def main() -> None:
+    """Check a CJIT dataset file before it goes to NDTMS, on your own machine.
+
+    Unofficial. Nothing leaves this computer.
+    """
+
+
+# ---- check -----------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@dataset_option
+@click.option("--today", type=_Day(), metavar="DATE", help="The day nothing may be later than (default: today).")
+@click.option("--previous", metavar="FILE", help="Your last submission: say what changed since.")
+@click.option("--agency", metavar="CODE", help="The agency that submits, such as CJ123.")
+@click.option("--only", multiple=True, metavar="RULE", help="Run only this rule, field or pattern. Repeatable.")
+@click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule, field or pattern out. Repeatable.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--output", "-o", metavar="PATH", help="Write the report here (a folder, for several files).")
+@click.option("--corrected", metavar="PATH", help="Write a copy with mechanical faults mended, and a list of them.")
+@click.option("--annotated", metavar="PATH", help="Write a copy of your file with the findings beside each row.")
+def check(
+    files: tuple[str, ...],
+    letter: str,
+    today: date | None,
+    previous: str | None,
+    agency: str | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    form: str,
+    output: str | None,
+    corrected: str | None,
+    annotated: str | None,
+) -> None:
+    """Check dataset files: what would be rejected, excluded or queried, why, and what to do.
+
+    FILE may be - for standard input. Exit status: 0 nothing is rejected; 1 something is; 2 a file cannot be
+    used, or the command cannot be carried out.
+    """
+    if form == "xlsx" and not output:
+        _stop("A workbook cannot be printed: say where to write it with --output report.xlsx")
+    if len(files) > 1 and (corrected or annotated):
+        _stop("Give one file at a time with --corrected or --annotated")
+    if len(files) > 1 and output and not Path(output).is_dir():
+        _stop(f"With several files, --output must be a folder, and {output} is not one: make it first")
+    day = today or date.today()  # noqa: DTZ011 - the user's own calendar
+    worst = 0
+    with _plainly():
+        from cjit.read import Unusable, open_file
+
+        dataset = _dataset(letter)
+        before = open_file(previous, dataset) if previous else None
+        for name in files:
+            try:
+                source = open_file(name, dataset)
+                findings = _report(source, dataset, before, day, agency, only, skip, form, output)
+            except Unusable as problem:
+                click.echo(f"cjit: {problem}", err=True)
+                worst = 2
+                continue
+            if annotated or corrected:
+                _copies(source, findings, agency, annotated, corrected)
+            worst = max(worst, 1 if findings.rejected else 0)
+    sys.exit(worst)
+
+
+def _report(
+    source: Source,
+    dataset: Dataset,
+    before: Source | None,
+    day: date,
+    agency: str | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    form: str,
+    output: str | None,
+) -> Findings:
+    """Check one file and write its report in the form asked for."""
+    from cjit import report
+    from cjit.check import check as run
+
+    where = Path(output) / (Path(source.name).stem + _SUFFIXES[form]) if output and Path(output).is_dir() else output
+
+    def checked(sink: Callable[..., None] | None = None) -> Findings:
+        with _progress(source) as progress:
+            return run(
+                source,
+                dataset,
+                today=day,
+                previous=before,
+                submitter=agency,
+                only=only,
+                skip=skip,
+                keep=_KEPT[form],
+                sink=sink,
+                progress=progress,
+            )
+
+    return report.write(checked, source, dataset, form, where)
+
+
+@contextmanager
+def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error, only on a terminal and only when the check takes over a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("Checking {task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(source.name, total=source.size)
+    started = time.monotonic()
+    shown = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - started > 1:
+            bar.start()
+            shown = True
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            bar.stop()
+
+
+def _copies(
+    source: Source, findings: Findings, agency: str | None, annotated: str | None, corrected: str | None
+) -> None:
+    from cjit import correct
+
+    if annotated:
+        correct.annotate(source, findings, Path(annotated), submitter=agency)
+        click.echo(f"The copy with findings beside each row is in {annotated}", err=True)
+    if corrected:
+        changes = Path(corrected).with_suffix(".changes.csv")
+        count = correct.correct(source, Path(corrected), changes, today=findings.today)
+        done = "Nothing needed mending" if not count else f"{count:,} mechanical faults were mended"
+        click.echo(f"{done}: the corrected copy is in {corrected}, every change in {changes}", err=True)
+
+
+# ---- dictionary and rules --------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("header", required=False)
+@dataset_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("json-schema", "table-schema", "csvw", "markdown")),
+    help="Export the whole dictionary in this form.",
+)
+def dictionary(header: str | None, letter: str, form: str | None) -> None:
+    """Print the data dictionary: every field, or one in full.
+
+    HEADER is a CSV header, such as DISD.
+    """
+    with _plainly():
+        from cjit import dictionary as book
+
+        dataset = _dataset(letter)
+        if form and header:
+            _stop("An export holds every field: leave the header out, or leave --format out")
+        if form:
+            click.echo(book.export(dataset, form), nl=False)
+        else:
+            click.echo(book.describe(dataset, header) if header else book.overview(dataset))
+
+
+@main.command()
+@click.argument("pattern", required=False)
+@dataset_option
+def rules(pattern: str | None, letter: str) -> None:
+    """Print the rule book: every rule, or those of a field or pattern in full.
+
+    PATTERN is a rule, a field or a pattern, such as DISD or 'DISABLE*'.
+    """
+    with _plainly():
+        from cjit import dictionary as book
+
+        click.echo(book.rules(_dataset(letter), pattern))
+
+
+# ---- reference lists -------------------------------------------------------------------------------
+
+
+@main.group()
+def reference() -> None:
+    """See which code lists are complete, and install official ones."""
+
+
+@reference.command("list")
+@dataset_option
+def reference_list(letter: str) -> None:
+    """Show each code list with its status and count."""
+    with _plainly():
+        from cjit import reference as lists
+        from cjit.datasets import dataset
+
+        click.echo(lists.table(dataset(letter)))
+
+
+@reference.command("install")
+@click.argument("name", metavar="FIELD")
+@click.argument("file")
+@dataset_option
+def reference_install(name: str, file: str, letter: str) -> None:
+    """Put an official code list over the packaged one.
+
+    FIELD is a header or a list, such as DRUG1 or DRUG. FILE is a CSV with the columns code and label, and
+    if you have them definition, group, from and to.
+    """
+    with _plainly():
+        from cjit import reference as lists
+        from cjit.datasets import dataset
+
+        codes = lists.install(dataset(letter), name, file)
+        click.echo(f"{codes.name} now has {len(codes.codes):,} official codes, kept in {lists.directory()}")
+
+
+@reference.command("remove")
+@click.argument("name", metavar="FIELD")
+@dataset_option
+def reference_remove(name: str, letter: str) -> None:
+    """Go back to the packaged code list."""
+    with _plainly():
+        from cjit import reference as lists
+        from cjit.datasets import dataset
+
+        codes = lists.remove(dataset(letter), name)
+        click.echo(f"{codes.name} is the packaged list again, with {len(codes.codes):,} codes ({codes.status})")
+
+
+# ---- made-up data ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--agencies", default=1, show_default=True, type=click.IntRange(1, 90))
+@click.option("--clients", default=200, show_default=True, type=click.IntRange(1, 100_000), help="For each agency.")
+@click.option("--months", default=3, show_default=True, type=click.IntRange(1, 120))
+@click.option("--faults", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of cells broken.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--today", type=_Day(), default="2026-03-31", show_default=True, metavar="DATE")
+@click.option("--output", "-o", required=True, metavar="DIR")
+@dataset_option
+def synth(
+    agencies: int, clients: int, months: int, faults: float, seed: int, today: date, output: str, letter: str
+) -> None:
+    """Make up monthly submissions that keep every rule, or break some. No real person is in them."""
+    with _plainly():
+        from cjit import synth as made_up
+        from cjit.datasets import dataset
+
+        book = dataset(letter)
+        months_of = made_up.histories(
+            book, agencies=agencies, clients=clients, months=months, today=today, seed=seed
+        )
+        paths = made_up.write(months_of, Path(output), faults=faults, seed=seed)
+        for path in paths:
+            click.echo(path)
+
+
+if __name__ == "__main__":
+    main()

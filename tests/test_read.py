@@ -1,0 +1,365 @@
+"""What CSV readers let through without a word, each told here with the row it is in."""
+
+import os
+import stat
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cjit.datasets import dataset
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE
+from cjit.read import LONGEST_LINE, Batch, Source, Unusable, open_file
+
+P = dataset("P")
+HEADER = ",".join(Q.headers)
+
+
+def line(**values: str) -> str:
+    return ",".join({**EXAMPLE, **values}[h] for h in Q.headers)
+
+
+def text(*lines: str, end: str = "\n") -> bytes:
+    return end.join([HEADER, *lines, ""]).encode()
+
+
+def read(data: bytes, size: int = 16 << 20) -> Batch:
+    source = open_file(data, Q)
+    batches = [piece() for piece in source.pieces(size)]
+    return Batch(
+        frame=pl.concat(batch.frame for batch in batches),
+        rows=pl.concat(batch.rows for batch in batches),
+        ragged=tuple(r for batch in batches for r in batch.ragged),
+        blank=sum(batch.blank for batch in batches),
+    )
+
+
+def values(batch: Batch, header: str) -> list[str | None]:
+    return batch.frame[header].to_list()
+
+
+def refusal(data: bytes | str | Path, book=Q) -> str:
+    with pytest.raises(Unusable) as refused:
+        for piece in open_file(data, book).pieces():
+            piece()
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert not sentence.endswith(".")
+    return sentence
+
+
+PLAIN = text(line(), line(CLIENT="C2"))
+
+
+# ---- files that are read as they are ---------------------------------------------------------------
+
+
+def test_a_plain_file_is_read_with_the_rows_a_spreadsheet_shows():
+    batch = read(PLAIN)
+    assert batch.rows.to_list() == [2, 3]
+    assert values(batch, "CLIENT") == [EXAMPLE["CLIENT"], "C2"]
+    assert batch.frame.columns == list(Q.headers)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xef\xbb\xbf" + PLAIN, id="UTF-8 mark"),
+        pytest.param(text(line(), line(CLIENT="C2"), end="\r\n"), id="CRLF"),
+        pytest.param(text(line(), line(CLIENT="C2"), end="\r"), id="CR only"),
+        pytest.param(PLAIN.rstrip(b"\n"), id="no end to the last line"),
+        pytest.param(PLAIN.replace(b",", b'","').replace(b"\n", b'"\n"')[:-1].join([b'"', b""]), id="all quoted"),
+        pytest.param(HEADER.lower().encode() + PLAIN[len(HEADER) :], id="headers in small letters"),
+        pytest.param(HEADER.replace(",", " , ").encode() + PLAIN[len(HEADER) :], id="spaces round headers"),
+        pytest.param(HEADER.replace("EHCS,", "EHCSC1,").encode() + PLAIN[len(HEADER) :], id="EHCSC1"),
+        pytest.param(PLAIN.replace(b",", b";"), id="semicolons"),
+        pytest.param(PLAIN.replace(b",", b"\t"), id="tabs"),
+        pytest.param(PLAIN.replace(b"\n", b"\n\n", 2).replace(b"\n\n", b"\n", 1), id="a blank line"),
+    ],
+)
+def test_the_same_values_come_out(data):
+    assert read(data).frame.equals(read(PLAIN).frame)
+
+
+def test_columns_may_stand_in_any_order():
+    headers = sorted(Q.headers)
+    data = "\n".join([",".join(headers), ",".join(EXAMPLE[h] for h in headers), ""]).encode()
+    assert read(data).frame.row(0, named=True) == {h: v or None for h, v in EXAMPLE.items()}
+
+
+def test_a_quoted_empty_cell_is_blank_like_a_bare_one():
+    assert values(read(text(line(PRISON='""'), line(PRISON=""))), "PRISON") == [None, None]
+
+
+def test_the_words_na_null_and_none_are_text():
+    data = text(line(CLIENT="NA"), line(CLIENT="null"), line(CLIENT="None"))
+    assert values(read(data), "CLIENT") == ["NA", "null", "None"]
+
+
+def test_leading_noughts_and_long_numbers_stay_text():
+    data = text(line(CLIENT="0012"), line(CLIENT="12345678901234567"))
+    assert values(read(data), "CLIENT") == ["0012", "12345678901234567"]
+
+
+def test_spaces_are_kept_until_a_rule_has_seen_them():
+    assert values(read(text(line(SEX=" M "))), "SEX") == [" M "]
+
+
+def test_a_quoted_comma_does_not_start_a_cell():
+    assert values(read(text(line(CLIENT='"C,2"'), line())), "CLIENT") == ["C,2", EXAMPLE["CLIENT"]]
+
+
+def test_a_doubled_quote_is_a_quote():
+    assert values(read(text(line(CLIENT='"C""2"'))), "CLIENT") == ['C"2']
+
+
+def test_rows_are_counted_as_the_spreadsheet_does_after_a_line_end_inside_quotes():
+    batch = read(text(line(CLIENT='"C\n1"'), line(CLIENT="C2"), line(CLIENT='"C\r\n3"')))
+    assert values(batch, "CLIENT") == ["C\n1", "C2", "C\r\n3"]
+    assert batch.rows.to_list() == [2, 3, 4]
+
+
+def test_windows_1252_is_read_with_a_note():
+    data = text(line(CMSID="Système")).decode().encode("cp1252")
+    assert values(read(data), "CMSID") == ["Système"]
+    assert "Windows-1252" in " ".join(open_file(data, Q).notes)
+
+
+def test_windows_1252_after_a_megabyte_of_ascii_is_still_found():
+    data = text(*[line()] * 6_000).replace(b"C1", b"C1") + line(CMSID="é").encode("cp1252") + b"\n"
+    assert len(data) > LONGEST_LINE
+    assert read(data).frame["CMSID"][-1] == "é"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_another_separator_is_read_with_a_note(separator):
+    notes = open_file(PLAIN.replace(b",", separator.encode()), Q).notes
+    assert any("not commas" in note for note in notes)
+
+
+def test_carriage_returns_alone_are_told():
+    assert any("carriage returns" in note for note in open_file(PLAIN.replace(b"\n", b"\r"), Q).notes)
+
+
+# ---- rows that are not whole -----------------------------------------------------------------------
+
+
+def test_a_short_row_is_not_padded_but_told():
+    batch = read(text(line(), line().rsplit(",", 1)[0], line(CLIENT="C3")))
+    assert batch.ragged == ((3, 48),)
+    assert batch.rows.to_list() == [2, 4]
+
+
+def test_a_long_row_does_not_stop_the_file():
+    batch = read(text(line(), line() + ",x", line(CLIENT="C3")))
+    assert batch.ragged == ((3, 50),)
+    assert values(batch, "CLIENT") == [EXAMPLE["CLIENT"], "C3"]
+
+
+def test_a_short_and_a_long_row_do_not_cancel_out():
+    assert read(text(line().rsplit(",", 1)[0], line() + ",x")).ragged == ((2, 48), (3, 50))
+
+
+def test_blank_lines_keep_their_place_in_the_row_numbers():
+    batch = read(text("", line(), "", "  ", line(CLIENT="C2"), "," * 48, '""', ""))
+    assert batch.rows.to_list() == [3, 6]
+    assert batch.blank >= 4
+
+
+def test_a_row_of_nothing_but_commas_is_a_blank_row():
+    batch = read(text(line(), "," * 48, line()))
+    assert (batch.rows.to_list(), batch.blank) == ([2, 4], 1)
+
+
+# ---- files that cannot be used ---------------------------------------------------------------------
+
+
+def test_no_such_file():
+    assert "There is no file called" in refusal("nowhere/at-all.csv")
+
+
+def test_a_folder(tmp_path):
+    assert "is a folder" in refusal(tmp_path)
+
+
+def test_a_device():
+    assert "is a device" in refusal("/dev/zero")
+
+
+def test_a_file_name_with_a_nul():
+    assert "not a file name" in refusal("a\0b")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every file")
+def test_a_file_that_may_not_be_opened(tmp_path):
+    path = tmp_path / "closed.csv"
+    path.write_bytes(PLAIN)
+    path.chmod(0)
+    assert "check that you may open it" in refusal(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"  \r\n", b"\xef\xbb\xbf"])
+def test_an_empty_file(data):
+    assert "is empty" in refusal(data)
+
+
+@pytest.mark.parametrize("rest", ["", "\n", "\r\n\r\n", "\n   \n"])
+def test_headers_without_records(rest):
+    assert "headers but no records" in refusal((HEADER + rest).encode())
+
+
+def test_a_blank_line_before_the_headers():
+    assert "begins with a blank line" in refusal(b"\n" + PLAIN)
+
+
+def test_no_header_row():
+    assert "none of the headers" in refusal((line() + "\n" + line() + "\n").encode())
+
+
+def test_a_header_that_stands_twice():
+    sentence = refusal(HEADER.replace("ETHNIC", "SEX").encode() + PLAIN[len(HEADER) :])
+    assert "the header SEX more than once" in sentence
+
+
+def test_a_header_and_its_other_spelling():
+    headers = HEADER.replace("EHCSC2", "EHCSC1")
+    assert "the header EHCS more than once" in refusal(headers.encode() + PLAIN[len(HEADER) :])
+
+
+def test_a_header_without_which_every_record_would_be_rejected():
+    sentence = refusal(HEADER.replace("DOB", "DATEOFBIRTH").encode() + PLAIN[len(HEADER) :])
+    assert "has no column DOB" in sentence
+
+
+def test_a_near_miss_is_asked_about():
+    sentence = refusal(HEADER.replace("FINITIAL", "FINTIAL").encode() + PLAIN[len(HEADER) :])
+    assert "did you mean that by “FINTIAL”" in sentence
+
+
+def test_a_missing_column_that_rejects_nobody_is_a_note():
+    source = open_file(HEADER.replace("RELIGION", "RELIGON").encode() + PLAIN[len(HEADER) :], Q)
+    assert source.missing == ("RELIGION",)
+    assert source.unknown == ("RELIGON",)
+    assert any("did you mean that by “RELIGON”" in note for note in source.notes)
+
+
+def test_an_unknown_column_is_not_read_and_told():
+    data = "\n".join([HEADER + ",SHOESIZE", line() + ",43", ""]).encode()
+    source = open_file(data, Q)
+    assert source.unknown == ("SHOESIZE",)
+    assert read(data).frame.columns == list(Q.headers)
+
+
+def test_a_dataset_p_file_is_told_from_q():
+    sentence = refusal((",".join(P.headers) + "\n" + "," * len(P.headers) + "x\n").encode())
+    assert "looks like dataset P" in sentence
+    assert "--dataset P" in sentence
+
+
+def test_a_dataset_q_file_is_told_from_p():
+    assert "looks like dataset Q" in refusal(PLAIN, P)
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PK\x03\x04rest", "Excel workbook"),
+        (b"\xd0\xcf\x11\xe0rest", "Excel workbook"),
+        (b"%PDF-1.7 rest", "PDF"),
+        (b"\x1f\x8brest", "gzip"),
+        ("\ufeffCLIENTID,DOB\n".encode("utf-16-le"), "UTF-16"),
+        ("\ufeffCLIENTID,DOB\n".encode("utf-16-be"), "UTF-16"),
+    ],
+)
+def test_a_file_of_another_kind(start, what):
+    assert what in refusal(start)
+
+
+def test_nul_bytes_are_told_with_their_row():
+    assert "Row 3" in refusal(text(line(), line(CLIENT="C\0")))
+
+
+def test_utf_16_without_its_mark():
+    assert "NUL" in refusal(PLAIN.decode().encode("utf-16-le"))
+
+
+def test_bytes_that_are_no_text_are_told_with_their_row():
+    assert "Row 3" in refusal(PLAIN.replace(b",C2,", b",C\x81\xff,"))
+
+
+def test_a_quote_that_is_never_closed():
+    sentence = refusal(text(line(), line(CLIENT='"C2'), line()))
+    assert "never closed" in sentence
+
+
+def test_text_after_a_closing_quote():
+    assert "Row 3" in refusal(text(line(), line(CLIENT='"C"2'), line()))
+
+
+def test_one_line_without_end(tmp_path):
+    path = tmp_path / "long.csv"
+    with path.open("wb") as file:
+        file.write(HEADER.encode() + b"\n")
+        file.truncate(2 << 30)
+    assert "NUL" in refusal(path)
+    path.write_bytes(HEADER.encode() + b"\n" + b"1" * (4 * LONGEST_LINE))
+    assert "characters long" in refusal(path)
+
+
+def test_a_long_line_after_good_ones():
+    assert "Row 3" in refusal(text(line()) + b"9" * (4 * LONGEST_LINE) + b"\n" + line().encode())
+
+
+# ---- what is given in other ways -------------------------------------------------------------------
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if os.fork() == 0:
+        with pipe.open("wb") as out:
+            out.write(PLAIN)
+        os._exit(0)
+    source = open_file(pipe, Q)
+    os.wait()
+    assert next(source.pieces())().frame.height == 2
+
+
+def test_what_is_piped_in_is_kept_where_only_this_user_can_read_it_and_goes_with_the_source():
+    source = open_file(PLAIN, Q)
+    path = source.path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    del source
+    assert not path.exists()
+
+
+# ---- laws ------------------------------------------------------------------------------------------
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+
+
+@given(st.lists(cells, min_size=1, max_size=12), st.integers(1, 400), st.sampled_from(["\n", "\r\n"]))
+def test_any_piece_size_and_any_text_gives_the_same_rows(texts, size, end):
+    def quoted(cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"'
+
+    data = text(*[line(CLIENT=quoted(cell)) for cell in texts], end=end)
+    batch = read(data, size)
+    assert values(batch, "CLIENT") == [cell or None for cell in texts]
+    assert batch.rows.to_list() == list(range(2, len(texts) + 2))
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_no_bytes_however_odd_give_a_traceback(data, with_headers):
+    if with_headers:
+        data = HEADER.encode() + b"\n" + data
+    try:
+        source: Source = open_file(data, Q)
+        for piece in source.pieces(64):
+            batch = piece()
+            assert batch.frame.height == batch.rows.len()
+    except Unusable as refused:
+        assert "\n" not in str(refused)
