@@ -72,8 +72,7 @@ def test_dataset_p_differs_from_q_in_nothing_the_revision_history_does_not_name(
     assert {h for h in Q.headers if h in P.headers and P.by_header[h] != Q.by_header[h]} == named
     for header in named:
         p, q = P.by_header[header], Q.by_header[header]
-        words = {"label": q.label, "noun": q.noun, "definition": q.definition}
-        assert dataclasses.replace(p, **words) == q
+        assert dataclasses.replace(p, label=q.label, noun=q.noun, definition=q.definition) == q
 
 
 @pytest.mark.parametrize(("header", "to_from"), DESCRIPTIONS_CHANGED.items())
@@ -132,7 +131,7 @@ def test_a_dataset_is_found_by_its_letter():
 
 @pytest.mark.parametrize("letter", ["R", "", "QQ", "datasets"])
 def test_an_unknown_letter_is_answered_with_those_there_are(letter: str):
-    with pytest.raises(UnknownDataset, match="choose Q or P$"):
+    with pytest.raises(UnknownDataset, match=r"choose Q or P$"):
         dataset(letter)
 
 
@@ -155,5 +154,8 @@ def test_no_dataset_is_due_before_the_first():
 
 
 def test_who_asks_for_q_never_loads_p():
-    program = "import sys; from cjit.datasets import dataset; dataset('Q'); sys.exit('cjit.datasets.p' in sys.modules)"
+    program = (
+        "import sys; from cjit.datasets import dataset; dataset('Q');"
+        "sys.exit('cjit.datasets.p' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

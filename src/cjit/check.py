@@ -10,15 +10,15 @@ does not grow with the file.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import date
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +26,7 @@ from typing import IO, Literal, TypeVar
 
 import polars as pl
 
-from cjit import derive
+from cjit import compare, derive
 from cjit.dataset import (
     OUR_READING,
     SUBMITTER,
@@ -39,7 +39,7 @@ from cjit.dataset import (
     Rule,
     Severity,
 )
-from cjit.read import Batch, Source, Unusable, open_file
+from cjit.read import Batch, Source, open_file
 
 #: How many of a rule's findings are remembered for the summary.
 FIRST = 5
@@ -181,6 +181,7 @@ def check(
     dataset: Dataset | str = "Q",
     *,
     today: date,
+    previous: Source | pl.DataFrame | None = None,
     submitter: str | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
@@ -190,7 +191,9 @@ def check(
 ) -> Findings:
     """Check a dataset file, or a frame of text with a column a header, against a dataset.
 
-    `today` is the day nothing may be later than. `submitter` is the agency code AGNCY must have. `only`
+    `today` is the day nothing may be later than. `previous` is the last submission: what should not have
+    changed since is a finding, and the frame has a column `previous`; both files are then held in memory.
+    `submitter` is the agency code AGNCY must have. `only`
     and `skip` name rules by id, header or pattern (`DISABLE*`). `sink` is handed every batch of findings
     as it is made, in order; `keep` bounds how many stay in `Findings.frame` (None: all). `progress`
     is told bytes done and bytes in all. Raises `Unusable` where the file cannot be read, `UnknownRule`.
@@ -199,7 +202,7 @@ def check(
         from cjit.datasets import dataset as by_letter
 
         dataset = by_letter(dataset)
-    book = _book(dataset)
+    book = _book(dataset, previous is not None)
     active = _chosen(book.rules, only, skip)
     if isinstance(source, pl.DataFrame):
         opened, pieces = None, _pieces_of(source, dataset)
@@ -207,6 +210,9 @@ def check(
         opened = source if isinstance(source, Source) else open_file(source, dataset)
         pieces = opened.pieces
     run = _Run(book, active, today, submitter, keep, sink)
+    if previous is not None:
+        before = _pieces_of(previous, dataset) if isinstance(previous, pl.DataFrame) else previous.pieces
+        run.held_before = pl.concat(_side_by_side(lambda piece: run.values(piece().frame), before()))
     done = 0
     for part in _side_by_side(lambda piece: run.examine(piece()), pieces()):
         run.take(part)
@@ -230,35 +236,31 @@ def check_rows(
     the rules across rows do not run: there is nothing to hold it against.
     """
     book = _book(dataset)
+    active = frozenset(range(len(book.rules)))
+    run = _Run(book, active, today, submitter, None, None)
+    if len(rows) == 1:
+        return run.look_at_one(rows[0])
     frame = pl.DataFrame(
         {h: [row.get(h) or None for row in rows] for h in dataset.headers},
         schema=dict.fromkeys(dataset.headers, pl.String),
     )
-    active = frozenset(range(len(book.rules)))
-    run = _Run(book, active, today, submitter, None, None)
     numbers = pl.int_range(len(rows), dtype=pl.UInt32, eager=True)
-    if len(rows) == 1:
-        looked = run.look(frame, numbers)
-        found = looked.findings
-    else:
-        run.take(run.examine(Batch(frame, numbers)))
-        run.across(lambda: iter([lambda: Batch(frame, numbers)]))
-        found = run.findings(None).frame
-    by_id = {rule.id: rule for rule in book.rules}
-    return [Finding(row, by_id[rule], value) for row, rule, value, *_ in found.iter_rows()]
+    run.take(run.examine(Batch(frame, numbers)))
+    run.across(lambda: iter([lambda: Batch(frame, numbers)]))
+    found = run.findings(None).frame
+    return [Finding(row, book.rules[book.index[rule]], value) for row, rule, value, *_ in found.iter_rows()]
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
-    def matches(rule: Rule, pattern: str) -> bool:
-        return fnmatchcase(rule.id, pattern) or fnmatchcase(rule.header, pattern)
-
     for pattern in (*only, *skip):
-        if not any(matches(rule, pattern) for rule in rules):
-            raise UnknownRule(f"There is no rule called {pattern}: “cjit rules” lists them")
+        if not any(rule.matches(pattern) for rule in rules):
+            near = difflib.get_close_matches(pattern, [rule.id for rule in rules], n=1)
+            hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
+            raise UnknownRule(f"There is no rule called {pattern}: {hint}")
     return frozenset(
         i
         for i, rule in enumerate(rules)
-        if (not only or any(matches(rule, p) for p in only)) and not any(matches(rule, p) for p in skip)
+        if (not only or any(rule.matches(p) for p in only)) and not any(rule.matches(p) for p in skip)
     )
 
 
@@ -304,27 +306,58 @@ def _side_by_side(work: Callable[[_T], _R], items: Iterator[_T]) -> Iterator[_R]
 class _Book:
     """A dataset's rules with the expressions a check needs, made once."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, compared: bool) -> None:
         self.dataset = dataset
-        self.rules = (RAGGED, *dataset.rules)
+        self.compared = compared
+        changes = compare.rules(dataset) if compared else ()
+        self.rules = (RAGGED, *dataset.rules, *changes)
         self.index = {rule.id: i for i, rule in enumerate(self.rules)}
         self.ids = pl.Enum([rule.id for rule in self.rules])
         self.stories = tuple(derive.stories(dataset))
         told = {story.rule.id for story in self.stories}
-        self.within = [i for i, rule in enumerate(self.rules) if rule.across is None and rule is not RAGGED]
+        self.within = [self.index[rule.id] for rule in dataset.rules if rule.across is None]
         self.across = [i for i, r in enumerate(self.rules) if r.across is not None and r.id not in told]
         self.written = [self.index[r.id] for r in dataset.written if r.across is None]
         self.gates = [i for i, rule in enumerate(self.rules) if rule.gate]
         self.rejects = [i for i, rule in enumerate(self.rules) if rule.severity is Severity.REJECT]
         self.keys = [f[0].header for f in map(dataset.entity, Entity) if f]
+        self.gathered = list(dict.fromkeys([*self.keys, *(self.rules[i].across or "" for i in self.across)]))
         self.text, self.read, self.value = derive.columns(dataset)
         self.typed, self.suspect = derive.sieve(dataset)
         wanted = {h for i in self.written for h in self.rules[i].headers} - set(dataset.headers)
         self.typed += [pl.col(h.removesuffix(" as read")).alias(h) for h in wanted if h.endswith(" as read")]
         self.bad = {f.header: bad for f in dataset.fields if (bad := derive.no_value(f, dataset)) is not None}
+        self.fails = [rule.fails_when.fill_null(False).cast(pl.Boolean).alias(rule.id) for rule in self.rules]
+        self.likely = [
+            made if rule.likely is None else rule.likely.fill_null(False).alias(rule.id)
+            for rule, made in zip(self.rules, self.fails, strict=True)
+        ]
+        self._one_record()
         self.postcodes = {f.header for f in dataset.fields if f.kind is Kind.POSTCODE}
         self.key_columns = self._key_columns()
         self.tally = self._tally()
+
+    def _one_record(self) -> None:
+        """What one record needs, field by field, so that a form's check stays within milliseconds."""
+        headers = self.dataset.headers
+        self.schema_sent = {f"{h} as sent": pl.String for h in headers}
+        self.read_of = dict(zip(headers, self.read, strict=True))
+        self.value_of = dict(zip(headers, self.value, strict=True))
+        self.typed_only = {f.header for f in self.dataset.fields if f.kind in (Kind.DATE, Kind.NUMBER)}
+        types = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
+        self.blank = {
+            f.header: [
+                pl.lit(None, pl.String).alias(f"{f.header} as sent"),
+                pl.lit(None, types.get(f.kind, pl.String)).alias(f"{f.header} as read"),
+                pl.lit(None, types.get(f.kind, pl.String)).alias(f.header),
+            ]
+            for f in self.dataset.fields
+        }
+        written = set(self.written)
+        derived = [i for i in self.within if i not in written]
+        given = [i for i in derived if self.rules[i].id.endswith(".is_given")]
+        self.of_blank = {h: [i for i in given if self.rules[i].header == h] for h in headers}
+        self.of_filled = {h: [i for i in derived if self.rules[i].header == h and i not in given] for h in headers}
 
     def _key_columns(self) -> list[pl.Expr]:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
@@ -362,8 +395,8 @@ class _Book:
 
 
 @lru_cache(maxsize=8)
-def _book(dataset: Dataset) -> _Book:
-    return _Book(dataset)
+def _book(dataset: Dataset, compared: bool = False) -> _Book:
+    return _Book(dataset, compared)
 
 
 def _hashed(header: str) -> pl.Expr:
@@ -396,6 +429,7 @@ class _Part:
     findings: pl.DataFrame
     held: pl.DataFrame
     keys: pl.DataFrame
+    values: pl.DataFrame | None
     rejected: pl.Series
     touched: pl.Series
     gated: int
@@ -424,7 +458,8 @@ class _Run:
         self.within = [i for i in book.within if i in active or rules[i].gate]
         self.across_rules = [i for i in book.across if i in active]
         self.stories = [s for s in book.stories if book.index[s.rule.id] in active]
-        suspect = (*book.suspect, *(rules[i].fails_when for i in book.written))
+        written = (rules[i].fails_when if rules[i].likely is None else rules[i].likely for i in book.written)
+        suspect = (*book.suspect, *written)
         self.suspect = [expr.alias(str(i)) for i, expr in enumerate(suspect)]
         self.constants = [
             pl.lit(today).alias(TODAY),
@@ -441,6 +476,8 @@ class _Run:
         self.touched: list[pl.Series] = []
         self.held: list[pl.DataFrame] = []
         self.keys = _Keys()
+        self.held_before: pl.DataFrame | None = None
+        self.incoming: list[pl.DataFrame] = []
 
     # -- one piece, in any thread
 
@@ -464,11 +501,14 @@ class _Run:
         everything = frame.select(book.tally)
         of_flagged = flagged.select(book.tally)
         counts = {
-            name: everything[name][0] - of_flagged[name][0] + looked.tally[name][0]
-            for name in everything.columns
+            name: everything[name][0] - of_flagged[name][0] + looked.tally[name][0] for name in everything.columns
         }
         counts |= {f"bad {header}": count for header, count in looked.bad.items()}
         ragged_rows = ragged["row"]
+        values = None
+        if book.compared:
+            clean = typed.select(rows.alias("row"), *book.dataset.headers).filter(~flags)
+            values = pl.concat([clean, looked.values]).sort("row")
         return _Part(
             rows=frame.height + len(batch.ragged),
             blank=batch.blank,
@@ -476,6 +516,7 @@ class _Run:
             findings=findings,
             held=held,
             keys=keys,
+            values=values,
             rejected=pl.concat([looked.rejected, ragged_rows]),
             touched=pl.concat([looked.touched, told["row"].unique(), ragged_rows]),
             gated=looked.gated.len(),
@@ -489,36 +530,19 @@ class _Run:
         raised = [name for name, some in columns.select(pl.all().any()).row(0, named=True).items() if some]
         return _any([columns[name].fill_null(False) for name in raised], typed.height)
 
+    def values(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The typed values of every row whose client consents."""
+        rows = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
+        return self.look(frame, rows).values.drop("row")
+
     def look(self, frame: pl.DataFrame, rows: pl.Series) -> _Looked:
         """Put rows of text to every rule within a row."""
         book, rules = self.book, self.book.rules
         full = (
-            frame.with_columns(*self.constants)
-            .with_columns(book.text)
-            .with_columns(book.read)
-            .with_columns(book.value)
+            frame.with_columns(*self.constants).with_columns(book.text).with_columns(book.read).with_columns(book.value)
         )
         bad = full.select(expr.fill_null(False).alias(h) for h, expr in book.bad.items())
-        fails = full.select(rules[i].fails_when.fill_null(False).alias(rules[i].id) for i in self.within)
-        fails = fails.select(pl.all().cast(pl.Boolean))
-        gated = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-        for i in book.gates:
-            gated |= fails[rules[i].id]
-        columns: dict[int, pl.Series] = {}
-        silent = {rules[i].replaces: rules[i].id for i in self.within if rules[i].replaces}
-        for i in self.within:
-            rule, column = rules[i], fails[rules[i].id]
-            if not column.any():
-                continue
-            if not rule.gate:
-                column = column & ~gated
-            for header in rule.headers:
-                if header in book.bad:
-                    column = column & ~bad[header]
-            if rule.id in silent:
-                column = column & ~fails[silent[rule.id]]
-            if i in self.active and column.any():
-                columns[i] = column
+        columns, gated = self._judge(full, self.within, {h: bad[h] for h in bad.columns})
         findings = self._gather(columns, frame, rows)
         values = full.with_columns(rows.alias("row")).filter(~gated)
         rejecting = [c for i, c in columns.items() if rules[i].severity is Severity.REJECT]
@@ -530,9 +554,70 @@ class _Run:
             rejected=rows.filter(rejected),
             touched=rows.filter(touched),
             gated=rows.filter(gated),
-            bad={h: (bad[h] & ~gated).sum() for h in bad.columns},
+            bad={h: int((bad[h] & ~gated).sum()) for h in bad.columns},
             tally=text.select(book.tally),
         )
+
+    def _judge(
+        self, full: pl.DataFrame, within: Sequence[int], bad: Mapping[str, pl.Series]
+    ) -> tuple[dict[int, pl.Series], pl.Series]:
+        """Where each rule fails, one Boolean column a rule that fails anywhere; and the gated rows.
+
+        `bad` says where a field's value is no value: every other rule that reads it is silent there.
+        """
+        rules = self.book.rules
+        fails = full.select(self.book.likely[i] for i in within)
+        raised = []
+        for i, some in zip(within, fails.select(pl.all().any()).row(0), strict=True):
+            if some and rules[i].likely is not None:
+                # The dear rule is asked only where its cheap condition holds.
+                likely = fails[rules[i].id]
+                failing = full.filter(likely).select(self.book.fails[i])[:, 0]
+                at = likely.arg_true().filter(failing)
+                fails = fails.with_columns(pl.int_range(full.height, eager=True).is_in(at.implode()).alias(rules[i].id))
+                some = at.len() > 0  # noqa: PLW2901
+            if some:
+                raised.append(i)
+        gated = _any([fails[rules[i].id] for i in raised if rules[i].gate], full.height)
+        silent = {rules[i].replaces: fails[rules[i].id] for i in raised if rules[i].replaces}
+        columns: dict[int, pl.Series] = {}
+        for i in raised:
+            rule, column = rules[i], fails[rules[i].id]
+            if not rule.gate:
+                column = column & ~gated
+            for header in rule.headers:
+                if header in bad:
+                    column = column & ~bad[header]
+            if rule.id in silent:
+                column = column & ~silent[rule.id]
+            if i in self.active and column.any():
+                columns[i] = column
+        return columns, gated
+
+    def look_at_one(self, record: Record) -> list[Finding]:
+        """`look` for one record, without the work a blank field does not need."""
+        book = self.book
+        text = {h: record.get(h) or "" for h in book.dataset.headers}
+        filled = [h for h in text if text[h].strip()]
+        blank = [h for h in text if not text[h].strip()]
+        frame = pl.DataFrame({f"{h} as sent": [text[h]] for h in filled}, schema_overrides=book.schema_sent)
+        frame = frame.with_columns(*self.constants, *(column for h in blank for column in book.blank[h]))
+        full = frame.with_columns(book.read_of[h] for h in filled).with_columns(book.value_of[h] for h in filled)
+        # A value written just as the dataset writes it breaks no rule of its own field.
+        values = full.row(0, named=True)
+        odd = [h for h in filled if _as_text(values[h]) != text[h]]
+        within = [i for h in odd for i in book.of_filled[h]] + [i for h in blank for i in book.of_blank[h]]
+        unread = {h for h in odd if values[h] is None and (values[f"{h} as read"] is not None or h in book.typed_only)}
+        bad = {h: pl.Series([True]) for h in unread}
+        columns, gated = self._judge(full, [*within, *book.written], bad)
+        found = []
+        for i in sorted(columns):
+            rule = book.rules[i]
+            value = None if rule.gate else text[rule.header] or None
+            if value and rule.header in book.postcodes:
+                value = _cut(pl.Series([value]))[0]
+            found.append(Finding(0, rule, value))
+        return found
 
     def _gather(self, columns: Mapping[int, pl.Series], frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
         """A row a finding, from a Boolean column a rule over `frame` (text) and `rows`."""
@@ -543,9 +628,7 @@ class _Run:
             rule, at = book.rules[i], column.arg_true()
             hidden = rule.gate or rule.header not in book.dataset.by_header
             value = (
-                frame[rule.header].gather(at)
-                if not hidden
-                else pl.repeat(None, at.len(), dtype=pl.String, eager=True)
+                frame[rule.header].gather(at) if not hidden else pl.repeat(None, at.len(), dtype=pl.String, eager=True)
             )
             if rule.header in book.postcodes:
                 value = _cut(value)
@@ -562,8 +645,13 @@ class _Run:
             )
         if not parts:
             return _no_findings(book)
-        frame = pl.concat(parts)
-        return frame.with_columns(_to_ids(pl.col("rule"), book)).sort("row", "rule")
+        return self._findings(pl.concat(parts)).sort("row", "rule")
+
+    def _findings(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rule numbers to ids; with a column for the previous value where there is a last submission."""
+        if self.book.compared:
+            frame = frame.with_columns(previous=pl.lit(None, pl.String))
+        return frame.with_columns(_to_ids(pl.col("rule"), self.book))
 
     def _ragged(self, batch: Batch) -> pl.DataFrame:
         if not batch.ragged or 0 not in self.active:
@@ -571,9 +659,7 @@ class _Run:
         rows = pl.Series([row for row, _ in batch.ragged], dtype=pl.UInt32)
         blank = pl.repeat(None, rows.len(), dtype=pl.String, eager=True)
         frame = pl.DataFrame({"row": rows, "rule": pl.repeat(0, rows.len(), dtype=pl.UInt32, eager=True)})
-        return frame.with_columns(
-            _to_ids(pl.col("rule"), self.book), value=blank, client=blank, episode=blank
-        )
+        return self._findings(frame.with_columns(value=blank, client=blank, episode=blank))
 
     def _local_stories(
         self, keys: pl.DataFrame, frame: pl.DataFrame, typed: pl.DataFrame, looked: _Looked, rows: pl.Series
@@ -646,15 +732,9 @@ class _Run:
             .alias(self.book.rules[i].id)
             for i in rules
         )
-        return {
-            i: at
-            for i, name in zip(rules, fails.columns, strict=True)
-            if (at := fails[name].arg_true()).len()
-        }
+        return {i: at for i, name in zip(rules, fails.columns, strict=True) if (at := fails[name].arg_true()).len()}
 
-    def _texts(
-        self, i: int, wanted: pl.Series, frame: pl.DataFrame, rows: pl.Series, key: pl.Series
-    ) -> pl.DataFrame:
+    def _texts(self, i: int, wanted: pl.Series, frame: pl.DataFrame, rows: pl.Series, key: pl.Series) -> pl.DataFrame:
         place = pl.DataFrame({"row": rows}).with_row_index("at")
         at = pl.DataFrame({"row": wanted}).join(place, on="row", how="left", maintain_order="left")["at"]
         every = pl.repeat(True, at.len(), dtype=pl.Boolean, eager=True)
@@ -675,6 +755,8 @@ class _Run:
         self.touched.append(part.touched)
         self.keys.add(part.keys)
         self.held.append(part.held)
+        if part.values is not None:
+            self.incoming.append(part.values)
         self._emit(part.findings)
 
     def _emit(self, found: pl.DataFrame) -> None:
@@ -688,7 +770,7 @@ class _Run:
             seen = self.first.setdefault(i, [])
             if len(seen) < FIRST:
                 some = found.filter(codes == i).head(FIRST - len(seen))
-                seen.extend(Seen(row, c, e, v) for row, _, v, c, e in some.iter_rows())
+                seen.extend(Seen(row, c, e, v) for row, _, v, c, e, *_ in some.iter_rows())
         if self.keep is None or self.kept_rows < self.keep:
             room = found if self.keep is None else found.head(self.keep - self.kept_rows)
             self.kept.append(room)
@@ -702,13 +784,11 @@ class _Run:
         held = pl.concat(self.held) if self.held else None
         wanted: dict[int, pl.Series] = {}
         tasks: list[tuple[str, pl.DataFrame]] = []
-        for key in book.keys:
+        for key in book.gathered:
             spread = self.keys.spread(key)
             ids = [i for i in self.across_rules if book.rules[i].across == key]
             if held is not None:
-                of_key = pl.col("rule").is_in(
-                    pl.Series([book.rules[i].id for i in ids], dtype=book.ids).implode()
-                )
+                of_key = pl.col("rule").is_in(pl.Series([book.rules[i].id for i in ids], dtype=book.ids).implode())
                 held = held.filter(~(of_key & pl.col("key").is_in(spread.implode())))
             if spread.is_empty():
                 continue
@@ -716,7 +796,7 @@ class _Run:
                 for i, at in self._across_hits(some, ids).items():
                     rows = some["row"].gather(at)
                     wanted[i] = pl.concat([wanted[i], rows]) if i in wanted else rows
-                apart = _disagreeing(some, key)
+                apart = _disagreeing(some, key) if key in book.keys else some["row"].head(0)
                 if apart.len():
                     mine = some.filter(pl.col("row").is_in(apart.implode())).select("row", "piece", key)
                     count = -(-mine.height // _ROWS_TOGETHER)
@@ -727,6 +807,8 @@ class _Run:
             found.append(self._read_again(wanted, pieces))
         for key, task in tasks:
             found.append(self._stories_again(key, task, pieces))
+        if self.held_before is not None:
+            found.append(self._changes(self.held_before))
         late = pl.concat(found).sort("row", "rule") if found else _no_findings(book)
         self.touched.append(late["row"].unique())
         gravest = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
@@ -735,6 +817,29 @@ class _Run:
 
     def _emit_late(self, late: pl.DataFrame) -> None:
         self._emit(late)
+
+    def _changes(self, held: pl.DataFrame) -> pl.DataFrame:
+        """Findings on what should not have changed since the last submission."""
+        book = self.book
+        incoming = pl.concat(self.incoming)
+        client, episode = book.keys[:2]
+        changed = compare.compare(incoming, held, book.dataset)
+        ids = {
+            (header, change): name
+            for header in book.dataset.headers
+            for change in compare.Change
+            if (name := compare.rule_id(header, change)) in book.index and book.index[name] in self.active
+        }
+        wanted = pl.DataFrame(
+            [(h, c, name) for (h, c), name in ids.items()],
+            schema={"header": pl.String, "change": pl.String, "rule": book.ids},
+            orient="row",
+        )
+        return (
+            changed.join(wanted, on=["header", "change"])
+            .join(incoming.select("row", client=client, episode=episode), on="row")
+            .select("row", "rule", "value", "client", "episode", "previous")
+        )
 
     def _rows_again(
         self, wanted: pl.Series, pieces: Callable[[], Iterator[Callable[[], Batch]]]
@@ -765,9 +870,7 @@ class _Run:
             return _no_findings(self.book)
         frame, rows = self._rows_again(task["row"], pieces)
         values = self.look(frame, rows).values.join(task, on="row", how="left")
-        return self._told(
-            stories, values.select("row", "piece", key, *(s.header for s in stories)), frame, rows
-        )
+        return self._told(stories, values.select("row", "piece", key, *(s.header for s in stories)), frame, rows)
 
     # -- the end
 
@@ -866,9 +969,7 @@ class _Keys:
 
     def parts(self, key: str, ids: pl.Series) -> Iterator[pl.DataFrame]:
         """Every row of some ids; rows of one id come together, at most about a million at a time."""
-        rows = pl.concat(
-            [frame.filter(pl.col(key).is_in(ids.implode())).collect() for frame in self._lazily()]
-        )
+        rows = pl.concat([frame.filter(pl.col(key).is_in(ids.implode())).collect() for frame in self._lazily()])
         count = -(-rows.height // 1_000_000)
         for n in range(count):
             yield rows if count == 1 else rows.filter(pl.col(key) % count == n)
@@ -881,6 +982,13 @@ def _disagreeing(keys: pl.DataFrame, key: str) -> pl.Series:
     if twice.is_empty():
         return twice["row"]
     return twice.filter(pl.col(story).min().over(key) != pl.col(story).max().over(key))["row"]
+
+
+def _as_text(value: date | int | str | None) -> str | None:
+    """A typed value as the dataset writes it (`derive.plainly_value`, for one)."""
+    if isinstance(value, date):
+        return value.strftime("%d/%m/%Y")
+    return None if value is None else str(value)
 
 
 def _any(columns: Sequence[pl.Series], height: int) -> pl.Series:
@@ -907,15 +1015,8 @@ def _to_ids(index: pl.Expr, book: _Book) -> pl.Expr:
 
 
 def _no_findings(book: _Book) -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={
-            "row": pl.UInt32,
-            "rule": book.ids,
-            "value": pl.String,
-            "client": pl.String,
-            "episode": pl.String,
-        }
-    )
+    text = ("value", "client", "episode", *(("previous",) if book.compared else ()))
+    return pl.DataFrame(schema={"row": pl.UInt32, "rule": book.ids, **dict.fromkeys(text, pl.String)})
 
 
 class _Callable(ModuleType):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -32,7 +32,7 @@ def _stop(sentence: object) -> NoReturn:
     sys.exit(2)
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[date]):
     name = "date"
 
     def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -43,7 +43,7 @@ class _Day(click.ParamType):
                 return datetime.strptime(value, form).date()  # noqa: DTZ007 - a day has no time zone
             except ValueError:
                 continue
-        self.fail("write the date as 2026-03-31 or 31/03/2026", param, ctx)
+        return self.fail("write the date as 2026-03-31 or 31/03/2026", param, ctx)
 
 
 @contextmanager
@@ -344,9 +344,7 @@ def synth(
         from cjit.datasets import dataset
 
         book = dataset(letter)
-        months_of = made_up.histories(
-            book, agencies=agencies, clients=clients, months=months, today=today, seed=seed
-        )
+        months_of = made_up.histories(book, agencies=agencies, clients=clients, months=months, today=today, seed=seed)
         paths = made_up.write(months_of, Path(output), faults=faults, seed=seed)
         for path in paths:
             click.echo(path)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -179,8 +180,9 @@ class Rule:
     record (for a rule `across` rows, several records) that break it and keep it; each example is laid
     over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
     fails hides every other finding and every value of its row; it stands for all derived rules of its
-    field. Where a rule that `replaces` another fires, that other one is silent. `reading` says why,
-    where the clause is our reading.
+    field. Where a rule that `replaces` another fires, that other one is silent. `likely` is a cheap
+    condition, true wherever a dear `fails_when` is: it spares the other rows a closer look (None:
+    `fails_when` is cheap). `reading` says why, where the clause is our reading.
     """
 
     id: str
@@ -193,12 +195,17 @@ class Rule:
     across: str | None = None
     gate: bool = False
     replaces: str = ""
+    likely: pl.Expr | None = None
     reading: str = ""
 
     @property
     def header(self) -> str:
         """The field the finding is shown at."""
         return self.id.split(".", 1)[0]
+
+    def matches(self, pattern: str) -> bool:
+        """Whether a pattern such as `DISD`, `DISD.*` or `DISABLE*` means this rule."""
+        return fnmatchcase(self.id, pattern) or fnmatchcase(self.header, pattern)
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
@@ -249,6 +256,11 @@ class Dataset:
     def entity(self, entity: Entity) -> tuple[Field, ...]:
         """The fields of one section, in the document's order. The first is its id."""
         return tuple(field for field in self.fields if field.entity is entity)
+
+    def parent(self, entity: Entity) -> Field | None:
+        """The id of what an entity belongs to: an episode to a client, the rest to an episode."""
+        above = {Entity.CLIENT: None, Entity.EPISODE: Entity.CLIENT}.get(entity, Entity.EPISODE)
+        return self.entity(above)[0] if above and self.entity(above) else None
 
     def with_lists(self, lists: Mapping[str, CodeList]) -> Dataset:
         """The same dataset with some code lists replaced (official ones over the packaged)."""

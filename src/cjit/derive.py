@@ -198,9 +198,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
     codes = dataset.codes_of(header)
 
     def rule(name: str, message: str, fails: pl.Expr, breaks: str, holds: str, severity: Severity) -> Rule:
-        return Rule(
-            f"{header}.{name}", severity, message, field.clause, fails, {header: breaks}, {header: holds}
-        )
+        return Rule(f"{header}.{name}", severity, message, field.clause, fails, {header: breaks}, {header: holds})
 
     good = _good(field, codes)
     if field.missing is not None:
@@ -333,14 +331,18 @@ def _not_plain(field: Field, dataset: Dataset) -> pl.Expr:
 
 def plainly(field: Field) -> pl.Expr:
     """A field as the dataset writes it, as text: what a corrected file and an extract hold."""
-    read = as_read(field.header)
+    return plainly_value(field, as_read(field.header))
+
+
+def plainly_value(field: Field, value: pl.Expr) -> pl.Expr:
+    """A typed value of a field as the dataset writes it, as text."""
     match field.kind:
         case Kind.DATE:
-            return read.dt.strftime("%d/%m/%Y")
+            return value.dt.strftime("%d/%m/%Y")
         case Kind.NUMBER:
-            return read.cast(pl.String)
+            return value.cast(pl.String)
         case _:
-            return read
+            return value
 
 
 def _good(field: Field, codes: CodeList | None) -> str:
@@ -400,18 +402,18 @@ def stories(dataset: Dataset) -> Iterator[Story]:
 
     An episode also belongs to one client, and a referral to one episode.
     """
-    above: Field | None = None
     for entity in Entity:
         first, *rest = dataset.entity(entity) or (None,)
         if first is None:
             continue
-        if above is not None:
+        parent = dataset.parent(entity)
+        if parent is not None:
             yield _story(
                 first,
-                above,
+                parent,
                 None,
-                f"{first.header}.belongs_to_one_{above.entity.value}",
-                f"Send the same {above.noun} on every row of the {entity.value}",
+                f"{first.header}.belongs_to_one_{parent.entity.value}",
+                f"Send the same {parent.noun} on every row of the {entity.value}",
             )
         for field in rest:
             yield _story(
@@ -421,7 +423,6 @@ def stories(dataset: Dataset) -> Iterator[Story]:
                 f"{field.header}.is_the_same_on_every_row",
                 f"Send the same {field.noun} on every row of the {entity.value}",
             )
-        above = first
 
 
 def _story(key: Field, field: Field, codes: CodeList | None, name: str, message: str) -> Story:

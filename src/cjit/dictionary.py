@@ -108,6 +108,42 @@ def describe(dataset: Dataset, header: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rules(dataset: Dataset, pattern: str | None = None) -> str:
+    """The rule book as plain text: one line a rule, or those that match a pattern in full.
+
+    `pattern` is a rule's id, a header or a pattern such as `DISABLE*`. Raises `DictionaryProblem` when no rule
+    matches.
+    """
+    if pattern is None:
+        width = max(len(rule.id) for rule in dataset.rules) + 2
+        lines = [f"{dataset.title}: {len(dataset.rules)} rules", ""]
+        lines += [f"{rule.id:<{width}}{rule.severity.value:<9}{rule.message}" for rule in dataset.rules]
+        return "\n".join(lines) + "\n"
+    wanted = pattern.strip()
+    found = [rule for rule in dataset.rules if rule.matches(wanted) or rule.matches(wanted.upper())]
+    if not found:
+        near = get_close_matches(wanted, [rule.id for rule in dataset.rules], n=1)
+        hint = f"did you mean {near[0]}?" if near else "‘cjit rules’ lists them all"
+        raise DictionaryProblem(f"No rule matches ‘{wanted[:60]}’: {hint}")
+    return "\n".join(_rule_in_full(rule) for rule in found)
+
+
+def _rule_in_full(rule: Rule) -> str:
+    facts = [("Severity", rule.severity.value), ("Message", rule.message), ("Clause", rule.clause)]
+    if rule.reading:
+        facts.append(("Why", rule.reading))
+    for name, example in (("Broken by", rule.breaks), ("Kept by", rule.holds)):
+        records = [example] if isinstance(example, Mapping) else example
+        for number, record in enumerate(records, 1):
+            place = f", record {number}" if len(records) > 1 else ""
+            cells = ", ".join(f"{header} = {value or 'blank'}" for header, value in record.items())
+            facts.append((name + place, cells or "the example as it is"))
+    lines = [rule.id]
+    for name, fact in facts:
+        lines += wrap(fact, _WIDTH, initial_indent=f"  {name}: ", subsequent_indent="      ")
+    return "\n".join(lines) + "\n"
+
+
 def _field(dataset: Dataset, header: str) -> Field:
     wanted = header.strip().upper()
     fields = {spelling: field for field in dataset.fields for spelling in (field.header, *field.also)}

@@ -428,9 +428,7 @@ class _Piece:
             if not line.strip():
                 blank += 1
                 continue
-            cells = (
-                width if pattern == straight else _cells(line, source.separator, pattern, row, source.name)
-            )
+            cells = width if pattern == straight else _cells(line, source.separator, pattern, row, source.name)
             if cells == width:
                 good.append(line)
                 rows.append(row)

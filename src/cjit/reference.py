@@ -163,6 +163,30 @@ def listing(dataset: Dataset, directory: Path | None = None) -> tuple[Listing, .
     return tuple(rows)
 
 
+def table(dataset: Dataset, directory: Path | None = None) -> str:
+    """`listing` as plain text, one line a list, with what each status means below."""
+    rows = [
+        (
+            item.name,
+            "official" if item.installed else item.status.value,
+            f"{item.count:,}",
+            ", ".join(item.headers) + (f" (also takes {' and '.join(item.also)})" if item.also else ""),
+        )
+        for item in listing(dataset, directory)
+    ]
+    heads = ("LIST", "STATUS", "CODES", "FIELDS")
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
+    meanings = (
+        "stated       printed in the business definitions",
+        "derived      found in another system that implements the dataset; taken as complete",
+        "official     installed by you",
+        "partial      real codes, but the list is longer: an unknown code is counted, not a finding",
+        "placeholder  stand-in codes, as the real ones are not public: an unknown code is counted, not a finding",
+    )
+    return "\n".join([line.rstrip() for line in lines] + ["", *meanings]) + "\n"
+
+
 # ---- which list ------------------------------------------------------------------------------------
 
 

@@ -3,11 +3,13 @@
 Presence, type, range, list and "the same on every row" follow from the fields (`cjit.derive`); here is what
 the business definitions say, or imply, of several fields together. Two conventions keep one mistake to
 one message: a value that is no value silences every rule that reads it (the engine sees to that), and
-where two rules could meet, the later one is silent when the earlier one speaks (the expressions do).
+where two rules could meet, one is silent when the other speaks (the expressions see to that).
 
 `docs/source.md` lists every sentence of the business definitions with the field or rule that keeps it, and every
 rule that is our reading with its reason.
 """
+
+# ruff: noqa: SIM300 - columns are upper case, but no constants
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 import polars as pl
 from polars import col
 
-from cjit.dataset import OUR_READING, SUBMITTER, Rule, Severity
+from cjit.dataset import OUR_READING, Rule, Severity
 from cjit.derive import as_read
 from cjit.geography import DEFAULT_SECTOR, sector_allows, sector_known
 
@@ -24,234 +26,712 @@ REJECT, QUERY = Severity.REJECT, Severity.QUERY
 
 #: Codes that have stood for Kosovo, which has none in ISO 3166-1: the user-assigned ones of the European
 #: Commission, Unicode and the World Bank, of sport, of passports, and the two-letter ones.
-KOSOVO = ("XKX", "XKK", "XXK", "XKS", "XKO", "KOS", "RKS", "KSV", "UNK", "XK", "KV", "KO", "KS", "RK")
+KOSOVO = ("XKX", "XKK", "XXK", "XKS", "XKO", "KOS", "KSV", "RKS", "UNK", "XK", "KV", "RK")
 
 #: Appendix E: the reasons printed under one heading only. 99, 13, 14 and 74 stand under both.
 PRIOR_TO_CASELOAD_ONLY = ("73", "1", "2")
 FROM_CASELOAD_ONLY = ("10", "15", "4", "7", "8", "12", "11", "9")
-TRANSFERRED_NOT_IN_CUSTODY = "99"
-DIED = "9"
+TRANSFERRED_NOT_IN_CUSTODY, DIED = "99", "9"
 
-ALCOHOL = "7000"
+OUT_OF_ENGLAND = "Z00B"
+ALCOHOL, OTHER_OPIATES, OTHER_DRUGS = "7000", "1000", "8799"
 INJECT, SNIFF, SMOKE = "1", "2", "3"
+NEVER_INJECTED = "N"
+ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT = "11", "12"
+CHILDREN_DECLINED = 98
 
-# Ages in days, such that nobody who is ten is called younger, nor anybody who is 110 older.
-_TEN_YEARS = 3_652
-_HUNDRED_AND_TEN_YEARS = 40_177
+# Ages in days, such that nobody who is 10 is taken for younger, nor anybody who is 110 for older.
+_TEN_YEARS, _HUNDRED_AND_TEN_YEARS = 3_652, 40_543
+
+# For the examples: a closure, and a second client, episode and referral beside those of the example.
+_CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
+_NO_REFERRAL = {"REFERID": "", "REFDATE": ""}
+_SECOND_REFERRAL = {"REFERID": "30016", "REFDATE": "02/12/2025"}
+_SECOND_CLIENT = {"CLIENTID": "10043", "CLIENT": "C10043", "EPISODID": "20078", "REFERID": "30016"}
+_SECOND_EPISODE = {"EPISODID": "20078", "REFERID": "30016"}
+_NEXT_EPISODE = _SECOND_EPISODE | {
+    "REFLD": "15/01/2026",
+    "TRIAGED": "15/01/2026",
+    "CPLANDT": "",
+    "REFDATE": "20/01/2026",
+}
 
 
 # ---- ids that say who somebody is ------------------------------------------------------------------
 
-_DAY = "(?:0[1-9]|[12][0-9]|3[01])"
-_MONTH = "(?:0[1-9]|1[0-2])"
-_YEAR = "(?:19|20)[0-9]{2}"
+_DAY, _MONTH, _YEAR = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
 _DASH = "[-/._ ]?"
-
-#: A date with a four-figure year, anywhere: day, month and year in any usual order.
-_WHOLE_DATE = f"{_DAY}{_DASH}{_MONTH}{_DASH}{_YEAR}|{_MONTH}{_DASH}{_DAY}{_DASH}{_YEAR}|{_YEAR}{_DASH}{_MONTH}{_DASH}{_DAY}"
-_SHORT_DATE = (
-    f"{_DAY}{_DASH}{_MONTH}{_DASH}[0-9]{{2}}|{_MONTH}{_DASH}{_DAY}{_DASH}[0-9]{{2}}|"
-    f"[0-9]{{2}}{_DASH}{_MONTH}{_DASH}{_DAY}"
+#: A date with a four-figure year, wherever it stands.
+_WHOLE_DATE = "|".join(
+    _DASH.join(parts) for parts in ((_DAY, _MONTH, _YEAR), (_MONTH, _DAY, _YEAR), (_YEAR, _MONTH, _DAY))
 )
-#: A date with a two-figure year, whose six figures stand alone: inside a longer number it is chance.
+#: A date with a two-figure year.
+_SHORT_DATE = "|".join(
+    _DASH.join(parts) for parts in ((_DAY, _MONTH, "[0-9]{2}"), (_MONTH, _DAY, "[0-9]{2}"), ("[0-9]{2}", _MONTH, _DAY))
+)
+#: Its six figures stand alone: inside a longer number they would be chance.
 _SHORT_DATE_ALONE = f"(?:^|[^0-9])({_SHORT_DATE})(?:[^0-9]|$)"
-#: Two letters at the start and six figures joined to them: initials and a birth date, whatever follows.
-_LETTERS_AND_SHORT_DATE = f"^[A-Za-z]{{2}}{_DASH}({_SHORT_DATE})"
-#: Ten figures that stand alone, or are written 3-3-4, in the ranges issued in England and Wales (from 400
-#: and 600 million) or kept for tests (999). One number in eleven has a right check digit, so without
-#: the ranges every eleventh running number of ten figures would be called an NHS number.
-_NHS_NUMBER = "(?:^|[^0-9])((?:4[0-9]|6[0-9]|70|99)[0-9][ -]?[0-9]{3}[ -]?[0-9]{4})(?:[^0-9]|$)"
+#: Two letters and six figures joined at the start, whatever follows: initials and birth date, perhaps.
+_AFTER_TWO_LETTERS = f"^[A-Za-z]{{2}}{_DASH}({_SHORT_DATE})"
+#: Ten figures by themselves or written 3-3-4, from the ranges issued in England and Wales (400 and 600
+#: million on) or kept for tests (999). One number in eleven has a right check digit, so without the
+#: ranges every eleventh running number of ten figures would be called an NHS number.
+_NHS = "(?:4[0-9]|6[0-9]|70|99)[0-9][ -]?[0-9]{3}[ -]?[0-9]{4}"
+_NHS_NUMBER = f"(?:^|[^0-9])({_NHS})(?:[^0-9]|$)"
+#: The same in an id of which one person has several: there it is written 3-3-4, or joined to something.
+_NHS_NUMBER_JOINED = f"(?:^|[^0-9])({_NHS})[^0-9]|[^0-9]({_NHS})$|^({_NHS.replace('[ -]?', '[ -]')})$"
 _EMAIL = r"[^@\s]@[^@\s]+\.[A-Za-z]"
-_POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?)( ?)([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
-_SPACED_POSTCODE = _POSTCODE.replace("( ?)", " ")
-
-_LIKELY = "|".join(
-    f"(?:{p})" for p in (_WHOLE_DATE, _SHORT_DATE_ALONE, _LETTERS_AND_SHORT_DATE, _NHS_NUMBER, "@", _POSTCODE)
-)
+_POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
 
 
-def _identifies(header: str) -> pl.Expr:
-    """True where an id holds the client's birth date or postcode, or anybody's e-mail or NHS number.
+def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: str) -> Rule:
+    """A client, episode or referral id, or client reference, must not say who the person is.
 
-    Nearly every id fails the first, cheap test; the rest look at those left only, the others being null.
+    It does where it holds the client's birth date or postcode, or anybody's e-mail address, spaced
+    postcode or NHS number. What a plain running number can look like by chance is looked for narrowly.
     """
-    likely = pl.when(col(header).str.contains(_LIKELY)).then(col(header))
+    text = col(header)
+    several = header in ("EPISODID", "REFERID")
+    nhs = _NHS_NUMBER_JOINED if several else _NHS_NUMBER
 
-    # The birth date in every form it is looked for, between bars: "|14021986|19860214|…|".
-    birth = pl.when(likely.is_not_null()).then(col.DOB)
-    forms = birth.dt.strftime("|%d%m%Y|%m%d%Y|%Y%m%d|%d%m%y|%m%d%y|%y%m%d|")
+    # The birth date in every form it is looked for, between bars: "|14021986|02141986|19860214|…".
+    forms = col.DOB.dt.strftime("|%d%m%Y|%m%d%Y|%Y%m%d|%d%m%y|%m%d%y|%y%m%d|")
 
     def is_birth_date(found: pl.Expr) -> pl.Expr:
-        return forms.str.contains("|" + found.str.replace_all("[-/._ ]", "") + "|", literal=True)
+        figures = found.str.replace_all("[-/._ ]", "")
+        return forms.str.contains("|" + figures + "|", literal=True)
 
-    initials = likely.str.slice(0, 2).str.to_uppercase()
-    first, last = col.FINITIAL, col.SINITIAL
-    joined = ((initials == first + last) | (initials == last + first)) & is_birth_date(
-        likely.str.extract(_LETTERS_AND_SHORT_DATE, 1)
-    )
-    sector = likely.str.to_uppercase().str.replace(f"^.*?{_POSTCODE}.*$", "$1 $3")
-    return (
-        is_birth_date(likely.str.extract(f"({_WHOLE_DATE})", 1))
-        | is_birth_date(likely.str.extract(_SHORT_DATE_ALONE, 1))
-        | joined
-        | _is_nhs_number(likely.str.extract(_NHS_NUMBER, 1).str.replace_all("[ -]", ""))
-        | likely.str.contains(_EMAIL)
-        | likely.str.contains(_SPACED_POSTCODE)
-        | (sector == col.PC)
+    letters = text.str.head(2).str.to_uppercase()
+    initials = (letters == col.FINITIAL + col.SINITIAL) | (letters == col.SINITIAL + col.FINITIAL)
+    found = [text.str.extract(nhs, group) for group in range(1, 4 if several else 2)]
+    own_postcode = text.str.to_uppercase().str.replace(f"^.*?{_POSTCODE}.*$", "$1 $2") == col.PC
+    return Rule(
+        f"{header}.identifies_nobody",
+        QUERY,
+        message,
+        clause,
+        is_birth_date(text.str.extract(f"({_WHOLE_DATE})"))
+        | is_birth_date(text.str.extract(_SHORT_DATE_ALONE))
+        | (initials & is_birth_date(text.str.extract(_AFTER_TWO_LETTERS)))
+        | _is_nhs_number(pl.coalesce(found))
+        | text.str.contains(_EMAIL)
+        | text.str.contains(_POSTCODE.replace(" ?", " "))
+        | own_postcode,
+        breaks={header: breaks},
+        holds={header: holds},
+        likely=text.str.contains("|".join((_WHOLE_DATE, _SHORT_DATE_ALONE, _AFTER_TWO_LETTERS, nhs, "@", _POSTCODE))),
     )
 
 
 def _is_nhs_number(ten: pl.Expr) -> pl.Expr:
-    """True where the tenth figure is the check digit of the nine before it, modulus 11."""
-    number = ten.cast(pl.Int64)
-    weighted = pl.sum_horizontal((number // 10**place % 10) * (place + 1) for place in range(10))
+    """True where the last of ten figures, perhaps spaced, is the check digit of the others, modulus 11."""
+    number = ten.str.replace_all("[ -]", "").cast(pl.Int64)
+    weighted = pl.sum_horizontal(number // 10**place % 10 * (place + 1) for place in range(10))
     return number.is_not_null() & (weighted % 11 == 0)
 
 
-def _names_nobody(header: str, noun: str, clause: str, breaks: str, holds: str) -> Rule:
-    return Rule(
-        f"{header}.identifies_nobody",
-        QUERY,
-        f"Give the client another {noun}: it must not hold a birth date, NHS number, e-mail address or postcode"
-        if header in ("CLIENTID", "CLIENT")
-        else f"Ask your software supplier for another {noun}: it must not hold a birth date, NHS number, "
-        "e-mail address or postcode",
-        clause,
-        _identifies(header),
-        breaks={header: breaks},
-        holds={header: holds},
-    )
+# ---- answers given in turn -------------------------------------------------------------------------
 
-
-# ---- answers that are given in turn ----------------------------------------------------------------
+_GAP = (
+    "The fields are called first, second and third, and a later one is left blank where there is no further "
+    "answer: so a later answer supposes the earlier ones."
+)
+_REPEAT = (
+    "A second or third answer is a further one. An answer such as 'other' may stand twice, since it names no single "
+    "thing."
+)
 
 
 def _in_turn(
     headers: tuple[str, str, str],
     nouns: tuple[str, str, str],
-    *,
-    thing: str,
-    alone: tuple[str, ...] = (),
-    alone_labels: str = "",
-    twice: tuple[str, ...],
     codes: tuple[str, str, str],
+    *,
+    twice: tuple[str, ...],
+    alone: tuple[str, ...] = (),
+    labels: str = "",
 ) -> Iterator[Rule]:
-    """The rules of three fields that hold a first, second and third answer of one kind.
+    """The rules of three fields that take a first, second and third answer from one list.
 
-    `alone` are answers that admit no other; `twice` those that may stand twice, since they name no
-    single thing; `codes` three different answers for the examples.
+    `codes` are three different answers, for the examples; `twice` those that may stand twice; `alone` those
+    that admit no other answer and stand in the first field only (`labels` says them in words).
     """
     one, two, three = headers
-    first, second, third = col(one), col(two), col(three)
-    a, b, c = codes
+    first, second, third = (col(header) for header in headers)
+    given = dict(zip(headers, codes, strict=True))
+    alone_first = first.is_in(alone).fill_null(False)
     if alone:
-        only = first.is_in(alone)
         yield Rule(
             f"{one}.stands_alone",
             QUERY,
-            f"Leave the {nouns[1]} and the {nouns[2]} blank where the {nouns[0]} is {alone_labels}",
+            f"Leave the {nouns[1]} and the {nouns[2]} blank where the {nouns[0]} is {labels}",
             f"Episode details: {one}",
-            only & (second.is_not_null() | third.is_not_null()),
-            breaks={one: alone[-1], two: b, three: ""},
-            holds={one: alone[-1], two: "", three: ""},
+            alone_first & (second.is_not_null() | third.is_not_null()),
+            breaks={one: alone[-1], two: codes[1]},
+            holds={one: alone[-1], two: ""},
         )
-        # The answer blank or any other: then a second one that stands alone is out of place.
-        free = ~first.is_in(alone).fill_null(False)
-        for header, noun in zip(headers[1:], nouns[1:], strict=True):
+    for header, noun, this in ((two, nouns[1], second), (three, nouns[2], third)):
+        if alone:
             yield Rule(
-                f"{header}.names_a_{thing}",
+                f"{header}.is_not_a_lone_answer",
                 QUERY,
-                f"Record {alone_labels} as the {nouns[0]} only, not as the {noun}",
+                f"Record {labels} as the {nouns[0]} only, not as the {noun}",
                 f"Episode details: {one}",
-                free & col(header).is_in(alone),
-                breaks={one: a, two: b, three: c} | {header: alone[0]},
-                holds={one: a, two: b, three: c},
+                ~alone_first & this.is_in(alone),
+                breaks=given | {header: alone[0]},
+                holds=given,
             )
+        earlier = first if header == two else second
+        missing = earlier.is_null() & this.is_not_null() & ~alone_first & ~this.is_in(alone)
+        if header == three or alone:
+            # Without `alone` the first answer is mandatory, and its own absence says enough.
+            yield Rule(
+                f"{header}.leaves_no_gap",
+                QUERY,
+                f"Enter the {nouns[0] if header == two else nouns[1]} before the {noun}",
+                OUR_READING,
+                missing if alone else missing & first.is_not_null(),
+                breaks=given | {one if header == two else two: ""},
+                holds=given,
+                reading=_GAP,
+            )
+        same = second == first if header == two else (third == first) | (third == second)
         yield Rule(
-            f"{two}.leaves_no_gap",
+            f"{header}.is_not_a_repeat",
             QUERY,
-            f"Enter the {nouns[0]} before the {nouns[1]}",
+            f"Enter the {noun} only where it is another than "
+            + (f"the {nouns[0]}" if header == two else "the first and the second"),
             OUR_READING,
-            first.is_null() & second.is_not_null() & ~second.is_in(alone),
-            breaks={one: "", two: b, three: c},
-            holds={one: a, two: b, three: c},
-            reading=_GAP,
+            same & ~this.is_in((*alone, *twice)),
+            breaks=given | {header: codes[0]},
+            holds=given | {one: twice[0], header: twice[0]},
+            reading=_REPEAT,
         )
-    # Where the first is blank as well, it is the first that is asked for.
-    before = first.is_not_null() & ~first.is_in(alone) & ~third.is_in(alone)
-    yield Rule(
-        f"{three}.leaves_no_gap",
-        QUERY,
-        f"Enter the {nouns[1]} before the {nouns[2]}",
-        OUR_READING,
-        (before | (first.is_null() & ~third.is_in(alone)) if alone else before)
-        & second.is_null()
-        & third.is_not_null(),
-        breaks={one: a, two: "", three: c},
-        holds={one: a, two: b, three: c},
-        reading=_GAP,
-    )
-    once = (*alone, *twice)
-    yield Rule(
-        f"{two}.is_not_a_repeat",
-        QUERY,
-        f"Enter each answer once: the {nouns[1]} is the same as the {nouns[0]}",
-        OUR_READING,
-        (second == first) & ~second.is_in(once),
-        breaks={one: a, two: a, three: ""},
-        holds={one: twice[0], two: twice[0], three: ""},
-        reading=_REPEAT,
-    )
-    yield Rule(
-        f"{three}.is_not_a_repeat",
-        QUERY,
-        f"Enter each answer once: the {nouns[2]} is the same as an earlier one",
-        OUR_READING,
-        ((third == first) | (third == second)) & ~third.is_in(once),
-        breaks={one: a, two: b, three: a},
-        holds={one: twice[0], two: b, three: twice[0]},
-        reading=_REPEAT,
-    )
 
 
-_GAP = (
-    "The fields are called first, second and third, and the later ones are left blank where there is no further "
-    "answer; so a later answer supposes an earlier one."
+# ---- the rules -------------------------------------------------------------------------------------
+
+# A client's, and an episode's, rows looked at together.
+_newest = col.TRIAGED.max().over("CLIENTID")
+_referrals = col.REFERID.count().over("EPISODID") + col.REFDATE.count().over("EPISODID")
+
+# A blank middle date must not let the dates around it pass each other.
+_before_contact = pl.coalesce(col.REFLD, col.DOB)
+
+_utla_possible = sector_allows(col.PC, col.UTLA)
+_lives_with_children = (col.CHILDWTH > 0) & (col.CHILDWTH != CHILDREN_DECLINED)
+_alcohol = (col.DRUG1 == ALCOHOL) | (col.DRUG2 == ALCOHOL) | (col.DRUG3 == ALCOHOL)
+
+RULES: tuple[Rule, ...] = (
+    # ---- Client details ------------------------------------------------------------------------
+    _names_nobody(
+        "CLIENTID",
+        "Ask your software supplier for a client ID that holds no birth date, NHS number, e-mail address or postcode",
+        "Client details: CLIENTID",
+        breaks="MO14021986",
+        holds="14021987",
+    ),
+    Rule(
+        "DOB.is_a_likely_age",
+        QUERY,
+        "Check the date of birth: it makes the client younger than 10 or older than 110 at the contact/assessment date",
+        OUR_READING,
+        # Where the birth is not even before the event, that is said at REFLD.
+        (col.REFLD.is_null() | (col.REFLD > col.DOB))
+        & (col.TRIAGED > col.DOB)
+        & ~(col.TRIAGED - col.DOB).dt.total_days().is_between(_TEN_YEARS, _HUNDRED_AND_TEN_YEARS),
+        breaks={"DOB": "08/11/2015"},
+        holds={"DOB": "06/11/2015"},
+        reading="No age is stated, and 18 is not imposed: but nobody under the age of criminal responsibility, "
+        "which is 10, nor over 110 is likely to be meant.",
+    ),
+    Rule(
+        "NATION.records_kosovo_as_serbia",
+        QUERY,
+        "Record Kosovo as Serbia (SRB)",
+        "Client details: NATION",
+        as_read("NATION").is_in(KOSOVO),
+        breaks={"NATION": "XKX"},
+        holds={"NATION": "SRB"},
+        replaces="NATION.is_in_list",
+    ),
+    Rule(
+        "AGNCY.looks_like_an_agency_code",
+        QUERY,
+        "Check the CJIT agency code: it is one or two letters and three or four figures, such as CJ123",
+        OUR_READING,
+        # Where the submitter is told, that comparison says more.
+        col.SUBMITTER.is_null() & ~col.AGNCY.str.contains("^[A-Z]{1,2}[0-9]{3,4}$"),
+        breaks={"AGNCY": "NORTH TEAM"},
+        holds={"AGNCY": "CJ123"},
+        reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
+        "letter and four figures. The register of agencies is not public, so only the form is looked at.",
+    ),
+    Rule(
+        "AGNCY.is_the_submitter",
+        REJECT,
+        "CJIT agency code must be that of the agency that sends the file",
+        OUR_READING,
+        col.AGNCY != col.SUBMITTER,
+        breaks={"AGNCY": "CJ124"},
+        holds={"AGNCY": "CJ123"},
+        reading="Each team has its own code, and a record belongs to the team that sends it; under another "
+        "team's code it would be taken for theirs. Silent where the submitter is not told.",
+    ),
+    _names_nobody(
+        "CLIENT",
+        "Give the client a reference that holds no birth date, NHS number, e-mail address or postcode",
+        "Client details: CLIENT",
+        breaks="999 123 4578",
+        holds="999 123 4579",
+    ),
+    Rule(
+        "CLIENT.belongs_to_one_client",
+        QUERY,
+        "Give each client a client reference of their own: another client has this one",
+        "Client details: CLIENT",
+        col.CLIENT.is_not_null() & (col.CLIENTID.min().over("CLIENT") != col.CLIENTID.max().over("CLIENT")),
+        breaks=[{}, _SECOND_CLIENT | {"CLIENT": "C10042"}],
+        holds=[{}, _SECOND_CLIENT],
+        across="CLIENT",
+    ),
+    # ---- Episode details -----------------------------------------------------------------------
+    _names_nobody(
+        "EPISODID",
+        "Ask your software supplier for an episode ID that holds no birth date, NHS number, e-mail address or postcode",
+        "Episode details: EPISODID",
+        breaks="1986-02-14/2",
+        holds="1986021",
+    ),
+    Rule(
+        "EPISODID.is_sent_once",
+        QUERY,
+        "Send each episode once for each of its referrals: this row repeats another",
+        OUR_READING,
+        pl.struct(col.EPISODID, col.REFERID).is_duplicated(),
+        breaks=[{}, {}],
+        holds=[{}, _SECOND_REFERRAL],
+        across="EPISODID",
+        reading="A row is one episode with at most one referral, so a second row of the same two says nothing "
+        "new, or contradicts the first.",
+    ),
+    Rule(
+        "CONSENT.is_given",
+        REJECT,
+        "Leave the client out of the file until they consent to sharing their information with NDTMS",
+        "Episode details: CONSENT",
+        col.CONSENT.ne_missing("Y"),
+        breaks={"CONSENT": "N"},
+        holds={"CONSENT": "Y"},
+        gate=True,
+    ),
+    Rule(
+        "PC.is_the_default_postcode",
+        QUERY,
+        f"Use the default postcode ({DEFAULT_SECTOR}) for a client of no fixed abode or from outside the UK",
+        "Episode details: PC",
+        col.PC.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
+        breaks={"PC": "ZZ99 9"},
+        holds={"PC": DEFAULT_SECTOR},
+    ),
+    Rule(
+        "PC.is_in_use",
+        QUERY,
+        "Check the postcode: there is no such postcode in the UK",
+        OUR_READING,
+        ~sector_known(col.PC) & ~col.PC.str.starts_with("ZZ"),
+        breaks={"PC": "NE99 9"},
+        holds={"PC": "NE8 1"},
+        reading="The postcode of a place of residence is one that exists. Our list is that of the Office for "
+        "National Statistics and may lag behind a new postcode, so this is a query.",
+    ),
+    Rule(
+        "DAT.agrees_with_the_local_authority",
+        QUERY,
+        "Check the DAT of residence: it is 'Out of England', but the upper tier local authority is in England",
+        OUR_READING,
+        # Where the postcode contradicts the authority, that is said at UTLA.
+        (col.DAT == OUT_OF_ENGLAND) & col.UTLA.str.starts_with("E") & _utla_possible.fill_null(True),
+        breaks={"DAT": OUT_OF_ENGLAND},
+        holds={"DAT": OUT_OF_ENGLAND, "UTLA": "", "PC": "EH1 1"},
+        reading="Both fields follow the postcode of the same residence. Public notes on the adult dataset have the "
+        "authority left blank for a DAT of 'Out of England'; the business definitions ask for the code that "
+        "reflects it: so an authority in England is queried, and a blank one is not.",
+    ),
+    Rule(
+        "UTLA.contains_the_postcode",
+        QUERY,
+        "Check the upper tier local authority and the postcode: no part of this postcode lies in this authority",
+        "Episode details: UTLA",
+        ~_utla_possible,
+        breaks={"UTLA": "E10000020"},
+        holds={"UTLA": "E10000020", "PC": "NR14 7"},
+    ),
+    Rule(
+        "REFLD.is_after_birth",
+        QUERY,
+        "Date of the event which prompted this contact must be after the date of birth",
+        OUR_READING,
+        col.REFLD <= col.DOB,
+        breaks={"DOB": "03/11/2025"},
+        holds={"DOB": "02/11/1985"},
+        reading="An event in a client's life comes after their birth.",
+    ),
+    Rule(
+        "TRIAGED.is_not_before_the_event",
+        QUERY,
+        "Contact/assessment date must be on or after the date of the event which prompted this contact",
+        "Episode details: REFLD",
+        col.TRIAGED < col.REFLD,
+        breaks={"TRIAGED": "02/11/2025"},
+        holds={"TRIAGED": "03/11/2025"},
+    ),
+    Rule(
+        "TRIAGED.is_after_birth",
+        QUERY,
+        "Contact/assessment date must be after the date of birth",
+        OUR_READING,
+        col.REFLD.is_null() & (col.TRIAGED <= col.DOB),
+        breaks={"REFLD": "", "DOB": "06/11/2025"},
+        holds={"DOB": "05/11/1985"},
+        reading="A client is assessed after their birth; said here where the event has no date.",
+    ),
+    Rule(
+        "TRIAGED.starts_one_episode",
+        QUERY,
+        "Send one episode for a contact/assessment date: the client has another one with the same date",
+        OUR_READING,
+        col.TRIAGED.is_not_null()
+        & (col.EPISODID.min().over("CLIENTID", "TRIAGED") != col.EPISODID.max().over("CLIENTID", "TRIAGED")),
+        breaks=[{}, _SECOND_EPISODE],
+        holds=[_CLOSED, _NEXT_EPISODE],
+        across="CLIENTID",
+        reading="An episode is time at one provider with one triage date, and whoever comes back is given a new "
+        "episode with a new triage date: two episodes that start on one day are most likely one.",
+    ),
+    *_in_turn(
+        ("DISABLE1", "DISABLE2", "DISABLE3"),
+        ("first disability", "second disability", "third disability"),
+        ("9", "2", "5"),
+        twice=("XX",),
+        alone=("NN", "ZZ"),
+        labels="'no disability' or 'not stated'",
+    ),
+    Rule(
+        "ALCDDAYS.is_given_for_a_drinker",
+        QUERY,
+        "Enter the number of drinking days: units of alcohol on a drinking day are given",
+        OUR_READING,
+        col.ALCDDAYS.is_null() & (col.ALCUNITS > 0),
+        breaks={"ALCDDAYS": ""},
+        holds={"ALCDDAYS": "", "ALCUNITS": ""},
+        reading="Units on a drinking day suppose that there was one in the same 28 days.",
+    ),
+    Rule(
+        "ALCDDAYS.is_given_for_alcohol",
+        QUERY,
+        "Enter the number of drinking days, which may be 0: alcohol is among the problem substances",
+        OUR_READING,
+        col.ALCDDAYS.is_null() & _alcohol & ~(col.ALCUNITS > 0).fill_null(False),
+        breaks={"ALCDDAYS": "", "ALCUNITS": "", "DRUG2": ALCOHOL},
+        holds={"ALCDDAYS": "0", "ALCUNITS": "0", "DRUG2": ALCOHOL},
+        reading="In general all data are required, and drinking days are what is asked of alcohol. 0 is an answer: "
+        "a problem substance need no longer be in use.",
+    ),
+    Rule(
+        "ALCUNITS.is_given_for_a_drinker",
+        QUERY,
+        "Enter the units of alcohol on a drinking day: drinking days are given",
+        OUR_READING,
+        col.ALCUNITS.is_null() & (col.ALCDDAYS > 0),
+        breaks={"ALCUNITS": ""},
+        holds={"ALCDDAYS": "0", "ALCUNITS": ""},
+        reading="Where there was a drinking day there is a typical number of units on it.",
+    ),
+    Rule(
+        "ALCUNITS.is_nought_without_drinking_days",
+        QUERY,
+        "Units of alcohol must be 0 or blank where the number of drinking days is 0",
+        "Episode details: ALCUNITS",
+        (col.ALCDDAYS == 0) & (col.ALCUNITS > 0),
+        breaks={"ALCDDAYS": "0"},
+        holds={"ALCDDAYS": "0", "ALCUNITS": "0"},
+    ),
+    Rule(
+        "ALCUNITS.is_more_than_nought_on_a_drinking_day",
+        QUERY,
+        "Units of alcohol must be more than 0 where there are drinking days",
+        "Episode details: ALCUNITS",
+        (col.ALCDDAYS > 0) & (col.ALCUNITS == 0),
+        breaks={"ALCUNITS": "0"},
+        holds={"ALCUNITS": "1"},
+    ),
+    Rule(
+        "PRNTSTAT.is_given_for_a_parent",
+        QUERY,
+        "Select whether the client's children live with the client: the client has parental responsibility",
+        "Appendix C: PRNTSTAT",
+        (col.PARENT == "Y") & col.PRNTSTAT.is_null(),
+        breaks={"PRNTSTAT": ""},
+        holds={"PARENT": "N", "PRNTSTAT": "", "EHCS": ""},
+    ),
+    Rule(
+        "PRNTSTAT.is_blank_unless_a_parent",
+        QUERY,
+        "Leave blank whether the client's children live with the client: the client has no parental responsibility",
+        "Appendix C: PRNTSTAT",
+        (col.PARENT == "N") & col.PRNTSTAT.is_not_null(),
+        breaks={"PARENT": "N"},
+        holds={"PARENT": "N", "PRNTSTAT": "", "EHCS": ""},
+    ),
+    Rule(
+        "CHILDWTH.counts_the_children_at_home",
+        QUERY,
+        "Check the number of children living in the same house: all or some of the client's children live with them",
+        "Episode details: CHILDWTH",
+        # Where there is no parental responsibility, PRNTSTAT is what is out of place.
+        col.PRNTSTAT.is_in([ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT])
+        & (col.CHILDWTH == 0)
+        & col.PARENT.ne_missing("N"),
+        breaks={"PRNTSTAT": SOME_LIVE_WITH_CLIENT},
+        holds={"PRNTSTAT": SOME_LIVE_WITH_CLIENT, "CHILDWTH": "1"},
+    ),
+    Rule(
+        "EHCS.is_given_where_there_are_children",
+        QUERY,
+        "Select the help the children are receiving: there are children the client is responsible for or lives with",
+        "Appendix C: EHCSC1/2/3",
+        # A second or third answer without the first is a gap, said there.
+        ((col.PARENT == "Y") | _lives_with_children) & col.EHCS.is_null() & col.EHCSC2.is_null() & col.EHCSC3.is_null(),
+        breaks={"EHCS": ""},
+        holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "98", "EHCS": ""},
+    ),
+    Rule(
+        "EHCS.is_blank_without_children",
+        QUERY,
+        "Leave blank what help the children are receiving: there are none the client is responsible for or lives with",
+        "Episode details: EHCS",
+        # With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
+        (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null() & col.EHCS.is_not_null(),
+        breaks={"PARENT": "N", "PRNTSTAT": ""},
+        holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "1"},
+    ),
+    *_in_turn(
+        ("EHCS", "EHCSC2", "EHCSC3"),
+        (
+            "help the children are receiving",
+            "second help the children are receiving",
+            "third help the children are receiving",
+        ),
+        ("2", "1", "4"),
+        twice=("6",),
+        alone=("5", "99"),
+        labels="'none of the children are receiving any help' or 'client declined to answer'",
+    ),
+    Rule(
+        "ROUTE.suits_alcohol",
+        QUERY,
+        "Check the route of administration: alcohol is not injected, sniffed or smoked",
+        OUR_READING,
+        (col.DRUG1 == ALCOHOL) & col.ROUTE.is_in([INJECT, SNIFF, SMOKE]),
+        breaks={"DRUG1": ALCOHOL},
+        holds={"DRUG1": ALCOHOL, "ROUTE": "4"},
+        reading="The route is that of the first problem substance, and alcohol is drunk. 'Other' is left alone.",
+    ),
+    *_in_turn(
+        ("DRUG1", "DRUG2", "DRUG3"),
+        ("first problem substance", "second problem substance", "third problem substance"),
+        ("1011", "3201", "5000"),
+        twice=(OTHER_OPIATES, OTHER_DRUGS),
+    ),
+    Rule(
+        "INJSTAT.agrees_with_the_route",
+        QUERY,
+        "Check the injecting status: it is 'never injected', but the first problem substance is injected",
+        "Episode details: INJSTAT",
+        # Alcohol that is injected is queried at ROUTE.
+        (col.ROUTE == INJECT) & (col.INJSTAT == NEVER_INJECTED) & col.DRUG1.ne_missing(ALCOHOL),
+        breaks={"ROUTE": INJECT, "INJSTAT": NEVER_INJECTED},
+        holds={"ROUTE": INJECT, "INJSTAT": "P"},
+    ),
+    Rule(
+        "CPLANDT.is_not_before_triage",
+        QUERY,
+        "Caseload start date must be on or after the contact/assessment date",
+        "Episode details: CPLANDT",
+        col.CPLANDT < col.TRIAGED,
+        breaks={"CPLANDT": "05/11/2025"},
+        holds={"CPLANDT": "06/11/2025"},
+    ),
+    Rule(
+        "CPLANDT.is_not_before_contact",
+        QUERY,
+        "Caseload start date must be after the date of birth and on or after the date of the event which prompted "
+        "this contact",
+        OUR_READING,
+        col.TRIAGED.is_null() & (col.CPLANDT < _before_contact),
+        breaks={"TRIAGED": "", "CPLANDT": "02/11/2025"},
+        holds={"CPLANDT": "07/11/2025"},
+        reading="A missing contact/assessment date must not let the dates around it pass each other.",
+    ),
+    Rule(
+        "DISD.is_given_with_a_reason",
+        QUERY,
+        "Enter the case closure date: a case closure reason is given",
+        "Episode details: CJDISRSN",
+        col.CJDISRSN.is_not_null() & col.DISD.is_null(),
+        breaks={"CJDISRSN": "10"},
+        holds=_CLOSED,
+    ),
+    Rule(
+        "DISD.is_not_before_caseload_start",
+        QUERY,
+        "Case closure date must be on or after the caseload start date",
+        "Episode details: DISD",
+        col.DISD < col.CPLANDT,
+        breaks={"DISD": "19/11/2025", "CJDISRSN": "10"},
+        holds={"DISD": "20/11/2025", "CJDISRSN": "10"} | _NO_REFERRAL,
+    ),
+    Rule(
+        "DISD.is_not_before_triage",
+        QUERY,
+        "Case closure date must be on or after the contact/assessment date",
+        "Episode details: DISD",
+        col.CPLANDT.is_null() & (col.DISD < col.TRIAGED),
+        breaks={"CPLANDT": "", "DISD": "05/11/2025", "CJDISRSN": "73"},
+        holds={"CPLANDT": "", "DISD": "06/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
+    ),
+    Rule(
+        "DISD.is_not_before_contact",
+        QUERY,
+        "Case closure date must be after the date of birth and on or after the date of the event which prompted this "
+        "contact",
+        OUR_READING,
+        col.CPLANDT.is_null() & col.TRIAGED.is_null() & (col.DISD < _before_contact),
+        breaks={"TRIAGED": "", "CPLANDT": "", "DISD": "02/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
+        holds={"CPLANDT": "", "DISD": "07/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
+        reading="A missing contact/assessment date must not let the dates around it pass each other.",
+    ),
+    Rule(
+        "DISD.is_before_the_newest_episode",
+        QUERY,
+        "Close the episode on or before the contact/assessment date of the client's newest one",
+        "Episode details: DISD",
+        (col.TRIAGED < _newest) & (col.DISD.is_null() | (col.DISD > _newest)),
+        breaks=[{}, _NEXT_EPISODE],
+        holds=[_CLOSED, _NEXT_EPISODE],
+        across="CLIENTID",
+    ),
+    Rule(
+        "CJDISRSN.is_given_with_a_date",
+        QUERY,
+        "Select the case closure reason: a case closure date is given",
+        "Episode details: DISD",
+        col.DISD.is_not_null() & col.CJDISRSN.is_null(),
+        breaks={"DISD": "15/01/2026"},
+        holds=_CLOSED,
+    ),
+    Rule(
+        "CJDISRSN.is_prior_to_caseload",
+        QUERY,
+        "Select a 'prior to caseload' reason, or enter the caseload start date",
+        "Appendix E: prior to caseload",
+        col.CPLANDT.is_null() & col.CJDISRSN.is_in(FROM_CASELOAD_ONLY),
+        breaks=_CLOSED | {"CPLANDT": ""},
+        holds=_CLOSED | {"CPLANDT": "", "CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
+    ),
+    Rule(
+        "CJDISRSN.is_from_caseload",
+        QUERY,
+        "Select a 'from caseload' reason, or remove the caseload start date if there was no care plan",
+        "Appendix E: from caseload",
+        col.CPLANDT.is_not_null() & col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY),
+        breaks=_CLOSED | {"CJDISRSN": "73"},
+        holds=_CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
+    ),
+    Rule(
+        "CJDISRSN.has_a_referral_if_transferred_not_in_custody",
+        QUERY,
+        "Add the referral to structured treatment, or select another reason than 'Transferred – not in custody'",
+        "Appendix E: Transferred – not in custody",
+        (col.CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY) & (_referrals == 0),
+        breaks=[{}, _SECOND_CLIENT | _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL],
+        holds=[
+            _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
+            _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL,
+        ],
+        across="EPISODID",
+    ),
+    Rule(
+        "CJDISRSN.ends_the_last_episode_if_the_client_died",
+        QUERY,
+        "Check the case closure reason: it is 'client died', but the client has a later episode",
+        "Appendix E: from caseload",
+        (col.CJDISRSN == DIED) & (_newest > col.DISD),
+        breaks=[
+            {"DISD": "14/01/2026", "CJDISRSN": DIED},
+            _NEXT_EPISODE,
+        ],
+        holds=[{"DISD": "14/01/2026", "CJDISRSN": "8"}, _NEXT_EPISODE],
+        across="CLIENTID",
+    ),
+    # ---- Referrals to structured treatment -----------------------------------------------------
+    Rule(
+        "REFERID.is_given_with_a_date",
+        REJECT,
+        "Ask your software supplier to fill in the referral to structured treatment ID",
+        "Referrals to structured treatment: REFERID",
+        col.REFERID.is_null() & col.REFDATE.is_not_null(),
+        breaks={"REFERID": ""},
+        holds=_NO_REFERRAL,
+    ),
+    _names_nobody(
+        "REFERID",
+        "Ask your software supplier for a referral ID that holds no birth date, NHS number, e-mail address or postcode",
+        "Referrals to structured treatment: REFERID",
+        breaks="NE81VV",
+        holds="NE91VV",
+    ),
+    Rule(
+        "REFDATE.is_given_with_an_id",
+        QUERY,
+        "Enter the date of the referral to structured treatment",
+        "Referrals to structured treatment: REFDATE",
+        col.REFDATE.is_null() & col.REFERID.is_not_null(),
+        breaks={"REFDATE": ""},
+        holds=_NO_REFERRAL,
+    ),
+    Rule(
+        "REFDATE.is_not_before_triage",
+        QUERY,
+        "Date of the referral to structured treatment must be on or after the contact/assessment date",
+        "Referrals to structured treatment: REFDATE",
+        # Where the caseload start or the closure comes before triage too, that is said there.
+        (col.REFDATE < col.TRIAGED) & (pl.coalesce(col.CPLANDT, col.DISD, col.TRIAGED) >= col.TRIAGED),
+        breaks={"REFDATE": "05/11/2025"},
+        holds={"REFDATE": "06/11/2025"},
+    ),
+    Rule(
+        "REFDATE.is_not_before_contact",
+        QUERY,
+        "Date of the referral to structured treatment must be after the date of birth and on or after the date of the "
+        "event which prompted this contact",
+        OUR_READING,
+        col.TRIAGED.is_null()
+        & (col.REFDATE < _before_contact)
+        & (pl.coalesce(col.CPLANDT, col.DISD, _before_contact) >= _before_contact),
+        breaks={"TRIAGED": "", "REFDATE": "02/11/2025"},
+        holds={"REFDATE": "07/11/2025"},
+        reading="A missing contact/assessment date must not let the dates around it pass each other.",
+    ),
+    Rule(
+        "REFDATE.is_not_after_closure",
+        QUERY,
+        "Date of the referral to structured treatment must be on or before the case closure date",
+        "Referrals to structured treatment: REFDATE",
+        # Where the closure comes before caseload start or triage, that is said there.
+        (col.REFDATE > col.DISD) & (col.DISD >= pl.coalesce(col.CPLANDT, col.TRIAGED, col.DISD)),
+        breaks={"DISD": "30/11/2025", "CJDISRSN": "10"},
+        holds={"DISD": "01/12/2025", "CJDISRSN": "10"},
+    ),
 )
-_REPEAT = (
-    "A further answer is something else than the one before. ‘Other’ answers may repeat, since they name no "
-    "single thing."
-)
-
-
-# ---- dates in order --------------------------------------------------------------------------------
-
-_EVENT, _CONTACT, _CASELOAD = "date of the event which prompted this contact", "contact/assessment date", ""
-
-# A closed episode on the caseload, and one that was not taken onto it, for the examples.
-_CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
-_CLOSED_PRIOR = {"CPLANDT": "", "DISD": "15/01/2026", "CJDISRSN": "73"}
-_NO_REFERRAL = {"REFERID": "", "REFDATE": ""}
-# A second client, and a second episode and referral, beside those of the example.
-_SECOND_CLIENT = {"CLIENTID": "10043", "CLIENT": "C10043", "EPISODID": "20078", "REFERID": "30016"}
-_SECOND_EPISODE = {"EPISODID": "20078", "REFERID": "30016"}
-_LATER_DATES = {"REFLD": "15/01/2026", "TRIAGED": "15/01/2026", "CPLANDT": "", "REFDATE": "20/01/2026"}
-
-# A missing middle date must not let the dates around it pass each other.
-_BEFORE_CONTACT = pl.coalesce(col.REFLD, col.DOB)
-
-_PARENT = col.PARENT == "Y"
-# Null for "declined" (98): an answer that is no number of children.
-_CHILDREN = pl.when(col.CHILDWTH != 98).then(col.CHILDWTH)
-
-_has_referral = col.REFERID.is_not_null() | col.REFDATE.is_not_null()
-_first_of_episode = col.EPISODID.is_first_distinct()
-
-
-def _starts_while_open() -> pl.Expr:
-    """True on the first row of an episode that starts before the client's one before it has closed."""
-    # Filled in below once measured.
-    raise NotImplementedError
-
-
-RULES: tuple[Rule, ...] = ()

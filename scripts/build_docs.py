@@ -1,0 +1,621 @@
+"""Write what the documentation takes from the book: whole pages, and the output that other pages show.
+
+Two kinds of text are never written by hand. The pages of `_PAGES` follow from the datasets, the rules, the
+code lists and the commands. And wherever a page has a block
+
+    ```console
+    $ cjit check examples/hand-written.csv --today 2026-03-31
+    …
+    ```
+
+what stands below the command is what the command printed. A comment `<!-- shown to: WORDS -->` before the
+block cuts the output at the first line that begins with those words.
+
+The same tree always gives the same bytes. With `--check` nothing is written, and the exit status is 1 where
+a page no longer tells the truth.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from cjit import cli, derive, reference
+from cjit.check import RAGGED
+from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
+from cjit.datasets.p import P
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.dictionary import _SECTIONS as SECTIONS
+from cjit.dictionary import _STATUSES as STATUSES
+from cjit.dictionary import _facts as facts
+
+ROOT = Path(__file__).resolve().parent.parent
+MADE = "<!-- Made by scripts/build_docs.py; change the book, not this page. -->\n"
+
+#: A list longer than this is folded away.
+FOLDED = 30
+#: No directory: the packaged lists, whatever this machine has installed.
+NOTHING_INSTALLED = Path("/nonexistent")
+
+WORDS = {
+    Severity.REJECT: ("the record will be rejected", "Nothing in the record counts until it is put right."),
+    Severity.EXCLUDE: (
+        "data may be excluded from performance monitoring reports",
+        "The record is taken, but may be left out of the reports that figures are read from.",
+    ),
+    Severity.MISMATCH: (
+        "it will create a validation mismatch",
+        "The record differs from the one sent before in a value that should not change, so somebody has to "
+        "choose ‘replace’ or ‘delete’.",
+    ),
+    Severity.QUERY: (
+        "",
+        "Everything else that must or should hold. The record is taken; look at it and put it right, or "
+        "leave it if it is true.",
+    ),
+}
+
+
+def pages() -> dict[str, str]:
+    """Every page that has something generated in it: text by path from the root of the tree."""
+    made = {
+        "docs/dictionary.md": _text(_dictionary(Q)),
+        "docs/rules.md": _text(_rules(Q)),
+        "docs/codes.md": _text(_codes(Q)),
+        "docs/outcomes.md": _text(_outcomes(Q)),
+        "docs/datasets.md": _text(_datasets(P, Q)),
+        "docs/cli.md": _text(_commands()),
+        "docs/conformance.csv": _conformance(Q),
+    }
+    return made | _with_output(page for page in _written_by_hand() if str(page.relative_to(ROOT)) not in made)
+
+
+def stale(made: Mapping[str, str]) -> list[str]:
+    """The paths whose file is not what it should be."""
+    return [path for path, text in made.items() if _now(ROOT / path) != text]
+
+
+def _now(path: Path) -> str:
+    return path.read_bytes().decode() if path.exists() else ""
+
+
+def _written_by_hand() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "examples").glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+# ---- small pieces ----------------------------------------------------------------------------------
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(_cell(cell) for cell in row)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _badge(severity: Severity) -> str:
+    return f'<span class="outcome {severity}">{severity}</span>'
+
+
+def _value(text: str | None) -> str:
+    """A value as a reader should see it: a blank is said, spaces are kept."""
+    if not text:
+        return "*blank*"
+    return f"`{text}`" if text == text.strip() else f"`“{text}”`"
+
+
+def _clause(rule: Rule) -> str:
+    return "our reading" if rule.clause == OUR_READING else rule.clause
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _rows(example: Record | Sequence[Record]) -> list[Record]:
+    return [example] if isinstance(example, Mapping) else list(example)
+
+
+def _is_written(rule: Rule, dataset: Dataset) -> bool:
+    return any(rule is written for written in dataset.written)
+
+
+# ---- the dictionary --------------------------------------------------------------------------------
+
+
+def _dictionary(dataset: Dataset) -> Iterator[str]:
+    yield from ("---", "title: Dictionary", "---", "", MADE)
+    yield f"# The dictionary of {dataset.title}"
+    yield ""
+    yield f"{len(dataset.fields)} fields in the document's order, in effect from {_day(dataset)}. A field has one name,"
+    yield "its CSV header. The definitions are in our own words; the clause is where the business definitions"
+    yield "(CJIT dataset Q, V4.2) have theirs. `cjit dictionary DISD` prints one of these entries,"
+    yield "`cjit dictionary --format json-schema` exports them all."
+    yield ""
+    for entity in Entity:
+        fields = dataset.entity(entity)
+        if not fields:
+            continue
+        yield f"## {SECTIONS[entity]} {{ #{entity.value} }}"
+        yield ""
+        yield from _table(
+            ("Header", "Field", "If missing", "Changes"),
+            (
+                (
+                    f"[{f.header}](#{f.header})",
+                    f.label,
+                    _badge(f.missing) if f.missing else "",
+                    f.changes.value.split(";")[0],
+                )
+                for f in fields
+            ),
+        )
+        for field in fields:
+            yield from _field(dataset, field)
+
+
+def _field(dataset: Dataset, field: Field) -> Iterator[str]:
+    yield f"### {field.header} {{ #{field.header} }}"
+    yield ""
+    yield f"**{field.label}**"
+    yield ""
+    yield field.definition
+    yield ""
+    yield '<div class="facts" markdown>'
+    yield ""
+    rows = [(name, _linked(dataset, field, name, fact)) for name, fact in facts(dataset, field)]
+    codes = dataset.codes_of(field.header)
+    if codes:
+        name = f"[{codes.name}](codes.md#{codes.name})"
+        rows.append(("Code list", f"{name}: {_count(len(codes.codes), 'code')}, {STATUSES[codes.status]}"))
+    count = sum(rule.header == field.header for rule in dataset.rules)
+    rows.append(("Rules", f"[{_count(count, 'rule')}](rules.md#{field.header})"))
+    yield from _table(("What", "How"), rows)
+    yield "</div>"
+    yield ""
+
+
+def _linked(dataset: Dataset, field: Field, name: str, fact: str) -> str:
+    if name == "If missing" and field.missing:
+        return f"{_badge(field.missing)} {fact}"
+    return fact
+
+
+def _day(dataset: Dataset) -> str:
+    return f"{dataset.effective.day} {dataset.effective:%B %Y}"
+
+
+# ---- the rules -------------------------------------------------------------------------------------
+
+
+def _rules(dataset: Dataset) -> Iterator[str]:
+    rules = (RAGGED, *dataset.rules)
+    yield from ("---", "title: Rules", "---", "", MADE)
+    yield f"# The rules of {dataset.title}"
+    yield ""
+    written = sum(_is_written(rule, dataset) for rule in rules)
+    yield f"{len(rules)} rules in the document's order. {written} of them were written one by one: they say what must hold"
+    yield "across fields or rows. The others follow from the [dictionary](dictionary.md): what is required, how a value is"
+    yield "written, its list or range, and that a client, an episode and a referral tell one story on every row."
+    yield ""
+    yield "The name of a rule is the field it is shown at, a full stop, and what must hold. Each rule has two examples:"
+    yield "one that **breaks** it and one that **holds**. An example is a few cells, laid over"
+    yield "[a faultless record](#a-faultless-record). All of them are in one file, [conformance.csv](conformance.csv),"
+    yield "for whoever builds a system that must keep these rules:"
+    yield "[how to use it](guides/suppliers.md#conformance)."
+    yield ""
+    yield from _table(
+        ("Outcome", "Rules", "In the document's words"),
+        (
+            (_badge(s), str(sum(r.severity is s for r in rules)), f"“{WORDS[s][0]}”" if WORDS[s][0] else WORDS[s][1])
+            for s in Severity
+            if any(r.severity is s for r in rules)
+        ),
+    )
+    yield "One mistake gives one message: a value that is no date, or is not in its list, is no value, and every other"
+    yield "rule that reads it is silent on that row."
+    yield ""
+    yield "## A whole row { #ROW }"
+    yield ""
+    yield from _rule(RAGGED, dataset)
+    for field in dataset.fields:
+        yield f"## {field.header} {'{'} #{field.header} {'}'}".replace("  ", " ")
+        yield ""
+        yield f"[{field.label}](dictionary.md#{field.header})"
+        yield ""
+        own = [rule for rule in dataset.rules if rule.header == field.header]
+        derived = [rule for rule in own if not _is_written(rule, dataset)]
+        if derived:
+            yield from _table(
+                ("Rule", "Outcome", "Message", "Breaks", "Holds"),
+                (
+                    (
+                        f"`{_short(rule)}`{{ #{rule.id} }}",
+                        _badge(rule.severity),
+                        rule.message,
+                        _one_value(rule.breaks, rule),
+                        _one_value(rule.holds, rule),
+                    )
+                    for rule in derived
+                ),
+            )
+        for rule in own:
+            if rule not in derived:
+                yield from _rule(rule, dataset)
+    yield "## A faultless record { #a-faultless-record }"
+    yield ""
+    yield f"Every value is made up; it breaks no rule on {EXAMPLE_TODAY.day} {EXAMPLE_TODAY:%B %Y}."
+    yield ""
+    yield from _table(
+        ("Header", "Value"), ((f"[{h}](dictionary.md#{h})", _value(value)) for h, value in EXAMPLE.items())
+    )
+
+
+def _short(rule: Rule) -> str:
+    return rule.id.split(".", 1)[1]
+
+
+def _one_value(example: Record | Sequence[Record], rule: Rule) -> str:
+    """The examples of a derived rule are of one field: its value, or one for each of several rows."""
+    values = [_value(row.get(rule.header)) for row in _rows(example)]
+    return values[0] if len(values) == 1 else f"{', then '.join(values)} on another row"
+
+
+def _rule(rule: Rule, dataset: Dataset) -> Iterator[str]:
+    yield '<div class="rule" markdown>'
+    yield ""
+    yield f"`{rule.id}`{{ #{rule.id} }} {_badge(rule.severity)}"
+    yield ""
+    yield f"**{rule.message}**"
+    yield ""
+    cites = f"Clause: {_clause(rule)}."
+    if rule.reading:
+        cites += f" {rule.reading}"
+    yield cites
+    if rule.gate:
+        yield ""
+        yield "While this rule is broken nothing else of the row is looked at, and none of its values is shown."
+    yield ""
+    examples = [*_named("breaks", rule.breaks), *_named("holds", rule.holds)]
+    given = {header for _, row in examples for header in row}
+    headers = [header for header in dataset.headers if header in given]
+    if headers:
+        yield from _table(
+            ("Example", *headers),
+            ((name, *(_value(_laid(row).get(h)) for h in headers)) for name, row in examples),
+        )
+    yield "</div>"
+    yield ""
+
+
+def _named(name: str, example: Record | Sequence[Record]) -> list[tuple[str, Record]]:
+    rows = _rows(example)
+    if len(rows) == 1:
+        return [(name, rows[0])]
+    return [(f"{name}, row {n}", row) for n, row in enumerate(rows, start=1)]
+
+
+def _laid(row: Record) -> Record:
+    return {**EXAMPLE, **row}
+
+
+def _conformance(dataset: Dataset) -> str:
+    """Every example as whole records: the rule, which example it is, then the fields."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(("RULE", "SEVERITY", "EXAMPLE", *dataset.headers))
+    for rule in dataset.rules:
+        for name, example in (("breaks", rule.breaks), ("holds", rule.holds)):
+            for row in _rows(example):
+                laid = _laid(row)
+                writer.writerow((rule.id, rule.severity.value, name, *(laid[h] for h in dataset.headers)))
+    return out.getvalue()
+
+
+# ---- code lists ------------------------------------------------------------------------------------
+
+
+def _codes(dataset: Dataset) -> Iterator[str]:
+    listings = reference.listing(dataset, NOTHING_INSTALLED)
+    yield from ("---", "title: Code lists", "---", "", MADE)
+    yield f"# The code lists of {dataset.title}"
+    yield ""
+    yield "The business definitions print five lists; the others stand in the CJIT reference data, a document that is not"
+    yield "public. So each list says how sure it is, and a list that is not known to be complete never makes a code wrong:"
+    yield "the report counts the codes it does not know in one note for the file. Whoever has the official list can"
+    yield "[install it](guides/reference-data.md)."
+    yield ""
+    yield from _table(
+        ("Status", "What it means", "A code that is not in the list"),
+        (
+            (
+                f'<span class="status {status}">{status}</span>',
+                f"{STATUSES[status].split(':')[0].capitalize()}",
+                "is a finding" if CodeList("", (_a_code(status),)).complete else "is counted in a note",
+            )
+            for status in Status
+        ),
+    )
+    yield from _table(
+        ("List", "Fields", "Codes", "Status"),
+        (
+            (
+                f"[{item.name}](#{item.name})",
+                ", ".join(f"[{h}](dictionary.md#{h})" for h in item.headers),
+                str(item.count),
+                f'<span class="status {item.status}">{item.status}</span>',
+            )
+            for item in listings
+        ),
+    )
+    for item in listings:
+        yield f"## {item.name} {{ #{item.name} }}"
+        yield ""
+        yield f'<span class="status {item.status}">{item.status}</span> {_count(item.count, "code")}, '
+        yield f"{STATUSES[item.status]}. Used by {_and(f'[{h}](dictionary.md#{h})' for h in item.headers)}."
+        yield f"Source: {item.source}."
+        if item.also:
+            yield f"The field takes the codes of {_and(f'[{name}](#{name})' for name in item.also)} too."
+        yield ""
+        yield from _list(dataset.lists[item.name], item.also)
+
+
+def _a_code(status: Status):
+    from cjit.dataset import Code
+
+    return Code("1", "One", status=status)
+
+
+def _and(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _list(codes: CodeList, also: Sequence[str]) -> Iterator[str]:
+    rows = [row for row in codes.rows if row.group not in also]
+    grouped = any(row.group and row.group != codes.name for row in rows)
+    defined = any(row.definition for row in rows)
+    mixed = len({row.status for row in rows}) > 1
+    heads = ["Code", "Label"]
+    heads += ["Definition"] if defined else []
+    heads += ["Group"] if grouped else []
+    heads += ["Status"] if mixed else []
+    table = _table(
+        heads,
+        (
+            (
+                f"`{row.code}`",
+                row.label,
+                *((row.definition,) if defined else ()),
+                *((row.group,) if grouped else ()),
+                *((row.status.value,) if mixed else ()),
+            )
+            for row in rows
+        ),
+    )
+    if len(rows) <= FOLDED:
+        yield from table
+        return
+    yield f'??? note "All {len(rows)} codes"'
+    yield ""
+    yield from (f"    {line}".rstrip() for line in table)
+
+
+# ---- outcomes --------------------------------------------------------------------------------------
+
+
+def _outcomes(dataset: Dataset) -> Iterator[str]:
+    yield from ("---", "title: Outcomes", "---", "", MADE)
+    yield "# What can happen to a record"
+    yield ""
+    yield "The business definitions name three consequences; the severities of the findings are those, in their words, and"
+    yield "one more for the rest. The gravest comes first."
+    yield ""
+    for severity in Severity:
+        words, means = WORDS[severity]
+        yield f"## {_badge(severity)} {{ #{severity.value} data-toc-label='{severity.value}' }}"
+        yield ""
+        if words:
+            yield f"“{words}”"
+            yield ""
+        yield means
+        yield ""
+        if severity is Severity.MISMATCH:
+            fields = [f for f in dataset.fields if "mismatch" in f.changes.value]
+            yield f"When changed: {_and(f'[{f.header}](dictionary.md#{f.header})' for f in fields)}."
+            yield "A single file cannot show it: it shows against the submission before (`--previous`)."
+            yield ""
+            continue
+        fields = [f for f in dataset.fields if f.missing is severity]
+        if fields:
+            yield f"When missing, or no value: {_and(f'[{f.header}](dictionary.md#{f.header})' for f in fields)}."
+            yield ""
+        rules = [r for r in (RAGGED, *dataset.rules) if r.severity is severity]
+        also = [r for r in rules if _is_written(r, dataset) or r is RAGGED]
+        yield f"{_count(len(rules), 'rule')}, of which {len(also)} across fields or rows" + (":" if also else ".")
+        yield ""
+        yield from (f"- [`{rule.id}`](rules.md#{rule.id}) {rule.message}" for rule in also)
+        yield ""
+    yield "## A blank that is no finding"
+    yield ""
+    yield "Where the document states no consequence and no condition, a blank is not a finding. It is counted in the"
+    yield "completeness table of the report, with answers such as ‘not stated’ beside it."
+    yield ""
+
+
+# ---- datasets --------------------------------------------------------------------------------------
+
+
+def _datasets(old: Dataset, new: Dataset) -> Iterator[str]:
+    yield from ("---", "title: Datasets", "---", "", MADE)
+    yield "# Dataset P and dataset Q"
+    yield ""
+    yield "Each significant change to the CJIT dataset is allocated a letter. In the book a letter is its difference from"
+    yield "another, taken from the revision history of the business definitions. Those describe dataset Q; of dataset P"
+    yield "they print only what changed, so the rest of P is our reading (`src/cjit/datasets/p.py` says which)."
+    yield ""
+    yield from _table(
+        ("Dataset", "In effect from", "Fields", "Rules"),
+        ((d.title, _day(d), str(len(d.fields)), str(len(d.rules))) for d in (new, old)),
+    )
+    yield f"`cjit check FILE --dataset {old.letter}` checks a dataset {old.letter} file. A file that carries a header only"
+    yield f"dataset {old.letter} has, while fields of dataset {new.letter} are missing, is told so and not checked as {new.letter}."
+    yield ""
+    yield f"## Only dataset {new.letter} has these"
+    yield ""
+    yield from _fields_table([f for f in new.fields if f.header not in old.by_header])
+    yield f"## Only dataset {old.letter} has these"
+    yield ""
+    yield from _fields_table([f for f in old.fields if f.header not in new.by_header])
+    yield "## In both, and not the same"
+    yield ""
+    rows = []
+    for field in new.fields:
+        before = old.by_header.get(field.header)
+        if before is None or before == field:
+            continue
+        name = f"[{field.header}](dictionary.md#{field.header})"
+        for what in ("label", "definition"):
+            was, now = getattr(before, what), getattr(field, what)
+            if was != now:
+                rows.append((name, what, was, now))
+    yield from _table(("Header", "What", f"Dataset {old.letter}", f"Dataset {new.letter}"), rows)
+
+
+def _fields_table(fields: Iterable[Field]) -> Iterator[str]:
+    yield from _table(("Header", "Field", "Section"), ((f"`{f.header}`", f.label, SECTIONS[f.entity]) for f in fields))
+
+
+# ---- commands --------------------------------------------------------------------------------------
+
+
+def _commands() -> Iterator[str]:
+    yield from ("---", "title: Commands", "---", "", MADE)
+    yield "# The commands"
+    yield ""
+    yield "What each prints with `--help`."
+    yield ""
+    for path, command in _walk(cli.main, ("cjit",)):
+        yield f"## {' '.join(path)} {{ #{'-'.join(path)} }}"
+        yield ""
+        yield "```text"
+        yield _help(path, command)
+        yield "```"
+        yield ""
+
+
+def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _walk(below, (*path, name))
+
+
+def _help(path: Sequence[str], command: click.Command) -> str:
+    settings = {**cli.main.context_settings, "terminal_width": 92, "color": False}
+    with click.Context(command, info_name=" ".join(path), **settings) as context:
+        return command.get_help(context).rstrip()
+
+
+# ---- output that pages show ------------------------------------------------------------------------
+
+_BLOCK = re.compile(
+    r"(?P<before>(?:<!-- shown to: (?P<to>.*?) -->\n+)?(?P<margin>[ ]*)```console\n)"
+    r"(?P<inside>.*?)(?P<after>\n[ ]*```)",
+    re.DOTALL,
+)
+
+
+def _with_output(paths: Iterable[Path]) -> dict[str, str]:
+    """The pages that show commands, with what those print now."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Path(folder) / "desk"
+        shutil.copytree(ROOT / "examples", desk / "examples")
+        for path in paths:
+            text = path.read_bytes().decode()
+            if "```console" in text:
+                found[str(path.relative_to(ROOT))] = _BLOCK.sub(lambda block: _shown(block, desk), text)
+    return found
+
+
+def _shown(block: re.Match[str], desk: Path) -> str:
+    margin = block["margin"]
+    lines: list[str] = []
+    for line in block["inside"].splitlines():
+        if line.strip().startswith("$ "):
+            lines.append(line.strip())
+            lines += _output(line.strip().removeprefix("$ "), desk, block["to"])
+    inside = "\n".join(f"{margin}{line}".rstrip() for line in lines)
+    return f"{block['before']}{inside}{block['after']}"
+
+
+def _output(command: str, desk: Path, to: str | None) -> list[str]:
+    """What a command prints, errors too, as on a terminal of 92 columns that cannot show colour."""
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+        "HOME": str(desk),
+        "CJIT_REFERENCE": str(NOTHING_INSTALLED),
+        "COLUMNS": "92",
+        "PYTHONIOENCODING": "utf-8",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(  # noqa: S603  commands from our own pages
+        shlex.split(command),
+        cwd=desk,
+        env=environment,
+        text=True,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if "Traceback" in done.stdout:
+        raise RuntimeError(f"{command} failed:\n{done.stdout}")
+    lines = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    if to is None:
+        return lines
+    cut = next((n for n, line in enumerate(lines) if line.strip().startswith(to)), len(lines))
+    return [*lines[:cut], "…"]
+
+
+# ---- the command -----------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write what is stale, or with `--check` say what is."""
+    made = pages()
+    old = stale(made)
+    if "--check" in arguments:
+        if old:
+            print(f"{_and(old)} {'is' if len(old) == 1 else 'are'} out of date: run ‘make docs’ and commit the result")
+        return 1 if old else 0
+    for path in old:
+        (ROOT / path).write_bytes(made[path].encode())
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,166 @@
+"""A frame held against the one accepted before: what is new, filled, changed, mismatched, absent.
+
+A record is known by its id (client, episode, referral); what is compared is what each id's first row
+says. "Should not change" covers neither corrections nor moving from a null to a value: a blank that is
+filled is never a change (Data Entities, note).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import polars as pl
+
+from cjit.dataset import OUR_READING, Changes, Dataset, Entity, Field, Rule, Severity
+from cjit.derive import plainly_value
+
+
+class Change(StrEnum):
+    """What became of a value, or of a whole record, since it was accepted."""
+
+    NEW = "new"  # the record was not held
+    ABSENT = "absent"  # the record is held and not in this file
+    FILLED = "filled"  # blank before, a value now
+    CHANGED = "changed"  # and it may change
+    CORRECTED = "corrected"  # it should not change: taken as a correction, with a query
+    MISMATCH = "mismatch"  # it should not change: replace or delete must be chosen
+    REOPENED = "reopened"  # an episode's closure was altered or taken back
+    EMPTIED = "emptied"  # a value before, blank now, and it should not change
+
+
+#: What a change in each class of updatability is.
+_OF_CLASS = {
+    Changes.MAY: Change.CHANGED,
+    Changes.SHOULD_NOT: Change.CORRECTED,
+    Changes.MISMATCH: Change.MISMATCH,
+    Changes.FILLED_ONLY: Change.REOPENED,
+}
+
+
+def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Every record and value that differs.
+
+    Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and
+    referral; `incoming` also has `row`. Returns row (null where absent), entity, id, header (null for whole
+    records), change, value, previous: text as the dataset writes it. Unchanged values are not listed.
+    """
+    parts = [_nothing()]
+    for entity in Entity:
+        fields = dataset.entity(entity)
+        if not fields:
+            continue
+        key = fields[0].header
+        parent = dataset.parent(entity)
+        compared = ([parent] if parent else []) + list(fields[1:])
+        parts += _entity(incoming, held, entity, key, compared)
+    return pl.concat(parts).sort("row", "header", nulls_last=True, maintain_order=True)
+
+
+def _entity(
+    incoming: pl.DataFrame, held: pl.DataFrame, entity: Entity, key: str, fields: list[Field]
+) -> Iterator[pl.DataFrame]:
+    headers = [field.header for field in fields]
+    now = _first(incoming.select("row", key, *headers), key)
+    before = _first(held.select(key, *headers), key)
+    known = now.join(before.select(key), on=key, how="semi")
+    new = now.join(before.select(key), on=key, how="anti")
+    gone = before.join(now.select(key), on=key, how="anti")
+    yield _whole(new, entity, key, Change.NEW)
+    yield _whole(gone.with_columns(row=pl.lit(None, pl.UInt32)), entity, key, Change.ABSENT)
+    both = known.join(before, on=key, how="left", suffix=" before", maintain_order="left")
+    for field in fields:
+        value, previous = pl.col(field.header), pl.col(f"{field.header} before")
+        some = both.filter(value.ne_missing(previous))
+        if some.is_empty():
+            continue
+        what = _OF_CLASS[field.changes]
+        emptied = pl.lit(what if field.changes is Changes.MAY else Change.EMPTIED)
+        yield some.select(
+            "row",
+            pl.lit(entity.value).alias("entity"),
+            pl.col(key).alias("id"),
+            pl.lit(field.header).alias("header"),
+            pl.when(previous.is_null())
+            .then(pl.lit(Change.FILLED))
+            .when(value.is_null())
+            .then(emptied)
+            .otherwise(pl.lit(what))
+            .alias("change"),
+            plainly_value(field, value).alias("value"),
+            plainly_value(field, previous).alias("previous"),
+        )
+
+
+def _first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    return frame.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
+
+
+def _whole(frame: pl.DataFrame, entity: Entity, key: str, change: Change) -> pl.DataFrame:
+    none = pl.lit(None, pl.String)
+    return frame.select(
+        "row",
+        pl.lit(entity.value).alias("entity"),
+        pl.col(key).alias("id"),
+        none.alias("header"),
+        pl.lit(change.value).alias("change"),
+        none.alias("value"),
+        none.alias("previous"),
+    )
+
+
+def _nothing() -> pl.DataFrame:
+    text = ("entity", "id", "header", "change", "value", "previous")
+    return pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(text, pl.String)})
+
+
+def rules(dataset: Dataset) -> tuple[Rule, ...]:
+    """What is said of changes that matter: one rule a field and kind of change, in the document's order.
+
+    They are fired by `compare`, not by an expression, and have no examples of one record.
+    """
+    return tuple(rule for field in dataset.fields for rule in _rules(field))
+
+
+def rule_id(header: str, change: str) -> str | None:
+    """The rule a change fires; None where the change needs no word."""
+    if change == Change.EMPTIED:
+        return f"{header}.is_still_filled"
+    if change in (Change.CORRECTED, Change.MISMATCH, Change.REOPENED):
+        return f"{header}.is_unchanged"
+    return None
+
+
+def _rules(field: Field) -> Iterator[Rule]:
+    never = pl.lit(None, pl.Boolean)
+    match field.changes:
+        case Changes.MAY:
+            return
+        case Changes.MISMATCH:
+            severity, reading = Severity.MISMATCH, ""
+            clause = field.clause
+            message = (
+                f"Check the {field.noun}: it differs from your last submission, so choose replace or delete when"
+                " you submit"
+            )
+        case Changes.SHOULD_NOT:
+            severity, clause = Severity.QUERY, field.clause
+            reading = ""
+            message = f"Check the {field.noun}: it should not change, and it differs from your last submission"
+        case Changes.FILLED_ONLY:
+            severity, clause = Severity.QUERY, field.clause
+            reading = ""
+            message = f"Check the {field.noun}: the episode was closed in your last submission with another"
+    yield Rule(f"{field.header}.is_unchanged", severity, message, clause, never, {}, {}, reading=reading)
+    if field.missing is None:
+        yield Rule(
+            f"{field.header}.is_still_filled",
+            Severity.QUERY,
+            f"Enter the {field.noun} again: your last submission had it and this one does not",
+            OUR_READING,
+            never,
+            {},
+            {},
+            reading="The document says what moving from a null to a value means, and nothing of the way back; a "
+            "value that is no longer sent may have been lost.",
+        )

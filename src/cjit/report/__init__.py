@@ -1,0 +1,307 @@
+"""What a check found, as people and programs read it: text, JSON, CSV, a page and a workbook.
+
+Here is what the forms share: the verdict, the words for each severity, how a value is shown, and how a
+file is put in its place whole. Each form is a module; `write` picks one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from cjit.dataset import OUR_READING, Dataset, Rule, Severity
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cjit.check import Filled, Findings, RuleRun
+    from cjit.read import Source
+
+    Sink = Callable[[pl.DataFrame], None]
+
+
+class WouldOverwrite(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
+    """The file to be written is the file that was sent."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a severity is named: above a group, in a cell, and what it means for the record."""
+
+    heading: str
+    short: str
+    meaning: str
+
+
+WORDS: dict[Severity, Words] = {
+    Severity.REJECT: Words("Would be rejected", "Reject", "The record will not be accepted until this is put right"),
+    Severity.EXCLUDE: Words(
+        "May be left out of reports",
+        "Exclude",
+        "The record is accepted, but may be left out of performance monitoring reports",
+    ),
+    Severity.MISMATCH: Words(
+        "Would make a validation mismatch",
+        "Mismatch",
+        "The record differs from the one held: at submission, answer with replace or delete",
+    ),
+    Severity.QUERY: Words("Queries", "Query", "The record is accepted; please look at this and correct it if it is wrong"),
+}
+
+
+# ---- what every form says --------------------------------------------------------------------------
+
+
+def verdict(findings: Findings) -> str:
+    """How many records would be accepted, rejected and queried, in one sentence."""
+    rows, rejected, queried = findings.rows, findings.rejected, findings.queried
+    if rows == 0:
+        return "There are no records in the file, so there is nothing to accept or reject"
+    if rows == 1:
+        if rejected:
+            return "The one record would be rejected"
+        return "The one record would be accepted" + (", with a query" if queried else "; nothing was found wrong")
+    if rejected == rows:
+        return f"All {rows:,} records would be rejected"
+    query = f"{queried:,} with a query" if queried < rows else "each with a query"
+    if not rejected:
+        return f"All {rows:,} records would be accepted" + (f" ({query})" if queried else "; nothing was found wrong")
+    accepted = f"{findings.accepted:,} of {rows:,} records would be accepted"
+    return accepted + (f" ({query})" if queried else "") + f", {rejected:,} rejected"
+
+
+def caution(findings: Findings) -> str:
+    """What the verdict does not speak of, in one sentence: rules left out; empty where none were."""
+    skipped = sum(run.state == "skipped" for run in findings.ledger)
+    return f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked" if skipped else ""
+
+
+def notes(findings: Findings) -> tuple[str, ...]:
+    """The notes on the file, then the rules that could not be checked."""
+    idle = [run.rule.id for run in findings.ledger if run.state == "not applicable"]
+    if not idle:
+        return findings.notes
+    return (*findings.notes, f"Not checked without knowing who submits: {', '.join(idle)}; say it with --agency CODE")
+
+
+def extent(run: RuleRun, findings: Findings) -> str:
+    """On how many rows a rule fired: "All 4,812 rows", "22 rows"."""
+    if run.count == 1:
+        return "1 row"
+    return f"All {run.count:,} rows" if run.count == findings.rows else f"{run.count:,} rows"
+
+
+def one_fault(run: RuleRun, findings: Findings) -> str:
+    """The comment on a rule that fired on every row; empty on any other."""
+    if run.count == findings.rows > 1:
+        return f"one fault in the extract, not {run.count:,}"
+    return ""
+
+
+def field_label(dataset: Dataset, rule: Rule) -> str:
+    """The document's name of the field a rule is shown at."""
+    field = dataset.by_header.get(rule.header)
+    return field.label if field else "The whole row"
+
+
+def clause_of(rule: Rule) -> str:
+    """Where a rule stands in the business definitions, or why we read it so."""
+    if rule.clause != OUR_READING:
+        return rule.clause
+    return f"Our reading: {rule.reading}" if rule.reading else "Our reading"
+
+
+def value_shown(rule: Rule, value: str | None, limit: int = 60) -> str:
+    """The value of a finding for a person: "(withheld)" and "(blank)" in words, long ones cut."""
+    if value is not None:
+        return shown(value, limit)
+    if rule.gate:
+        return "(withheld)"
+    return "(blank)" if rule.header != "ROW" else "(the row)"
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Text from a file, fit for a screen: no control characters, at most `limit` characters."""
+    safe = "".join(c if c.isprintable() else "\ufffd" for c in text[: limit + 1])
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def percent(part: int, whole: int) -> str:
+    """A share for a person; "100%" and "0%" only when it is all or nothing."""
+    if whole == 0:
+        return "–"
+    if part in (0, whole):
+        return "100%" if part else "0%"
+    share = part / whole * 100
+    return ">99.9%" if share >= 99.95 else "<0.1%" if share < 0.05 else f"{share:.1f}%"
+
+
+def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled]]:
+    """The headers that are filled and answered on every row, and how complete the others are."""
+    full, other = [], {}
+    for header, count in findings.completeness.items():
+        if count.filled and not (count.blank or count.not_answered or count.bad):
+            full.append(header)
+        else:
+            other[header] = count
+    return full, other
+
+
+def letters(columns: Sequence[str | None]) -> dict[str, str]:
+    """The spreadsheet's letter for each header, in the sender's own order: A to Z, AA and so on."""
+    found = {}
+    for place, header in enumerate(columns, 1):
+        letter = ""
+        while place:
+            place, digit = divmod(place - 1, 26)  # noqa: PLW2901 - counted down to nothing
+            letter = chr(ord("A") + digit) + letter
+        if header:
+            found[header] = letter
+    return found
+
+
+# ---- what was run ----------------------------------------------------------------------------------
+
+
+@cache
+def engine() -> str:
+    """The program and its version, such as "cjit 0.1.0"."""
+    from importlib.metadata import version
+
+    return f"cjit {version('cjit')}"
+
+
+def book(dataset: Dataset) -> tuple[Rule, ...]:
+    """Every rule a check of a file knows: that on the rows themselves, then the dataset's."""
+    from cjit.check import RAGGED
+
+    return (RAGGED, *dataset.rules)
+
+
+@lru_cache(maxsize=8)
+def rules_version(dataset: Dataset) -> str:
+    """Twelve hexadecimal figures that change when a rule, a field or a code list does.
+
+    The same on every run and machine that has the same release of Polars, in whose notation the rules'
+    expressions are read.
+    """
+    from hashlib import sha256
+
+    digest = sha256()
+    for rule in book(dataset):
+        told = (rule.id, rule.severity, rule.message, rule.clause, rule.across, rule.gate, rule.replaces)
+        digest.update(repr((*map(str, told), str(rule.fails_when))).encode())
+    for field in dataset.fields:
+        told_of = (field.header, field.also, field.entity, field.kind, field.changes, field.codes, field.missing)
+        bounds = (field.minimum, field.maximum, sorted(field.apart), field.none)
+        digest.update(repr((*map(str, told_of), bounds)).encode())
+    for name, codes in sorted(dataset.lists.items()):
+        for row in codes.rows:
+            told_of_code = (name, row.code, row.label, row.group, row.status, row.start, row.end)
+            digest.update(repr(tuple(map(str, told_of_code))).encode())
+    return digest.hexdigest()[:12]
+
+
+# ---- into a file -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def placed(path: str | os.PathLike[str], source: Source | None = None) -> Iterator[IO[bytes]]:
+    """A file to write to, that takes its place under its name only when it is whole.
+
+    It is written beside the place it goes to and removed again when anything goes wrong. A device or a
+    pipe is written to straight. Raises `WouldOverwrite` where `path` is the file that was sent, and
+    OSError with the name the user gave.
+    """
+    where = Path(os.path.realpath(path))
+    if source is not None and where.exists() and where.samefile(source.path):
+        raise WouldOverwrite(f"{Path(path).name} is the file that was checked: choose another name to write to")
+    if where.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if where.exists() and not where.is_file():
+        with where.open("wb") as out:
+            yield out
+        return
+    beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
+    try:
+        with _named(path, beside) as out:
+            yield out
+        with suppress(OSError):
+            shutil.copymode(where, beside)
+        beside.replace(where)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _named(path: str | os.PathLike[str], beside: Path) -> IO[bytes]:
+    try:
+        return beside.open("xb")
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(path)) from None
+
+
+def write(
+    checked: Callable[[Sink | None], Findings],
+    source: Source,
+    form: str,
+    where: str | os.PathLike[str] | None,
+    rules: Iterable[Rule] = (),
+) -> Findings:
+    """Run a check and write its report: "text", "json", "csv", "html" or "xlsx".
+
+    `checked` runs the check, handing its findings to the sink it is given. `where` None is standard
+    output. `rules` are those beyond the dataset's own that may fire. Nothing is left at `where` when the
+    check cannot be carried out.
+    """
+    known = (*book(source.dataset), *rules)
+    if form == "text":
+        from rich.console import Console
+
+        from cjit.report import text
+
+        findings = checked(None)
+        if where is None:
+            text.render(findings, console=Console())
+        else:
+            with placed(where, source) as out:
+                out.write(text.plain(findings).encode())
+        return findings
+    with placed(where, source) if where is not None else _standard_output() as out:
+        if form == "csv":
+            from cjit.report.machine import csv_findings
+
+            return checked(csv_findings(out, known, source))
+        if form == "json":
+            from cjit.report.machine import JsonFindings
+
+            with JsonFindings(known) as kept:
+                findings = checked(kept)
+                kept.write(out, findings)
+            return findings
+        findings = checked(None)
+        if form == "html":
+            from cjit.report import page
+
+            out.write(page.render(findings).encode())
+        else:
+            from cjit.report import workbook
+
+            workbook.write(findings, out)
+        return findings
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
+    sys.stdout.flush()
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()

@@ -1,0 +1,126 @@
+"""The report as one HTML file: no network, readable without its script, on a phone and on paper."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cjit import report
+from cjit.check import Findings
+from cjit.dataset import Entity, Rule, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jinja2 import Template
+
+#: Findings in the table: more would be slow on a phone, and nobody reads them.
+SHOWN = 5_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table of findings, every text fit to be shown."""
+
+    row: int
+    cell: str
+    client: str
+    episode: str
+    rule: Rule
+    label: str
+    value: str
+    is_value: bool
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of the picture of the verdict: how many records, and where it stands in a bar of 1,000."""
+
+    name: str
+    label: str
+    count: int
+    percent: str
+    start: float
+    width: float
+
+
+def render(findings: Findings) -> str:
+    """The page. It shows the first `SHOWN` findings and says how many more there are."""
+    lines = list(_lines(findings))
+    full, other = report.gaps(findings)
+    style, script = _inline("page.css"), _inline("page.js")
+    return _template().render(
+        findings=findings,
+        report=report,
+        source=findings.source,
+        sha256=findings.source.sha256() if findings.source else "",
+        severities=[s for s in Severity if findings.severities[s]],
+        causes={s: [run for run in findings.fired if run.rule.severity is s] for s in Severity},
+        shares=_shares(findings),
+        lines=lines,
+        rules=sorted({line.rule.id for line in lines}),
+        keys=[findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE)],
+        more=findings.total - len(lines),
+        full=full,
+        other=other,
+        style=Markup(style),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+    )
+
+
+def _lines(findings: Findings) -> Iterator[Line]:
+    by_id = {run.rule.id: run.rule for run in findings.ledger}
+    letters = report.letters(findings.source.columns) if findings.source else {}
+    columns = ("row", "rule", "value", "client", "episode")
+    for row, name, value, client, episode in findings.frame.head(SHOWN).select(columns).iter_rows():
+        rule = by_id[name]
+        letter = letters.get(rule.header, "")
+        yield Line(
+            row=row,
+            cell=f"{letter}{row}" if letter else "",
+            client=report.shown(client or "–", 40),
+            episode=report.shown(episode or "–", 40),
+            rule=rule,
+            label=report.field_label(findings.dataset, rule),
+            value=report.value_shown(rule, value),
+            is_value=value is not None,
+        )
+
+
+def _shares(findings: Findings) -> list[Share]:
+    shares, start = [], 0.0
+    for name, label, count in (
+        ("accepted", "Accepted, nothing found", findings.accepted - findings.queried),
+        ("queried", "Accepted, with a query", findings.queried),
+        ("rejected", "Rejected", findings.rejected),
+    ):
+        width = round(count / findings.rows * 1000, 1) if findings.rows else 0.0
+        shares.append(Share(name, label, count, report.percent(count, findings.rows), round(start, 1), width))
+        start += width
+    return shares
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = lambda number: f"{number:,}"
+    return environment.from_string(_inline("page.html.jinja"))
+
+
+@cache
+def _inline(name: str) -> str:
+    return files("cjit.report").joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

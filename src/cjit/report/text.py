@@ -1,0 +1,146 @@
+"""The report as text, for a terminal or a file: the verdict first, then what to do about what."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cjit import report
+from cjit.check import Findings, RuleRun, Seen
+from cjit.dataset import Severity
+
+#: Rows shown under each cause; the other forms show more.
+_ROWS = 3
+_BAR = 20
+_STYLE = {
+    Severity.REJECT: "bold red",
+    Severity.EXCLUDE: "bold yellow",
+    Severity.MISMATCH: "bold magenta",
+    Severity.QUERY: "bold cyan",
+}
+
+
+def plain(findings: Findings, width: int = 80) -> str:
+    """The whole report as text without colour."""
+    out = io.StringIO()
+    render(findings, console=Console(file=out, width=width, color_system=None, force_terminal=False))
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+def render(findings: Findings, *, console: Console) -> None:
+    """Print the report. Rich shows colours only where the console is a terminal."""
+    verdict = report.verdict(findings)
+    style = "bold red" if findings.rejected else "bold green" if findings.rows else "bold"
+    console.print(Text(verdict, style=style))
+    console.print(Text(_checked(findings), style="dim"))
+    if caution := report.caution(findings):
+        console.print(Text(caution))
+    _causes(findings, console)
+    _notes(findings, console)
+    _completeness(findings, console)
+    if len(findings.fired) > _ROWS:
+        # The first line has long left the screen.
+        console.print()
+        console.print(Text(verdict, style=style))
+
+
+def _checked(findings: Findings) -> str:
+    ran = sum(run.state == "run" for run in findings.ledger)
+    name = f"{report.shown(findings.source.name)}: " if findings.source else ""
+    return f"{name}{findings.dataset.title}, {ran:,} rules, checked as on {findings.today:%d/%m/%Y}"
+
+
+def _causes(findings: Findings, console: Console) -> None:
+    for severity in Severity:
+        runs = [run for run in findings.fired if run.rule.severity is severity]
+        if not runs:
+            continue
+        words = report.WORDS[severity]
+        console.print()
+        console.print(Text(words.heading, style=_STYLE[severity]))
+        console.print(Text(words.meaning, style="dim"))
+        # One width for the column of counts, however long they are.
+        width = max(len(report.extent(run, findings)) for run in findings.fired)
+        for run in runs:
+            table = Table.grid(padding=(0, 2), expand=False)
+            table.add_column(justify="right", no_wrap=True, width=width, style=_STYLE[severity])
+            table.add_column(overflow="fold")
+            table.add_row(report.extent(run, findings), _cause(run, findings))
+            console.print(Padding(table, (1, 0, 0, 2), expand=False))
+
+
+def _cause(run: RuleRun, findings: Findings) -> Text:
+    told = Text(run.rule.message)
+    if fault := report.one_fault(run, findings):
+        told.append(f"\n{fault[0].upper()}{fault[1:]}", style="bold")
+    told.append(f"\n{run.rule.id}", style="dim")
+    # The same fault on every row needs no list of rows.
+    for seen in run.first[: 1 if report.one_fault(run, findings) else _ROWS]:
+        told.append("\n" + _place(seen, run, findings))
+    return told
+
+
+def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
+    parts = [f"row {seen.row:,}"]
+    for word, identifier in (("client", seen.client), ("episode", seen.episode)):
+        if identifier is not None:
+            parts.append(f"{word} {report.shown(identifier, 24)}")
+    if seen.value is not None:
+        parts.append(f"“{report.shown(seen.value, 32)}”")
+    elif run.rule.gate:
+        parts.append("values withheld")
+    return ", ".join(parts)
+
+
+def _notes(findings: Findings, console: Console) -> None:
+    notes = report.notes(findings)
+    if not notes:
+        return
+    console.print()
+    console.print(Text("Notes on the file", style="bold"))
+    for note in notes:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=1)
+        table.add_column(overflow="fold")
+        table.add_row("-", Text(note))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _completeness(findings: Findings, console: Console) -> None:
+    if not findings.rows:
+        return
+    full, other = report.gaps(findings)
+    console.print()
+    console.print(Text("How complete each field is", style="bold"))
+    if full:
+        fields = "1 field is" if len(full) == 1 else f"{len(full)} fields are"
+        every = "All fields are" if not other else fields
+        console.print(Padding(Text(f"{every} filled and answered on every row"), (0, 0, 0, 2), expand=False))
+    if not other:
+        return
+    bar = _bar_of(console)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("", "Filled", "", "Blank", "Not answered", "No value"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True, header_style="dim")
+    for header, count in other.items():
+        rows = count.filled + count.blank
+        length = count.filled * _BAR // rows if rows else 0
+        table.add_row(
+            Text(header),
+            report.percent(count.filled, rows),
+            Text(bar * length, style="cyan"),
+            *(f"{n:,}" if n else "" for n in (count.blank, count.not_answered, count.bad)),
+        )
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _bar_of(console: Console) -> str:
+    try:
+        "█".encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return "#"
+    return "█"

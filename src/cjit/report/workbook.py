@@ -1,0 +1,255 @@
+"""The report as an Excel workbook: what to do first, then every finding beside the sender's own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, time
+from typing import IO, Any
+
+import xlsxwriter
+
+from cjit import report
+from cjit.check import Findings
+from cjit.dataset import Entity, Severity
+from cjit.report.spreadsheet import neutral
+
+#: Findings in the sheet: more would take minutes to write, and nobody reads them.
+SHOWN = 20_000
+#: Characters of a value in a cell; Excel drops a text of over 32,767 without a word.
+_LONGEST = 500
+_WIDEST = 60
+_COLOUR = {
+    Severity.REJECT: "#F8D7D8",
+    Severity.EXCLUDE: "#FBE3C4",
+    Severity.MISMATCH: "#E9DAF5",
+    Severity.QUERY: "#DCE9F8",
+}
+
+
+def write(findings: Findings, out: IO[bytes]) -> None:
+    """Write the workbook. The same findings give the same bytes.
+
+    Cells are text or numbers, never formulas or links, and ids are text whatever they look like.
+    """
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(out, options) as workbook:
+        workbook.set_properties(
+            {
+                "title": report.verdict(findings),
+                "subject": findings.dataset.title,
+                "author": report.engine(),
+                "created": datetime.combine(findings.today, time()),
+            }
+        )
+        sheets = _Sheets(workbook)
+        _read_me(sheets, findings)
+        _summary(sheets, findings)
+        _findings(sheets, findings)
+        _completeness(sheets, findings)
+        _ledger(sheets, findings)
+
+
+class _Sheets:
+    """A workbook with the few formats its sheets share."""
+
+    def __init__(self, workbook: xlsxwriter.Workbook) -> None:
+        self.workbook = workbook
+        top = {"valign": "top", "text_wrap": True}
+        self.text = workbook.add_format({**top, "num_format": "@"})
+        self.figure = workbook.add_format({"valign": "top", "num_format": "#,##0"})
+        self.share = workbook.add_format({"valign": "top", "num_format": "0.0%"})
+        self.head = workbook.add_format({**top, "bold": True, "bottom": 1, "bg_color": "#E7E9EC"})
+        self.title = workbook.add_format({"bold": True, "font_size": 16})
+        self.strong = workbook.add_format({**top, "bold": True})
+        self.of = {s: workbook.add_format({**top, "bg_color": colour}) for s, colour in _COLOUR.items()}
+
+    def table(self, name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:
+        """A sheet with a frozen header row, a filter and fitted columns. Cells are text, figures or severities."""
+        sheet = self.workbook.add_worksheet(name)
+        first = 0
+        if note:
+            sheet.write_string(0, 0, note, self.workbook.add_format({"bold": True}))
+            first = 1
+        for column, head in enumerate(heads):
+            sheet.write_string(first, column, head, self.head)
+        widths = [len(head) + 4 for head in heads]
+        last = first
+        for last, row in enumerate(rows, first + 1):
+            for column, cell in enumerate(row):
+                widths[column] = max(widths[column], self._cell(sheet, last, column, cell))
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, min(width + 1, _WIDEST))
+        sheet.freeze_panes(first + 1, 0)
+        sheet.autofilter(first, 0, last, len(heads) - 1)
+        # A text of figures, such as an id, is meant to be one.
+        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(first)
+
+    def _cell(self, sheet: Any, row: int, column: int, cell: Any) -> int:
+        """Write a cell and return how many characters wide it is."""
+        if isinstance(cell, Severity):
+            sheet.write_string(row, column, report.WORDS[cell].short, self.of[cell])
+            return len(report.WORDS[cell].short)
+        if isinstance(cell, str):
+            text = neutral(cell if len(cell) <= _LONGEST else report.shown(cell, _LONGEST))
+            sheet.write_string(row, column, text, self.text)
+            return len(text)
+        if isinstance(cell, float):
+            sheet.write_number(row, column, cell, self.share)
+            return 6
+        if isinstance(cell, int):
+            sheet.write_number(row, column, cell, self.figure)
+            return len(f"{cell:,}")
+        sheet.write_blank(row, column, None, self.text)
+        return 0
+
+
+def _read_me(sheets: _Sheets, findings: Findings) -> None:
+    sheet = sheets.workbook.add_worksheet("Read me")
+    sheet.hide_gridlines(2)
+    sheet.set_column(0, 0, 26)
+    sheet.set_column(1, 1, 100)
+    sheet.write_string(0, 0, neutral(report.verdict(findings)), sheets.title)
+    row = 2
+    for name, text in _about(findings):
+        sheet.write_string(row, 0, name, sheets.strong)
+        sheet.write_string(row, 1, neutral(report.shown(text, 2_000)), sheets.text)
+        row += 1
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+
+
+def _about(findings: Findings) -> Iterable[tuple[str, str]]:
+    if caution := report.caution(findings):
+        yield "Please note", caution
+    if note := _left_out(findings):
+        yield "Please note", note
+    if findings.total:
+        yield "What to do", "Begin with the sheet Summary: it has one line for each cause, the gravest first"
+        yield "", "The sheet Findings has every finding with your own client and episode ids; filter it by any column"
+    else:
+        yield "What to do", "Nothing was found, so there is nothing to put right"
+    yield "", "Correct the record in your clinical system, make the extract again and check it again"
+    for severity in Severity:
+        yield report.WORDS[severity].short, report.WORDS[severity].meaning
+    yield "Row", "The row of the file as your spreadsheet shows it: the header is row 1"
+    for note in report.notes(findings):
+        yield "Note on the file", note
+    if findings.source:
+        yield "File", findings.source.name
+        yield "SHA-256 of the file", findings.source.sha256()
+    yield "Records", f"{findings.rows:,}"
+    yield "Findings", f"{findings.total:,}"
+    yield "Dataset", f"{findings.dataset.title}, in effect from {findings.dataset.effective:%d/%m/%Y}"
+    yield "Checked as on", f"{findings.today:%d/%m/%Y}"
+    yield "Checked by", f"{report.engine()}, rules {report.rules_version(findings.dataset)}; unofficial"
+    yield (
+        "Privacy",
+        "Values of records without consent are left out; the workbook holds ids and values of the others, so keep it"
+        " as safe as the file itself",
+    )
+
+
+def _left_out(findings: Findings) -> str:
+    more = findings.total - min(findings.frame.height, SHOWN)
+    if not more:
+        return ""
+    return (
+        f"The sheet Findings holds the first {findings.total - more:,} of {findings.total:,} findings; for all of them:"
+        " cjit check --format csv --output findings.csv FILE"
+    )
+
+
+def _summary(sheets: _Sheets, findings: Findings) -> None:
+    def rows() -> Iterable[Sequence[Any]]:
+        for run in findings.fired:
+            fault = report.one_fault(run, findings)
+            yield (
+                run.rule.severity,
+                run.count,
+                run.count / findings.rows,
+                run.rule.message + (f" ({fault})" if fault else ""),
+                report.field_label(findings.dataset, run.rule),
+                _header(run.rule.header),
+                ", ".join(str(seen.row) for seen in run.first),
+                run.rule.id,
+                report.clause_of(run.rule),
+            )
+        if not findings.total:
+            yield None, 0, None, "Nothing was found", None, None, None, None, None
+
+    heads = ("Severity", "Findings", "Share of rows", "What to do", "Field", "Header", "First rows", "Rule", "Source")
+    sheets.table("Summary", heads, rows(), note=report.verdict(findings))
+
+
+def _findings(sheets: _Sheets, findings: Findings) -> None:
+    by_id = {run.rule.id: run.rule for run in findings.ledger}
+    letters = report.letters(findings.source.columns) if findings.source else {}
+    client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
+    columns = ("row", "rule", "value", "client", "episode")
+
+    def rows() -> Iterable[Sequence[Any]]:
+        for row, name, value, client, episode in findings.frame.head(SHOWN).select(columns).iter_rows():
+            rule = by_id[name]
+            letter = letters.get(rule.header)
+            yield (
+                client,
+                episode,
+                row,
+                f"{letter}{row}" if letter else None,
+                rule.message,
+                report.field_label(findings.dataset, rule),
+                _header(rule.header),
+                report.value_shown(rule, value, _LONGEST),
+                rule.severity,
+                rule.id,
+                rule.clause,
+            )
+
+    heads = (
+        client_id,
+        episode_id,
+        "Row",
+        "Cell",
+        "What to do",
+        "Field",
+        "Header",
+        "Value sent",
+        "Severity",
+        "Rule",
+        "Source",
+    )
+    sheets.table("Findings", heads, rows(), note=_left_out(findings))
+
+
+def _completeness(sheets: _Sheets, findings: Findings) -> None:
+    def rows() -> Iterable[Sequence[Any]]:
+        for header, count in findings.completeness.items():
+            told = count.filled + count.blank
+            share = count.filled / told if told else None
+            label = findings.dataset.by_header[header].label
+            yield header, label, share, count.filled, count.blank, count.not_answered, count.bad
+
+    heads = ("Header", "Field", "Filled", "Rows filled", "Rows blank", "Of filled: not answered", "Of filled: no value")
+    sheets.table("Completeness", heads, rows())
+
+
+def _ledger(sheets: _Sheets, findings: Findings) -> None:
+    rows = (
+        (
+            run.rule.id,
+            run.state,
+            run.count if run.state == "run" else None,
+            run.rule.severity,
+            run.rule.message,
+            report.clause_of(run.rule),
+        )
+        for run in findings.ledger
+    )
+    sheets.table("Rule ledger", ("Rule", "State", "Findings", "Severity", "Message", "Source"), rows)
+
+
+def _header(header: str) -> str | None:
+    return None if header == "ROW" else header
