@@ -585,9 +585,9 @@ class _Run:
             rule, column = rules[i], fails[rules[i].id]
             if not rule.gate:
                 column = column & ~gated
-            for header in rule.headers:
-                if header in bad:
-                    column = column & ~bad[header]
+                for header in rule.headers:
+                    if header in bad:
+                        column = column & ~bad[header]
             if rule.id in silent:
                 column = column & ~silent[rule.id]
             if i in self.active and column.any():
@@ -609,7 +609,7 @@ class _Run:
         within = [i for h in odd for i in book.of_filled[h]] + [i for h in blank for i in book.of_blank[h]]
         unread = {h for h in odd if values[h] is None and (values[f"{h} as read"] is not None or h in book.typed_only)}
         bad = {h: pl.Series([True]) for h in unread}
-        columns, gated = self._judge(full, [*within, *book.written], bad)
+        columns, _ = self._judge(full, [*within, *book.written], bad)
         found = []
         for i in sorted(columns):
             rule = book.rules[i]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
 from io import BytesIO
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import BinaryIO
@@ -26,8 +26,9 @@ from typing import BinaryIO
 import polars as pl
 
 from cjit import derive
-from cjit.dataset import SUBMITTER, TODAY, CodeList, Dataset, Field, Kind, Record, Rule
-from cjit.geography import DEFAULT_SECTOR, authorities, authorities_of_sector
+from cjit.dataset import SUBMITTER, TODAY, CodeList, Dataset, Entity, Field, Kind, Record, Rule
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
 
 # ---- how often -------------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ _LOOSE_OF_CLIENT = ("ETHNIC", "NATION")
 
 
 def agency_code(number: int) -> str:
-    """The code of a made-up agency, counted from 0: CJ900, CJ901, …
+    """The code of a made-up agency, counted from 0, such as CJ900.
 
     Our reading: such a code is never allocated. One code is printed in the business definitions, CJ123; there
     are some 150 partnerships in England, and codes given out in turn do not come near 900.
@@ -208,7 +209,7 @@ def histories(
     ends = _month_ends(today, months)
     world = _World(dataset)
     for number in range(agencies):
-        rng = Random(f"{seed}/{number}")
+        rng = Random(f"{seed}/{number}")  # noqa: S311  nothing is kept secret by it
         held = _held(world, number, clients, ends, rng, stubs)
         for i, end in enumerate(ends):
             frame = held.filter((pl.col("since") <= i) & (pl.col("until") > i)).select(dataset.headers)
@@ -223,9 +224,7 @@ def _month_ends(today: date, months: int) -> list[date]:
     return ends[::-1]
 
 
-def _held(
-    world: _World, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool
-) -> pl.DataFrame:
+def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool) -> pl.DataFrame:
     """Every row an agency holds at any month's end, as text, and the months it stands so.
 
     `since` is the first month (counted from 0), `until` the first after it that has the row no more.
@@ -242,7 +241,7 @@ def _held(
         looks = sorted({bisect_left(ends, day) for day in client.days()} | {bisect_left(ends, upgrade)})
         looks = [at for at in looks if at < len(ends)]
         for at, after in zip(looks, [*looks[1:], len(ends)], strict=True):
-            common = {
+            common: _Cells = {
                 "AGNCY": agency_code(agency),
                 "CMSID": f"Made-up system 2.{int(ends[at] >= upgrade)}",
                 "CONSENT": "Y",
@@ -355,10 +354,8 @@ class _World:
         self.closures = {group: _Lot(shares, lists.get("CJDISRSN")) for group, shares in CLOSURES.items()}
         self.naloxone = {opiates: _Lot(shares, lists.get("NALOXISS")) for opiates, shares in NALOXONE.items()}
         self.prisons = [
-            row.code
-            for row in lists["PRISON"].rows
-            if row.group in ("", "PRISON") and not row.label.endswith("[closed]")
-        ]
+            row.code for row in lists["PRISON"].rows if row.group == "PRISON" and not row.label.endswith("[closed]")
+        ] or list(lists["PRISON"].codes)
         self.areas = _areas(lists["DAT"], lists["UTLA"])
 
     def draw(self, header: str, rng: Random) -> str:
@@ -629,9 +626,7 @@ def _write_csv(frame: pl.DataFrame, file: BinaryIO, *, headers: bool) -> None:
     frame.write_csv(file, include_header=headers, line_terminator="\r\n", quote_style="necessary")
 
 
-def big_file(
-    dataset: Dataset, path: Path, rows: int, faults: float, seed: int | str, today: date
-) -> Counter[str]:
+def big_file(dataset: Dataset, path: Path, rows: int, faults: float, seed: int | str, today: date) -> Counter[str]:
     """Write one agency's file of exactly `rows` rows, by client, about `faults` of its cells broken.
 
     Memory does not grow with `rows`: some thousand lives are drawn, and repeated with the next ids until the
@@ -695,13 +690,13 @@ def with_faults(
     With `rules`, each of those rules, and as far as can be nothing else, is broken in a `rate` of the
     rows, at least one, and counted by its id: the rule's own example is laid over a row that is the only
     one of its client. An example of several records adds rows. Where no row is fit for the example, the
-    row takes the dataset's example record, whose dates suppose a `today` (left out: the latest date in the
-    frame) of the example's or later; what cannot be broken at all is counted 0. Raises ValueError for a rule that is not
-    in the book.
+    row takes the values of dataset Q's example record, which supposes that `today` (left out: the latest
+    date in the frame) is no earlier than the example's; what cannot be broken is counted 0. Raises
+    ValueError for a rule that is not in the book.
     """
     if not 0 <= rate <= 1:
         raise ValueError("Enter a rate of faults from 0 to 1, such as 0.02 for two cells in a hundred")
-    rng = Random(f"{seed}/faults")
+    rng = Random(f"{seed}/faults")  # noqa: S311  nothing is kept secret by it
     if rules is not None:
         return _with_broken_rules(frame, dataset, rate, rng, rules, today or _latest(frame, dataset))
     filled = frame.height * frame.width - sum(frame.null_count().row(0)) if frame.width else 0
@@ -802,8 +797,8 @@ def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
             if codes.complete:
                 unknown = [code for code in ("?", "U", "98", "XXX", "NULL") if code not in codes.codes]
                 yield _Fault("no such code", lambda v, row, rng: rng.choice(unknown))
-            for none in known.none:
-                yield _Fault("a code for none", lambda v, row, rng, none=none: none)
+            if known.none:
+                yield _Fault("a code for none", lambda v, row, rng: known.none[0])
 
 
 def _unlike(label: str | None, code: str) -> str | None:
@@ -907,8 +902,9 @@ _TRIES = 8
 
 def _latest(frame: pl.DataFrame, dataset: Dataset) -> date:
     """The latest date in a frame: no later than the day it was made."""
-    dates = [pl.col(f.header).str.to_date("%d/%m/%Y", strict=False).max() for f in dataset.fields if f.kind is Kind.DATE]
-    latest = frame.select(pl.max_horizontal(dates)).item()
+    dates = (f.header for f in dataset.fields if f.kind is Kind.DATE)
+    days = (pl.col(header).str.to_date("%d/%m/%Y", strict=False).max() for header in dates)
+    latest = frame.select(pl.max_horizontal(*days)).item()
     return latest if isinstance(latest, date) else EXAMPLE_TODAY
 
 
@@ -947,20 +943,61 @@ def _laid(
     """
     whole = frame[some].with_columns(pl.Series("at", some, pl.UInt32)).select("at", *dataset.headers)
     ids = [f.header for f in dataset.fields if f.kind is Kind.ID]
-    example = [
-        pl.lit(EXAMPLE.get(h) or None, pl.String).alias(h)
-        for h in dataset.headers
-        if h not in ids
-    ]
+    example = [pl.lit(EXAMPLE.get(h) or None, pl.String).alias(h) for h in dataset.headers if h not in ids]
     # The example record has a referral, so it takes the place only of a row that has one.
     referral = dataset.entity(Entity.REFERRAL)[0].header
+    bases = (whole, whole.filter(pl.col(referral).is_not_null()).with_columns(example))
+    tried = [(laid, *_firing(laid, dataset, rule, today)) for laid in (_overlaid(b, rule, ids) for b in bases)]
+    only = [(laid, fires.filter(~fires.is_in(others.implode()))) for laid, fires, others in tried]
     chosen: list[int] = []
     rows: list[pl.DataFrame] = []
-    for base in (whole, whole.filter(pl.col(referral).is_not_null()).with_columns(example)):
-        laid = _overlaid(base, rule, ids)
-        fires, others = _firing(laid, dataset, rule, today)
-        for pick in (fires.filter(~pl.col("at").is_in(others)), fires):
-            new = [at for at in pick["at"].to_list() if at not in chosen][: wanted - len(chosen)]
-            chosen += new
-            rows.append(laid.filter(pl.col("at").is_in(new)))
+    for laid, fires in (*only, *((laid, fires) for laid, fires, _ in tried)):
+        new = [at for at in fires if at not in chosen][: wanted - len(chosen)]
+        chosen += new
+        rows.append(laid.filter(pl.col("at").is_in(new)).select("at", *dataset.headers))
     return chosen, pl.concat(rows)
+
+
+def _overlaid(base: pl.DataFrame, rule: Rule, ids: Sequence[str]) -> pl.DataFrame:
+    """A rule's example laid over rows: one record in place of each, or several after one another.
+
+    The ids an example of several records brings are made different for each place, so that two places
+    never meet.
+    """
+    alone = isinstance(rule.breaks, Mapping)
+    records: Sequence[Record] = [rule.breaks] if isinstance(rule.breaks, Mapping) else rule.breaks
+
+    def cells(record: Record) -> Iterator[pl.Expr]:
+        for header, text in record.items():
+            own = header in ids and not alone
+            if header not in base.columns or (own and text == EXAMPLE.get(header)):
+                continue
+            value = pl.lit(text or None, pl.String)
+            yield (pl.format("{}X{}", value, pl.col("at")) if own and text else value).alias(header)
+
+    submitter = pl.col("AGNCY").alias(SUBMITTER)
+    laid = [base.with_columns(submitter).with_columns(*cells(record)) for record in records]
+    return pl.concat(laid).sort("at", maintain_order=True)
+
+
+def _firing(laid: pl.DataFrame, dataset: Dataset, rule: Rule, today: date) -> tuple[pl.Series, pl.Series]:
+    """The places where a rule is broken, and those where any other is, as the engine would see them."""
+    text, read, value = derive.columns(dataset)
+    typed = laid.with_columns(pl.lit(today).alias(TODAY)).with_columns(text).with_columns(read).with_columns(value)
+    bad = {f.header: found for f in dataset.fields if (found := derive.no_value(f, dataset)) is not None}
+    silenced = {other.replaces: other for other in dataset.rules if other.replaces}
+
+    def fails(one: Rule) -> pl.Expr:
+        expression = one.fails_when
+        for header in one.headers:
+            if header in bad:
+                expression = expression & ~bad[header].fill_null(False)
+        if one.across:
+            expression = expression & pl.col(one.across).is_not_null()
+        if one.id in silenced:
+            expression = expression & ~silenced[one.id].fails_when.fill_null(False)
+        return expression.fill_null(False)
+
+    others = [] if rule.gate else [fails(other) for other in dataset.rules if other is not rule]
+    told = typed.select("at", fails(rule).alias("this"), pl.any_horizontal(pl.lit(False), *others).alias("other"))
+    return told.filter("this")["at"].unique(maintain_order=True), told.filter("other")["at"].unique()

@@ -144,7 +144,7 @@ _REPEAT = (
 
 def _in_turn(
     headers: tuple[str, str, str],
-    nouns: tuple[str, str, str],
+    thing: str,
     codes: tuple[str, str, str],
     *,
     twice: tuple[str, ...],
@@ -164,45 +164,50 @@ def _in_turn(
         yield Rule(
             f"{one}.stands_alone",
             QUERY,
-            f"Leave the {nouns[1]} and the {nouns[2]} blank where the {nouns[0]} is {labels}",
+            f"Leave the second and third {thing} blank where the first is {labels}",
             f"Episode details: {one}",
             alone_first & (second.is_not_null() | third.is_not_null()),
             breaks={one: alone[-1], two: codes[1]},
             holds={one: alone[-1], two: ""},
         )
-    for header, noun, this in ((two, nouns[1], second), (three, nouns[2], third)):
+    # With a gap before it, the third is not held against the first: the gap is said.
+    again = (third == first) & second.is_not_null()
+    for header, before, nth, nth_before, same in (
+        (two, one, "second", "first", second == first),
+        (three, two, "third", "second", again | (third == second)),
+    ):
+        answer = col(header)
         if alone:
             yield Rule(
                 f"{header}.is_not_a_lone_answer",
                 QUERY,
-                f"Record {labels} as the {nouns[0]} only, not as the {noun}",
+                f"Leave the {nth} {thing} blank: only the first can be {labels}",
                 f"Episode details: {one}",
-                ~alone_first & this.is_in(alone),
+                ~alone_first & answer.is_in(alone),
                 breaks=given | {header: alone[0]},
                 holds=given,
             )
-        earlier = first if header == two else second
-        missing = earlier.is_null() & this.is_not_null() & ~alone_first & ~this.is_in(alone)
-        if header == three or alone:
-            # Without `alone` the first answer is mandatory, and its own absence says enough.
+        gap = answer.is_not_null() & col(before).is_null() & ~alone_first & ~answer.is_in(alone)
+        if not alone:
+            # Here the first answer is mandatory, and its own absence says enough.
+            gap &= first.is_not_null()
+        if alone or header == three:
             yield Rule(
                 f"{header}.leaves_no_gap",
                 QUERY,
-                f"Enter the {nouns[0] if header == two else nouns[1]} before the {noun}",
+                f"Enter the {nth_before} {thing} before the {nth}",
                 OUR_READING,
-                missing if alone else missing & first.is_not_null(),
-                breaks=given | {one if header == two else two: ""},
+                gap,
+                breaks=given | {before: ""},
                 holds=given,
                 reading=_GAP,
             )
-        same = second == first if header == two else (third == first) | (third == second)
         yield Rule(
             f"{header}.is_not_a_repeat",
             QUERY,
-            f"Enter the {noun} only where it is another than "
-            + (f"the {nouns[0]}" if header == two else "the first and the second"),
+            f"Leave the {nth} {thing} blank or enter another: it is the same as an earlier one",
             OUR_READING,
-            same & ~this.is_in((*alone, *twice)),
+            same & ~answer.is_in((*alone, *twice)),
             breaks=given | {header: codes[0]},
             holds=given | {one: twice[0], header: twice[0]},
             reading=_REPEAT,
@@ -260,8 +265,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the CJIT agency code: it is one or two letters and three or four figures, such as CJ123",
         OUR_READING,
-        # Where the submitter is told, that comparison says more.
-        col.SUBMITTER.is_null() & ~col.AGNCY.str.contains("^[A-Z]{1,2}[0-9]{3,4}$"),
+        ~col.AGNCY.str.contains("^[A-Z]{1,2}[0-9]{3,4}$"),
         breaks={"AGNCY": "NORTH TEAM"},
         holds={"AGNCY": "CJ123"},
         reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
@@ -275,6 +279,8 @@ RULES: tuple[Rule, ...] = (
         col.AGNCY != col.SUBMITTER,
         breaks={"AGNCY": "CJ124"},
         holds={"AGNCY": "CJ123"},
+        # Where the submitter is told, this comparison says more than the form of the code.
+        replaces="AGNCY.looks_like_an_agency_code",
         reading="Each team has its own code, and a record belongs to the team that sends it; under another "
         "team's code it would be taken for theirs. Silent where the submitter is not told.",
     ),
@@ -411,7 +417,7 @@ RULES: tuple[Rule, ...] = (
     ),
     *_in_turn(
         ("DISABLE1", "DISABLE2", "DISABLE3"),
-        ("first disability", "second disability", "third disability"),
+        "disability",
         ("9", "2", "5"),
         twice=("XX",),
         alone=("NN", "ZZ"),
@@ -518,11 +524,7 @@ RULES: tuple[Rule, ...] = (
     ),
     *_in_turn(
         ("EHCS", "EHCSC2", "EHCSC3"),
-        (
-            "help the children are receiving",
-            "second help the children are receiving",
-            "third help the children are receiving",
-        ),
+        "kind of help the children are receiving",
         ("2", "1", "4"),
         twice=("6",),
         alone=("5", "99"),
@@ -540,7 +542,7 @@ RULES: tuple[Rule, ...] = (
     ),
     *_in_turn(
         ("DRUG1", "DRUG2", "DRUG3"),
-        ("first problem substance", "second problem substance", "third problem substance"),
+        "problem substance",
         ("1011", "3201", "5000"),
         twice=(OTHER_OPIATES, OTHER_DRUGS),
     ),

@@ -1,0 +1,422 @@
+"""The engine's laws: valid stays silent, one mistake one message, file equals form, shuffled equals ordered."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cjit
+from cjit import check as engine
+from cjit.check import check, check_rows, in_full
+from cjit.dataset import Severity
+from cjit.datasets import dataset
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+
+TODAY = EXAMPLE_TODAY
+CLIENT, EPISODE, REFERRAL = "CLIENTID", "EPISODID", "REFERID"
+
+
+def record(number: int = 0, **values: str) -> dict[str, str]:
+    """A faultless record of its own client, or that with some values changed."""
+    own = {CLIENT: f"{20000 + number}", EPISODE: f"{30000 + number}", REFERRAL: f"{40000 + number}"}
+    return {**EXAMPLE, **own, "CLIENT": f"C{number}", **values}
+
+
+def frame(*records: dict[str, str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{h: r[h] or None for h in Q.headers} for r in records], schema=dict.fromkeys(Q.headers, pl.String)
+    )
+
+
+def found(findings) -> list[tuple[int, str]]:
+    return [(row, rule) for row, rule, *_ in findings.frame.iter_rows()]
+
+
+def csv(*records: dict[str, str]) -> bytes:
+    return "\n".join([",".join(Q.headers), *(",".join(r[h] for h in Q.headers) for r in records), ""]).encode()
+
+
+# ---- what is said ----------------------------------------------------------------------------------
+
+
+def test_a_faultless_file_is_met_with_silence():
+    findings = check(csv(*(record(i) for i in range(20))), today=TODAY)
+    assert (findings.rows, findings.accepted, findings.rejected, findings.queried) == (20, 20, 0, 0)
+    assert findings.total == 0
+    assert findings.frame.is_empty()
+    assert not findings.notes
+
+
+def test_row_two_is_the_first_below_the_headers():
+    findings = check(csv(record(0), record(1, SEX="")), today=TODAY)
+    assert found(findings) == [(3, "SEX.is_given")]
+    assert (findings.accepted, findings.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize("header", ["CLIENTID", "FINITIAL", "SINITIAL", "DOB", "SEX", "AGNCY", "CLIENT", "EPISODID"])
+def test_a_record_without_what_must_be_completed_is_rejected(header):
+    findings = check(frame(record(**{header: ""})), today=TODAY)
+    assert findings.rejected == 1
+    assert f"{header}.is_given" in dict(found(findings)).values()
+
+
+@pytest.mark.parametrize("header", ["DAT", "REFLD", "TRIAGED"])
+def test_a_record_without_these_may_be_excluded_but_is_accepted(header):
+    findings = check(frame(record(**{header: ""})), today=TODAY)
+    assert (findings.rejected, findings.queried) == (0, 1)
+    assert findings.severities["exclude"] == 1
+
+
+def test_a_blank_with_no_stated_consequence_is_no_finding_but_is_counted():
+    findings = check(frame(record(RELIGION=""), record(1)), today=TODAY)
+    assert findings.total == 0
+    assert (findings.completeness["RELIGION"].filled, findings.completeness["RELIGION"].blank) == (1, 1)
+
+
+def test_declined_and_not_stated_are_answers_counted_apart():
+    findings = check(frame(record(ETHNIC="Z"), record(1, CHILDWTH="98", EHCS="")), today=TODAY)
+    assert findings.completeness["ETHNIC"].not_answered == 1
+    assert findings.completeness["CHILDWTH"].not_answered == 1
+
+
+def test_a_bad_value_is_counted_as_filled_and_bad():
+    completeness = check(frame(record(SEX="X")), today=TODAY).completeness["SEX"]
+    assert (completeness.filled, completeness.blank, completeness.bad) == (1, 0, 1)
+
+
+# ---- one mistake, one message ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"DOB": "31/02/1985"}, "DOB.is_a_date"),
+        ({"TRIAGED": "nonsense"}, "TRIAGED.is_a_date"),
+        ({"DISD": "32/01/2026"}, "DISD.is_a_date"),
+        ({"CPLANDT": "01/01/2999"}, "CPLANDT.is_not_in_the_future"),
+        ({"PARENT": "Y", "PRNTSTAT": "99"}, "PRNTSTAT.is_in_list"),
+        ({"DISABLE1": "99"}, "DISABLE1.is_in_list"),
+        ({"CHILDWTH": "-1"}, "CHILDWTH.is_in_range"),
+        ({"PC": "NORWICH"}, "PC.is_a_postcode"),
+    ],
+)
+def test_a_value_that_is_no_value_gives_one_message_and_quiets_the_rules_that_read_it(values, rule):
+    assert [name for _, name in found(check(frame(record(**values)), today=TODAY))] == [rule]
+
+
+def test_an_untidy_value_is_understood_and_queried_once():
+    for values in ({"SEX": " f "}, {"FINITIAL": "m"}, {"DOB": "1986-02-14"}, {"DISABLE1": "09"}, {"ALCDDAYS": "04"}):
+        (header,) = values
+        findings = check(frame(record(**values)), today=TODAY)
+        assert [name for _, name in found(findings)] == [f"{header}.is_plainly_written"]
+        assert findings.rejected == 0
+
+
+@pytest.mark.parametrize("code", ["9996", "9997"])
+def test_the_code_for_no_further_substance_is_read_as_blank(code):
+    header = {"9996": "DRUG2", "9997": "DRUG3"}[code]
+    findings = check(frame(record(**{header: code})), today=TODAY)
+    assert [name for _, name in found(findings)] == [f"{header}.is_plainly_written"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01/02/20", "1/2/2020", " 1/02/2020", "01-02-2020", "01/02/2020 10:00", "02/13/2020", "٠١/٠٢/٢٠٢٠", "+1/02/2020"],
+)
+def test_a_date_has_its_own_pattern_before_any_parser(text):
+    findings = check(frame(record(REFLD=text, TRIAGED="")), today=TODAY)
+    assert "REFLD.is_a_date" in [name for _, name in found(findings)]
+
+
+def test_a_year_such_as_0020_is_a_slip():
+    assert (2, "REFLD.is_after_1900") in found(check(frame(record(REFLD="01/02/0020")), today=TODAY))
+
+
+def test_half_a_postcode_is_not_guessed():
+    assert found(check(frame(record(PC="NR14")), today=TODAY)) == [(2, "PC.is_a_postcode")]
+
+
+# ---- privacy ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("consent", ["", "N", "X", "maybe"])
+def test_a_row_without_consent_gives_its_number_and_nothing_else(consent):
+    findings = check(frame(record(), record(1, CONSENT=consent, DOB="nonsense", PC="NR14 7UJ", SEX="")), today=TODAY)
+    assert findings.frame.rows() == [(3, "CONSENT.is_given", None, None, None)]
+    assert findings.rejected == 1
+
+
+def test_rows_without_consent_are_not_in_the_completeness():
+    findings = check(frame(record(), record(1, CONSENT="N", RELIGION="")), today=TODAY)
+    assert findings.completeness["RELIGION"].blank == 0
+    assert findings.completeness["RELIGION"].filled == 1
+
+
+def test_rows_without_consent_take_no_part_in_rules_across_rows():
+    findings = check(frame(record(), {**record(), "CONSENT": "N", "SEX": "F", REFERRAL: "9"}), today=TODAY)
+    assert [name for _, name in found(findings)] == ["CONSENT.is_given"]
+
+
+def test_no_rule_can_be_left_out_that_would_show_a_client_who_did_not_consent():
+    findings = check(frame(record(CONSENT="N", SEX="?")), today=TODAY, skip=["CONSENT"])
+    assert findings.frame["value"].drop_nulls().is_empty()
+
+
+@pytest.mark.parametrize("text", ["NE8 1UJ", "ne81uj", " NE8  1UJ "])
+def test_a_whole_postcode_is_never_shown_whole(text):
+    findings = check(frame(record(PC=text)), today=TODAY)
+    assert [name for _, name in found(findings)] == ["PC.is_truncated"]
+    assert "UJ" not in findings.frame["value"][0].upper()
+    (told,) = check_rows(Q, [record(PC=text)], today=TODAY)
+    assert "UJ" not in (told.value or "").upper()
+
+
+# ---- across rows -----------------------------------------------------------------------------------
+
+
+def test_two_rows_of_one_client_must_tell_one_story():
+    rows = [record(), {**record(), REFERRAL: "5", "SEX": "F"}]
+    assert found(check(frame(*rows), today=TODAY)) == [
+        (2, "SEX.is_the_same_on_every_row"),
+        (3, "SEX.is_the_same_on_every_row"),
+    ]
+
+
+def test_a_blank_on_one_row_contradicts_nothing():
+    rows = [record(), {**record(), REFERRAL: "5", "ETHNIC": "", "OFFENCE": ""}]
+    assert found(check(frame(*rows), today=TODAY)) == []
+
+
+def test_untidy_is_not_another_story():
+    rows = [record(), {**record(), REFERRAL: "5", "SEX": EXAMPLE["SEX"].lower()}]
+    assert found(check(frame(*rows), today=TODAY)) == [(3, "SEX.is_plainly_written")]
+
+
+def test_an_episode_belongs_to_one_client():
+    rows = [record(), {**record(1), EPISODE: "30000"}]
+    names = {name for _, name in found(check(frame(*rows), today=TODAY))}
+    assert "EPISODID.belongs_to_one_client" in names
+
+
+# ---- pieces, order, form ---------------------------------------------------------------------------
+
+odd = st.sampled_from(
+    [
+        ("SEX", ""), ("SEX", "x"), ("SEX", " f"), ("DOB", "2001-01-01"), ("DOB", "31/02/2020"), ("DISD", "01/01/2026"),
+        ("CJDISRSN", "99"), ("CONSENT", "N"), ("PC", "NR14 7UJ"), ("DISABLE2", "NN"), ("ETHNIC", "Q"), ("NATION", "XKX"),
+        ("EHCS", "5"), ("PRISON", "ZZZ"), ("TRIAGED", "01/01/1950"), ("REFDATE", ""), ("CLIENTID", "20001"),
+        ("EPISODID", "30001"), ("REFERID", "40001"), ("DRUG1", ""), ("DRUG2", "9996"), ("CHILDWTH", "98"), ("CLIENT", "C1"),
+        ("ALCUNITS", "007"), ("AGNCY", "CJ999"), ("CPLANDT", ""), ("FINITIAL", "é"),
+    ]
+)  # fmt: skip
+records = st.lists(
+    st.tuples(st.integers(0, 5), st.lists(odd, max_size=4)).map(lambda p: record(p[0], **dict(p[1]))),
+    min_size=1,
+    max_size=12,
+)
+slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def key(findings) -> list[tuple[object, ...]]:
+    return sorted(findings.frame.iter_rows(), key=repr)
+
+
+def summary(findings) -> tuple[object, ...]:
+    return (
+        findings.rows,
+        findings.accepted,
+        findings.rejected,
+        findings.queried,
+        findings.completeness,
+        findings.notes,
+    )
+
+
+@slow
+@given(records, st.integers(300, 3000))
+def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
+    data = csv(*rows)
+    whole = check(data, today=TODAY)
+    source = cjit.read.open_file(data, Q)
+    cut = check(Pieces(source, size), today=TODAY)
+    assert key(cut) == key(whole)
+    assert summary(cut) == summary(whole)
+
+
+class Pieces(cjit.read.Source):
+    """A source read in pieces of another size."""
+
+    def __new__(cls, source, size):
+        self = object.__new__(cls)
+        self.__dict__.update(source.__dict__, by=size)
+        return self
+
+    def __init__(self, source, size):
+        pass
+
+    def pieces(self, size=0):
+        return super().pieces(self.__dict__["by"])
+
+
+@slow
+@given(records, st.randoms())
+def test_shuffled_equals_ordered(rows, random):
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    straight = key(check(frame(*rows), today=TODAY))
+    shuffled = check(frame(*(rows[i] for i in order)), today=TODAY).frame
+    back = {place + 2: i + 2 for place, i in enumerate(order)}
+    assert sorted(((back[row], *rest) for row, *rest in shuffled.iter_rows()), key=repr) == straight
+
+
+@slow
+@given(records)
+def test_a_file_equals_its_rows_one_by_one_rules_across_rows_apart(rows):
+    across = {rule.id for rule in Q.rules if rule.across}
+    whole = [(row - 2, rule, value) for row, rule, value, *_ in check(frame(*rows), today=TODAY).frame.iter_rows()]
+    single = [
+        (place, finding.rule.id, finding.value)
+        for place, one in enumerate(rows)
+        for finding in check_rows(Q, [one], today=TODAY)
+    ]
+    assert sorted(single, key=repr) == sorted((f for f in whole if f[1] not in across), key=repr)
+
+
+@slow
+@given(records)
+def test_what_the_sieve_lets_pass_the_whole_book_has_nothing_to_say_of(rows):
+    book = engine._book(Q)
+    run = engine._Run(book, frozenset(range(len(book.rules))), TODAY, None, None, None)
+    text = frame(*rows)
+    typed = text.with_columns(*run.constants).with_columns(*book.typed)
+    passed = text.filter(~run._suspicious(typed))
+    looked = run.look(passed, pl.int_range(passed.height, dtype=pl.UInt32, eager=True))
+    assert looked.findings.is_empty()
+    clean = typed.filter(~run._suspicious(typed)).select(Q.headers)
+    assert looked.values.drop("row").equals(clean)
+
+
+@slow
+@given(records)
+def test_the_same_file_gives_the_same_findings_each_time(rows):
+    data = csv(*rows)
+    assert check(data, today=TODAY).frame.equals(check(data, today=TODAY).frame)
+
+
+@slow
+@given(st.dictionaries(st.sampled_from(Q.headers), st.text(max_size=12), max_size=8))
+def test_no_record_however_odd_gives_a_traceback(values):
+    told = check_rows(Q, [record(**values)], today=TODAY)
+    assert all(finding.rule.message for finding in told)
+    check(frame(record(**values)), today=TODAY)
+
+
+# ---- the calls -------------------------------------------------------------------------------------
+
+
+def test_only_and_skip_choose_rules_and_the_ledger_says_so():
+    bad = frame(record(SEX="", DOB=""))
+    assert [name for _, name in found(check(bad, today=TODAY, only=["SEX.*"]))] == ["SEX.is_given"]
+    skipped = check(bad, today=TODAY, skip=["SEX", "DOB"])
+    assert skipped.total == 0
+    assert {run.state for run in skipped.ledger if run.rule.header == "SEX"} == {"skipped"}
+
+
+def test_an_unknown_rule_is_told_with_the_nearest():
+    with pytest.raises(ValueError, match=r"did you mean SEX.is_given"):
+        check(frame(record()), today=TODAY, only=["SEX.is_gven"])
+
+
+def test_the_ledger_has_every_rule_run_or_not_applicable():
+    findings = check(frame(record()), today=TODAY)
+    assert {run.rule.id for run in findings.ledger} >= {rule.id for rule in Q.rules}
+    assert [run.rule.id for run in findings.ledger if run.state == "not applicable"] == ["AGNCY.is_the_submitter"]
+
+
+def test_a_sink_is_handed_what_the_frame_would_hold_and_keep_bounds_the_frame():
+    rows = [record(i, SEX="") for i in range(9)]
+    seen = []
+    findings = check(frame(*rows), today=TODAY, keep=4, sink=seen.append)
+    assert findings.frame.height == 4
+    assert findings.total == sum(part.height for part in seen) == 9
+
+
+def test_each_finding_can_be_told_in_full():
+    findings = check(frame(record(SEX="")), today=TODAY)
+    (told,) = in_full(findings.frame, (run.rule for run in findings.ledger)).to_dicts()
+    assert told["header"] == "SEX"
+    assert told["severity"] == Severity.REJECT
+    assert told["clause"] == "Client details: SEX"
+
+
+def test_ragged_rows_are_rejected_and_nothing_in_them_is_taken_for_a_value():
+    findings = check(csv(record()) + b"1,2,3\n", today=TODAY)
+    assert findings.frame.rows() == [(3, "ROW.has_every_cell", None, None, None)]
+    assert (findings.rows, findings.rejected) == (2, 1)
+
+
+def test_codes_that_an_incomplete_list_does_not_have_are_a_note_and_no_finding():
+    findings = check(frame(record(DRUG1="1234"), record(1, DRUG1="1235")), today=TODAY)
+    assert findings.total == 0
+    (note,) = findings.notes
+    assert note.startswith("2 rows")
+    assert "cjit reference install DRUG FILE" in note
+
+
+def test_the_package_is_called_by_its_name_whatever_was_imported_first():
+    assert cjit.check(frame(record()), today=TODAY).total == 0
+    assert cjit.check(frame(record()), "Q", today=TODAY).rows == 1
+
+
+def test_dataset_p_is_checked_by_the_same_engine():
+    book = dataset("P")
+    row = {h: EXAMPLE.get(h, "") for h in book.headers}
+    text = pl.DataFrame([{h: v or None for h, v in row.items()}], schema=dict.fromkeys(book.headers, pl.String))
+    findings = check(text, book, today=date(2021, 3, 31))
+    assert findings.rows == 1
+
+
+def test_an_empty_frame_has_no_records_and_no_findings():
+    findings = check(frame(record()).head(0), today=TODAY)
+    assert (findings.rows, findings.total) == (0, 0)
+
+
+# ---- since the last submission ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["FINITIAL", "SINITIAL", "DOB", "SEX", "AGNCY", "REFLD"])
+def test_six_fields_make_a_validation_mismatch_when_changed(header):
+    other = {"FINITIAL": "Q", "SINITIAL": "Q", "DOB": "15/02/1986", "SEX": "M", "AGNCY": "CJ987", "REFLD": "02/11/2025"}
+    value = other[header] if other[header] != EXAMPLE[header] else "F"
+    findings = check(frame(record(**{header: value})), today=TODAY, previous=frame(record()))
+    (told,) = [f for f in findings.frame.to_dicts() if f["rule"] == f"{header}.is_unchanged"]
+    assert (told["value"], told["previous"]) == (value, EXAMPLE[header])
+    assert findings.severities["mismatch"] == 1
+
+
+def test_a_value_that_should_not_change_is_taken_as_a_correction_with_a_query():
+    findings = check(frame(record(ETHNIC="B")), today=TODAY, previous=frame(record(ETHNIC="A")))
+    assert found(findings) == [(2, "ETHNIC.is_unchanged")]
+    assert findings.severities["query"] == 1
+
+
+def test_blank_to_filled_is_never_a_change():
+    assert check(frame(record()), today=TODAY, previous=frame(record(ETHNIC="", OFFENCE=""))).total == 0
+
+
+def test_filled_to_blank_is_a_query():
+    findings = check(frame(record(ETHNIC="")), today=TODAY, previous=frame(record()))
+    assert found(findings) == [(2, "ETHNIC.is_still_filled")]
+
+
+def test_what_may_change_may_change():
+    now = record(CMSID="OTHER 2", PC="NR14 8")
+    assert [n for _, n in found(check(frame(now), today=TODAY, previous=frame(record()))) if "unchanged" in n] == []
+
+
+def test_the_same_file_again_has_no_changes():
+    rows = [record(i) for i in range(5)]
+    assert check(frame(*rows), today=TODAY, previous=frame(*reversed(rows))).total == 0
