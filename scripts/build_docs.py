@@ -27,19 +27,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from cjit import cli, derive, reference
-from cjit.check import RAGGED
-from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
+from cjit import cli, compare, reference
+from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dictionary import _SECTIONS as SECTIONS
 from cjit.dictionary import _STATUSES as STATUSES
 from cjit.dictionary import _facts as facts
+from cjit.report import book
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = "<!-- Made by scripts/build_docs.py; change the book, not this page. -->\n"
@@ -102,6 +103,20 @@ def _text(lines: Iterable[str]) -> str:
 # ---- small pieces ----------------------------------------------------------------------------------
 
 
+def _prose(*text: str) -> Iterator[str]:
+    """A paragraph."""
+    yield " ".join(text)
+    yield ""
+
+
+def _front(title: str, heading: str) -> Iterator[str]:
+    yield from ("---", f"title: {title}", "---", "", MADE, f"# {heading}", "")
+
+
+def _status(status: Status) -> str:
+    return f'<span class="status {status}">{status}</span>'
+
+
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield f"|{' --- |' * len(heads)}"
@@ -145,14 +160,13 @@ def _is_written(rule: Rule, dataset: Dataset) -> bool:
 
 
 def _dictionary(dataset: Dataset) -> Iterator[str]:
-    yield from ("---", "title: Dictionary", "---", "", MADE)
-    yield f"# The dictionary of {dataset.title}"
-    yield ""
-    yield f"{len(dataset.fields)} fields in the document's order, in effect from {_day(dataset)}. A field has one name,"
-    yield "its CSV header. The definitions are in our own words; the clause is where the business definitions"
-    yield "(CJIT dataset Q, V4.2) have theirs. `cjit dictionary DISD` prints one of these entries,"
-    yield "`cjit dictionary --format json-schema` exports them all."
-    yield ""
+    yield from _front("Dictionary", f"The dictionary of {dataset.title}")
+    yield from _prose(
+        f"{len(dataset.fields)} fields in the document's order, in effect from {_day(dataset)}. A field has one name,",
+        "its CSV header. The definitions are in our own words; the clause says where the business definitions (CJIT",
+        "dataset Q, V4.2) have theirs. `cjit dictionary DISD` prints one of these entries, and",
+        "`cjit dictionary --format json-schema` exports them all.",
+    )
     for entity in Entity:
         fields = dataset.entity(entity)
         if not fields:
@@ -160,13 +174,13 @@ def _dictionary(dataset: Dataset) -> Iterator[str]:
         yield f"## {SECTIONS[entity]} {{ #{entity.value} }}"
         yield ""
         yield from _table(
-            ("Header", "Field", "If missing", "Changes"),
+            ("Header", "Field", "If missing", "If changed"),
             (
                 (
                     f"[{f.header}](#{f.header})",
                     f.label,
                     _badge(f.missing) if f.missing else "",
-                    f.changes.value.split(";")[0],
+                    _badge(Severity.MISMATCH) if f.changes is Changes.MISMATCH else f.changes.value,
                 )
                 for f in fields
             ),
@@ -210,37 +224,45 @@ def _day(dataset: Dataset) -> str:
 
 
 def _rules(dataset: Dataset) -> Iterator[str]:
-    rules = (RAGGED, *dataset.rules)
-    yield from ("---", "title: Rules", "---", "", MADE)
-    yield f"# The rules of {dataset.title}"
-    yield ""
+    rules = book(dataset)
     written = sum(_is_written(rule, dataset) for rule in rules)
-    yield f"{len(rules)} rules in the document's order. {written} of them were written one by one: they say what must hold"
-    yield "across fields or rows. The others follow from the [dictionary](dictionary.md): what is required, how a value is"
-    yield "written, its list or range, and that a client, an episode and a referral tell one story on every row."
-    yield ""
-    yield "The name of a rule is the field it is shown at, a full stop, and what must hold. Each rule has two examples:"
-    yield "one that **breaks** it and one that **holds**. An example is a few cells, laid over"
-    yield "[a faultless record](#a-faultless-record). All of them are in one file, [conformance.csv](conformance.csv),"
-    yield "for whoever builds a system that must keep these rules:"
-    yield "[how to use it](guides/suppliers.md#conformance)."
-    yield ""
+    changes = compare.rules(dataset)
+    yield from _front("Rules", f"The rules of {dataset.title}")
+    yield from _prose(
+        f"{len(rules)} rules of a file, in the document's order. {written} of them were written one by one: they say",
+        "what must hold across fields or rows. The others follow from the [dictionary](dictionary.md): what is",
+        "required, how a value is written, its list or range, and that a client, an episode and a referral tell one",
+        f"story on every row. {len(changes)} more hold a file against the submission before, where `--previous` names",
+        "it.",
+    )
+    yield from _prose(
+        "The name of a rule is the field it is shown at, a full stop, and what must hold. A rule of a file has two",
+        "examples: one that **breaks** it and one that **holds**. An example is a few cells, laid over",
+        "[a faultless record](#a-faultless-record). All of them are in one file, [conformance.csv](conformance.csv),",
+        "for whoever builds a system that must keep these rules: [how to use it](guides/suppliers.md#conformance).",
+    )
     yield from _table(
         ("Outcome", "Rules", "In the document's words"),
         (
-            (_badge(s), str(sum(r.severity is s for r in rules)), f"“{WORDS[s][0]}”" if WORDS[s][0] else WORDS[s][1])
+            (
+                _badge(s),
+                str(sum(r.severity is s for r in (*rules, *changes))),
+                f"“{WORDS[s][0]}”" if WORDS[s][0] else WORDS[s][1],
+            )
             for s in Severity
-            if any(r.severity is s for r in rules)
         ),
     )
-    yield "One mistake gives one message: a value that is no date, or is not in its list, is no value, and every other"
-    yield "rule that reads it is silent on that row."
-    yield ""
+    yield from _prose(
+        "One mistake gives one message: a value that is no date, or is not in its list, is no value, and every other",
+        "rule that reads it is silent on that row.",
+    )
     yield "## A whole row { #ROW }"
     yield ""
-    yield from _rule(RAGGED, dataset)
+    for rule in rules:
+        if rule.header not in dataset.by_header:
+            yield from _rule(rule, dataset)
     for field in dataset.fields:
-        yield f"## {field.header} {'{'} #{field.header} {'}'}".replace("  ", " ")
+        yield f"## {field.header} {{ #{field.header} }}"
         yield ""
         yield f"[{field.label}](dictionary.md#{field.header})"
         yield ""
@@ -248,17 +270,22 @@ def _rules(dataset: Dataset) -> Iterator[str]:
         derived = [rule for rule in own if not _is_written(rule, dataset)]
         if derived:
             yield from _table(
-                ("Rule", "Outcome", "Message", "Breaks", "Holds"),
+                ("Rule", "Message", "Breaks", "Holds"),
                 (
                     (
-                        f"`{_short(rule)}`{{ #{rule.id} }}",
-                        _badge(rule.severity),
+                        f"{_short(rule)} {_badge(rule.severity)}",
                         rule.message,
                         _one_value(rule.breaks, rule),
                         _one_value(rule.holds, rule),
                     )
                     for rule in derived
                 ),
+            )
+        against = [rule for rule in changes if rule.header == field.header]
+        if against:
+            yield from _table(
+                ("Against the submission before", "Message"),
+                ((f"{_short(rule)} {_badge(rule.severity)}", rule.message) for rule in against),
             )
         for rule in own:
             if rule not in derived:
@@ -273,7 +300,9 @@ def _rules(dataset: Dataset) -> Iterator[str]:
 
 
 def _short(rule: Rule) -> str:
-    return rule.id.split(".", 1)[1]
+    """A rule's name under its field's heading; it may be broken at an underscore, for narrow screens."""
+    name = rule.id.split(".", 1)[1].replace("_", "_<wbr>")
+    return f'<code class="name" id="{rule.id}">{name}</code>'
 
 
 def _one_value(example: Record | Sequence[Record], rule: Rule) -> str:
@@ -338,21 +367,20 @@ def _conformance(dataset: Dataset) -> str:
 
 def _codes(dataset: Dataset) -> Iterator[str]:
     listings = reference.listing(dataset, NOTHING_INSTALLED)
-    yield from ("---", "title: Code lists", "---", "", MADE)
-    yield f"# The code lists of {dataset.title}"
-    yield ""
-    yield "The business definitions print five lists; the others stand in the CJIT reference data, a document that is not"
-    yield "public. So each list says how sure it is, and a list that is not known to be complete never makes a code wrong:"
-    yield "the report counts the codes it does not know in one note for the file. Whoever has the official list can"
-    yield "[install it](guides/reference-data.md)."
-    yield ""
+    yield from _front("Code lists", f"The code lists of {dataset.title}")
+    yield from _prose(
+        "The business definitions print five lists; the others stand in the CJIT reference data, a document that is",
+        "not public. So each list says how sure it is, and a list that is not known to be complete never makes a code",
+        "wrong: the report counts the codes it does not know in one note for the file. Whoever has the official list",
+        "can [install it](guides/reference-data.md).",
+    )
     yield from _table(
         ("Status", "What it means", "A code that is not in the list"),
         (
             (
-                f'<span class="status {status}">{status}</span>',
+                _status(status),
                 f"{STATUSES[status].split(':')[0].capitalize()}",
-                "is a finding" if CodeList("", (_a_code(status),)).complete else "is counted in a note",
+                "is a finding" if CodeList("", (Code("1", "One", status=status),)).complete else "is counted in a note",
             )
             for status in Status
         ),
@@ -364,7 +392,7 @@ def _codes(dataset: Dataset) -> Iterator[str]:
                 f"[{item.name}](#{item.name})",
                 ", ".join(f"[{h}](dictionary.md#{h})" for h in item.headers),
                 str(item.count),
-                f'<span class="status {item.status}">{item.status}</span>',
+                _status(item.status),
             )
             for item in listings
         ),
@@ -372,19 +400,15 @@ def _codes(dataset: Dataset) -> Iterator[str]:
     for item in listings:
         yield f"## {item.name} {{ #{item.name} }}"
         yield ""
-        yield f'<span class="status {item.status}">{item.status}</span> {_count(item.count, "code")}, '
-        yield f"{STATUSES[item.status]}. Used by {_and(f'[{h}](dictionary.md#{h})' for h in item.headers)}."
-        yield f"Source: {item.source}."
+        text = [
+            f"{_status(item.status)} {_count(item.count, 'code')}, {STATUSES[item.status]}.",
+            f"Used by {_and(f'[{h}](dictionary.md#{h})' for h in item.headers)}.",
+            f"Source: {item.source}.",
+        ]
         if item.also:
-            yield f"The field takes the codes of {_and(f'[{name}](#{name})' for name in item.also)} too."
-        yield ""
+            text.append(f"The field takes the codes of {_and(f'[{name}](#{name})' for name in item.also)} too.")
+        yield from _prose(*text)
         yield from _list(dataset.lists[item.name], item.also)
-
-
-def _a_code(status: Status):
-    from cjit.dataset import Code
-
-    return Code("1", "One", status=status)
 
 
 def _and(words: Iterable[str]) -> str:
@@ -426,12 +450,11 @@ def _list(codes: CodeList, also: Sequence[str]) -> Iterator[str]:
 
 
 def _outcomes(dataset: Dataset) -> Iterator[str]:
-    yield from ("---", "title: Outcomes", "---", "", MADE)
-    yield "# What can happen to a record"
-    yield ""
-    yield "The business definitions name three consequences; the severities of the findings are those, in their words, and"
-    yield "one more for the rest. The gravest comes first."
-    yield ""
+    yield from _front("Outcomes", "What can happen to a record")
+    yield from _prose(
+        "The business definitions name three consequences; the severities of the findings are those, in their words,",
+        "and one more for the rest. The gravest comes first.",
+    )
     for severity in Severity:
         words, means = WORDS[severity]
         yield f"## {_badge(severity)} {{ #{severity.value} data-toc-label='{severity.value}' }}"
@@ -451,37 +474,40 @@ def _outcomes(dataset: Dataset) -> Iterator[str]:
         if fields:
             yield f"When missing, or no value: {_and(f'[{f.header}](dictionary.md#{f.header})' for f in fields)}."
             yield ""
-        rules = [r for r in (RAGGED, *dataset.rules) if r.severity is severity]
-        also = [r for r in rules if _is_written(r, dataset) or r is RAGGED]
+        rules = [r for r in book(dataset) if r.severity is severity]
+        also = [r for r in rules if _is_written(r, dataset) or r.header not in dataset.by_header]
         yield f"{_count(len(rules), 'rule')}, of which {len(also)} across fields or rows" + (":" if also else ".")
         yield ""
         yield from (f"- [`{rule.id}`](rules.md#{rule.id}) {rule.message}" for rule in also)
         yield ""
     yield "## A blank that is no finding"
     yield ""
-    yield "Where the document states no consequence and no condition, a blank is not a finding. It is counted in the"
-    yield "completeness table of the report, with answers such as ‘not stated’ beside it."
-    yield ""
+    yield from _prose(
+        "Where the document states no consequence and no condition, a blank is not a finding. It is counted in the",
+        "completeness table of the report, with answers such as ‘not stated’ beside it.",
+    )
 
 
 # ---- datasets --------------------------------------------------------------------------------------
 
 
 def _datasets(old: Dataset, new: Dataset) -> Iterator[str]:
-    yield from ("---", "title: Datasets", "---", "", MADE)
-    yield "# Dataset P and dataset Q"
-    yield ""
-    yield "Each significant change to the CJIT dataset is allocated a letter. In the book a letter is its difference from"
-    yield "another, taken from the revision history of the business definitions. Those describe dataset Q; of dataset P"
-    yield "they print only what changed, so the rest of P is our reading (`src/cjit/datasets/p.py` says which)."
-    yield ""
+    yield from _front("Datasets P and Q", "Dataset P and dataset Q")
+    yield from _prose(
+        "Each significant change to the CJIT dataset is allocated a letter. In the book a letter is its difference",
+        "from another, taken from the revision history of the business definitions. Those describe dataset Q; of",
+        "dataset P they print only what changed, so the rest of P is our reading (`src/cjit/datasets/p.py` says",
+        "which).",
+    )
     yield from _table(
         ("Dataset", "In effect from", "Fields", "Rules"),
         ((d.title, _day(d), str(len(d.fields)), str(len(d.rules))) for d in (new, old)),
     )
-    yield f"`cjit check FILE --dataset {old.letter}` checks a dataset {old.letter} file. A file that carries a header only"
-    yield f"dataset {old.letter} has, while fields of dataset {new.letter} are missing, is told so and not checked as {new.letter}."
-    yield ""
+    yield from _prose(
+        f"`cjit check FILE --dataset {old.letter}` checks a dataset {old.letter} file. A file that carries a header",
+        f"only dataset {old.letter} has, and lacks fields of dataset {new.letter}, is not checked as {new.letter}: it",
+        "is told which letter it looks like.",
+    )
     yield f"## Only dataset {new.letter} has these"
     yield ""
     yield from _fields_table([f for f in new.fields if f.header not in old.by_header])
@@ -511,11 +537,8 @@ def _fields_table(fields: Iterable[Field]) -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    yield from ("---", "title: Commands", "---", "", MADE)
-    yield "# The commands"
-    yield ""
-    yield "What each prints with `--help`."
-    yield ""
+    yield from _front("Commands", "The commands")
+    yield from _prose("What each prints with `--help`.")
     for path, command in _walk(cli.main, ("cjit",)):
         yield f"## {' '.join(path)} {{ #{'-'.join(path)} }}"
         yield ""
@@ -548,19 +571,19 @@ _BLOCK = re.compile(
 
 
 def _with_output(paths: Iterable[Path]) -> dict[str, str]:
-    """The pages that show commands, with what those print now."""
+    """The pages that show commands, with what those print now; the commands of a page share a folder."""
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Path(folder) / "desk"
-        shutil.copytree(ROOT / "examples", desk / "examples")
-        for path in paths:
-            text = path.read_bytes().decode()
-            if "```console" in text:
-                found[str(path.relative_to(ROOT))] = _BLOCK.sub(lambda block: _shown(block, desk), text)
+    for path in paths:
+        text = path.read_bytes().decode()
+        if "```console" in text:
+            with tempfile.TemporaryDirectory() as folder:
+                desk = Path(folder)
+                shutil.copytree(ROOT / "examples", desk / "examples")
+                found[str(path.relative_to(ROOT))] = _BLOCK.sub(partial(_shown, desk=desk), text)
     return found
 
 
-def _shown(block: re.Match[str], desk: Path) -> str:
+def _shown(block: re.Match[str], *, desk: Path) -> str:
     margin = block["margin"]
     lines: list[str] = []
     for line in block["inside"].splitlines():
@@ -576,7 +599,7 @@ def _output(command: str, desk: Path, to: str | None) -> list[str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
         "HOME": str(desk),
-        "CJIT_REFERENCE": str(NOTHING_INSTALLED),
+        "CJIT_REFERENCE": "official-lists",
         "COLUMNS": "92",
         "PYTHONIOENCODING": "utf-8",
         "NO_COLOR": "1",
@@ -596,8 +619,10 @@ def _output(command: str, desk: Path, to: str | None) -> list[str]:
     lines = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
     if to is None:
         return lines
-    cut = next((n for n, line in enumerate(lines) if line.strip().startswith(to)), len(lines))
-    return [*lines[:cut], "…"]
+    cut = [n for n, line in enumerate(lines) if line.strip().startswith(to)]
+    if not cut:
+        raise RuntimeError(f"{command} prints no line that begins with “{to}”:\n{done.stdout}")
+    return [*lines[: cut[0]], "…"]
 
 
 # ---- the command -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -157,7 +158,7 @@ def _report(
     output: str | None,
 ) -> Findings:
     """Check one file and write its report in the form asked for."""
-    from cjit import report
+    from cjit import compare, report
     from cjit.check import check as run
 
     where = Path(output) / (Path(source.name).stem + _SUFFIXES[form]) if output and Path(output).is_dir() else output
@@ -177,7 +178,7 @@ def _report(
                 progress=progress,
             )
 
-    return report.write(checked, source, dataset, form, where)
+    return report.write(checked, source, form, where, compare.rules(dataset) if before else ())
 
 
 @contextmanager
@@ -342,11 +343,16 @@ def synth(
     with _plainly():
         from cjit import synth as made_up
         from cjit.datasets import dataset
+        from cjit.faults import with_faults
 
         book = dataset(letter)
         months_of = made_up.histories(book, agencies=agencies, clients=clients, months=months, today=today, seed=seed)
-        paths = made_up.write(months_of, Path(output), faults=faults, seed=seed)
-        for path in paths:
+        if faults:
+            months_of = (
+                replace(each, frame=with_faults(each.frame, book, faults, f"{seed}/{each.name}")[0])
+                for each in months_of
+            )
+        for path in made_up.write(months_of, Path(output)):
             click.echo(path)
 
 

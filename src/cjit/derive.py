@@ -12,7 +12,7 @@ other rule that reads it silent on that row: one mistake, one message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -133,44 +133,54 @@ def _in_range(field: Field, number: pl.Expr) -> pl.Expr:
 # ---- the sieve -------------------------------------------------------------------------------------
 
 
-def sieve(dataset: Dataset) -> tuple[list[pl.Expr], list[pl.Expr]]:
-    """What lets faultless rows pass without a closer look: cheap columns, and cheap suspicions.
+@dataclass(frozen=True)
+class Sieve:
+    """What lets faultless cells pass without a closer look.
 
-    The first list types the text columns that need it, in place; the second is true on every row where
-    a derived rule within a row could fire. A value that passes is written exactly as the dataset
-    writes it, so tidying would not alter it and the typed columns are the values.
+    `typed` are columns over a frame of text: dates and numbers parsed in place, with the text they come from
+    beside them. `suspect` has for each field a cheap condition over those, named by its header, that
+    is true wherever a derived rule within a row could fire. A cell that passes is written exactly as the
+    dataset writes it, so tidying would not alter it and the typed column holds its value. `closer` are
+    conditions to ask of the text of suspected cells alone, before they count as suspected.
     """
+
+    typed: tuple[pl.Expr, ...]
+    suspect: tuple[pl.Expr, ...]
+    closer: Mapping[str, pl.Expr]
+
+
+def sieve(dataset: Dataset) -> Sieve:
+    """The sieve of a dataset, derived from its fields."""
     typed: list[pl.Expr] = []
     suspect: list[pl.Expr] = []
+    closer: dict[str, pl.Expr] = {}
     for field in dataset.fields:
-        text = pl.col(field.header)
-        raw = pl.col(f"{field.header} as sent")
-        if field.missing is not None:
-            suspect.append(text.is_null())
+        text, raw = pl.col(field.header), sent(field.header)
         codes = dataset.codes_of(field.header)
         match field.kind:
             case Kind.DATE:
-                typed.append(text.alias(f"{field.header} as sent"))
-                typed.append(text.str.to_date("%d/%m/%Y", strict=False))
-                suspect.append(~raw.str.contains(_DATE))
-                suspect.append(raw.is_not_null() & text.is_null())
-                suspect.append((text > pl.col(TODAY)) | (text < EARLIEST))
+                typed += [text.alias(f"{field.header} as sent"), text.str.to_date("%d/%m/%Y", strict=False)]
+                odd = ~raw.str.contains(_DATE) | (raw.is_not_null() & text.is_null())
+                odd = odd | ~text.is_between(EARLIEST, pl.col(TODAY))
             case Kind.NUMBER:
-                typed.append(text.alias(f"{field.header} as sent"))
-                typed.append(text.cast(pl.Int32, strict=False))
-                suspect.append(~raw.str.contains(_NUMBER))
-                suspect.append(~_in_range(field, text))
+                typed += [text.alias(f"{field.header} as sent"), text.cast(pl.Int32, strict=False)]
+                odd = ~raw.str.contains(_NUMBER) | ~_in_range(field, text)
             case Kind.CODE if codes is not None:
-                suspect.append(~(text.is_in(codes.codes) if codes.complete else text.str.contains(_CODE)))
-                if field.none:
-                    suspect.append(text.is_in(field.none))
+                odd = ~text.is_in([code for code in codes.codes if code not in field.none])
+                if not codes.complete:
+                    closer[field.header] = ~text.str.contains(_CODE) | text.is_in(field.none)
             case Kind.INITIAL:
-                suspect.append(~text.str.contains("^[A-Z]$"))
+                odd = ~text.str.contains("^[A-Z]$")
             case Kind.POSTCODE:
-                suspect.append(~text.str.contains(TRUNCATED))
+                odd = ~text.str.contains(TRUNCATED)
             case _:
-                suspect.append(text.str.contains(r"^\s|\s$"))
-    return typed, suspect
+                odd = text.str.contains(r"^\s|\s$")
+        if field.missing is not None:
+            odd = odd | (raw if field.kind in (Kind.DATE, Kind.NUMBER) else text).is_null()
+            if field.header in closer:
+                closer[field.header] = closer[field.header] | text.is_null()
+        suspect.append(odd.alias(field.header))
+    return Sieve(tuple(typed), tuple(suspect), closer)
 
 
 # ---- the rules -------------------------------------------------------------------------------------

@@ -92,9 +92,7 @@ def describe(dataset: Dataset, header: str) -> str:
     facts = list(_facts(dataset, field))
     width = max(len(name) for name, _ in facts) + 1
     for name, fact in facts:
-        lines += wrap(
-            fact, _WIDTH, initial_indent=f"{name + ':':<{width + 1}}", subsequent_indent=" " * (width + 1)
-        )
+        lines += wrap(fact, _WIDTH, initial_indent=f"{name + ':':<{width + 1}}", subsequent_indent=" " * (width + 1))
     codes = dataset.codes_of(field.header)
     if codes:
         lines += ["", fill(f"Codes ({len(codes.codes)}, {_STATUSES[codes.status]})", _WIDTH)]

@@ -22,11 +22,11 @@ import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import polars as pl
 
@@ -69,6 +69,32 @@ class Batch:
     size: int = 0
 
 
+class Piece(Protocol):
+    """A stretch of rows, not yet parsed."""
+
+    def __call__(self) -> Batch:
+        """Parse it."""
+
+    def only(self, rows: pl.Series) -> Batch:
+        """Parse no more than some rows, given by number in order."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A piece that is parsed already."""
+
+    batch: Batch
+
+    def __call__(self) -> Batch:
+        """The batch it was made of."""
+        return self.batch
+
+    def only(self, rows: pl.Series) -> Batch:
+        """Some of its rows."""
+        some = self.batch.rows.is_in(rows.implode())
+        return Batch(self.batch.frame.filter(some), self.batch.rows.filter(some))
+
+
 @dataclass(frozen=True)
 class Source:
     """A file found fit to be read.
@@ -100,7 +126,7 @@ class Source:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def pieces(self, size: int = PIECE) -> Iterator[Callable[[], Batch]]:
+    def pieces(self, size: int = PIECE) -> Iterator[Piece]:
         """The file piece by piece, in order: each a call that parses it and may run in any thread."""
         if self.quoted_lines:
             yield from _records(self)
@@ -263,21 +289,13 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
     """Encoding, whether there are quotes, whether a quoted cell spans lines, and the line ends."""
     encoding, quotes, quoted_lines, lines = "ascii", False, False, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
-    keep_quotes = bytes(b for b in range(256) if b not in b'"\n')
     line_end = b"\r" if only_cr else b"\n"
-    gap = 0
+    rest = b""
     while chunk := file.read(LONGEST_LINE):
         if b"\0" in chunk:
             row = lines + chunk[: chunk.index(b"\0")].count(line_end) + 1
             raise Unusable(
                 f"Row {row} of {name} has NUL characters, so the file is damaged or not a CSV file: make it again"
-            )
-        ends = chunk.count(line_end)
-        gap = len(chunk) - chunk.rfind(line_end) if ends else gap + len(chunk)
-        if gap > 2 * LONGEST_LINE:
-            raise Unusable(
-                f"Row {lines + 1} of {name} is over {LONGEST_LINE:,} characters long, so this is not a CSV file:"
-                " make the extract again"
             )
         if encoding != "cp1252" and (encoding == "utf-8" or not chunk.isascii()):
             encoding = "utf-8"
@@ -291,19 +309,42 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
                 f"Row {row} of {name} has characters that are neither UTF-8 nor Windows-1252: save the file as"
                 " “CSV UTF-8 (comma delimited)”"
             )
-        if b'"' in chunk:
+        end = chunk.rfind(line_end) + 1
+        if len(rest) + (end or len(chunk)) > 2 * LONGEST_LINE:
+            raise Unusable(
+                f"Row {lines + 1} of {name} is over {LONGEST_LINE:,} characters long, so this is not a CSV file:"
+                " make the extract again"
+            )
+        lines += chunk.count(line_end)
+        whole, rest = (rest + chunk[:end], chunk[end:]) if end else (b"", rest + chunk)
+        if b'"' in whole or b'"' in rest:
             quotes = True
-        if quotes and not quoted_lines:
-            # Pairs of quotes within a line vanish; one that is left opened on an earlier line.
-            left = chunk.translate(None, keep_quotes).replace(b'""', b"")
-            quoted_lines = b'"' in left.strip(b"\n").replace(b"\n", b"") if b'"' in left else False
-        lines += ends
+            quoted_lines = quoted_lines or _left_open(whole, line_end)
+    quoted_lines = quoted_lines or _left_open(rest, line_end)
     if encoding == "utf-8":
         with suppress(UnicodeDecodeError):
             decoder.decode(b"", final=True)
             return encoding, quotes, quoted_lines, lines
         encoding = "cp1252"
     return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, lines
+
+
+def _left_open(lines: bytes, line_end: bytes) -> bool:
+    """Whether any of some whole lines has an odd number of quotes: then one spans lines, or is stray."""
+    count = lines.count(b'"')
+    if count * 100 > len(lines):
+        # Pairs within a line vanish; what is left belongs to a line with an odd one.
+        keep = b'"' + line_end
+        bare = lines.translate(None, bytes(b for b in range(256) if b not in keep))
+        return b'"' in bare.replace(b'""', b"")
+    place = 0
+    while (place := lines.find(b'"', place)) >= 0:
+        end = lines.find(line_end, place)
+        end = len(lines) if end < 0 else end
+        if lines.count(b'"', place, end) % 2:
+            return True
+        place = end
+    return False
 
 
 def _header(text: str, name: str, dataset: Dataset) -> tuple[str, list[str]]:
@@ -416,29 +457,45 @@ class _Piece:
             return _without_blanks(Batch(_frame(source, data, self.first), rows, size=size))
         return self._line_by_line(data, bare, separator, size)
 
+    def only(self, rows: pl.Series) -> Batch:
+        """Parse no more than some rows, given by number in order."""
+        count = self.data.count(b"\n")
+        mine = rows.filter(rows.is_between(self.first, self.first + count - 1)).cast(pl.UInt32)
+        if mine.is_empty():
+            return Batch(_empty(self.source.dataset), mine)
+        lines = self.data.split(b"\n")
+        data = b"".join(lines[row - self.first] + b"\n" for row in mine)
+        if self.source.encoding == "cp1252":
+            data = data.decode("cp1252").encode()
+        return Batch(_frame(self.source, data, self.first), mine)
+
     def _line_by_line(self, data: bytes, bare: bytes, separator: bytes, size: int) -> Batch:
+        """Lines of which some do not look like the rest: those are looked at one by one."""
         source, width = self.source, len(self.source.columns)
         straight = separator * (width - 1)
-        good: list[bytes] = []
-        rows: list[int] = []
+        lines = data[:-1].split(b"\n")
+        left_out: set[int] = set()
         ragged: list[tuple[int, int]] = []
         blank = 0
-        lines = zip(data[:-1].split(b"\n"), bare[:-1].split(b"\n"), strict=True)
-        for row, (line, pattern) in enumerate(lines, self.first):
-            if not line.strip():
-                blank += 1
+        for place, pattern in enumerate(bare[:-1].split(b"\n")):
+            if pattern == straight and width > 1:
                 continue
-            cells = width if pattern == straight else _cells(line, source.separator, pattern, row, source.name)
-            if cells == width:
-                good.append(line)
-                rows.append(row)
-            elif not line.strip(separator + b'" \t\r'):
+            line, row = lines[place], self.first + place
+            cells = _cells(line, source.separator, pattern, row, source.name)
+            if not line.strip(separator + b'" \t\r'):
                 blank += 1
-            else:
+            elif cells != width:
                 ragged.append((row, cells))
-        good.append(b"")
-        frame = _frame(source, b"\n".join(good), self.first) if rows else _empty(source.dataset)
-        return _without_blanks(Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank, size))
+            else:
+                continue
+            left_out.add(place)
+        rows = pl.int_range(self.first, self.first + len(lines), dtype=pl.UInt32, eager=True)
+        if left_out:
+            kept = [place for place in range(len(lines)) if place not in left_out]
+            data = b"".join(lines[place] + b"\n" for place in kept)
+            rows = rows[kept]
+        frame = _frame(source, data, self.first) if data else _empty(source.dataset)
+        return _without_blanks(Batch(frame, rows, tuple(ragged), blank, size))
 
 
 def _without_blanks(batch: Batch) -> Batch:
@@ -447,7 +504,7 @@ def _without_blanks(batch: Batch) -> Batch:
     if not frame[:, 0].null_count():
         return batch
     empty = frame.select(pl.all_horizontal(pl.all().is_null()))[:, 0]
-    blank = batch.blank + empty.sum()
+    blank = batch.blank + int(empty.sum())
     return replace(batch, frame=frame.filter(~empty), rows=batch.rows.filter(~empty), blank=blank)
 
 
@@ -489,7 +546,7 @@ def _frame(source: Source, data: bytes, first: int) -> pl.DataFrame:
         lines = data.decode().split("\n")[:-1]
         cells = _split(lines, source.separator, first, source.name)
         frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-    return _shaped(frame, source.dataset, blanks=source.quotes)
+    return _shaped(frame, source.dataset, blanks=b'""' in data)
 
 
 def _shaped(frame: pl.DataFrame, dataset: Dataset, *, blanks: bool) -> pl.DataFrame:
@@ -505,7 +562,7 @@ def _empty(dataset: Dataset) -> pl.DataFrame:
     return pl.DataFrame(schema=dict.fromkeys(dataset.headers, pl.String))
 
 
-def _records(source: Source) -> Iterator[Callable[[], Batch]]:
+def _records(source: Source) -> Iterator[Piece]:
     """Batches of a file in which a quoted cell spans lines: slower, by Python's csv module."""
     width = len(source.columns)
     names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
@@ -534,13 +591,11 @@ def _records(source: Source) -> Iterator[Callable[[], Batch]]:
                     cells.append(record)
                     rows.append(row)
                 if len(cells) >= 50_000:
-                    done = batch()
-                    yield lambda done=done: done  # type: ignore[misc]
+                    yield Made(batch())
                     cells, rows, ragged, blank = [], [], [], 0
         except csv.Error:
             raise Unusable(
                 f"A quotation mark in row {row + 1} of {source.name} is never closed, or stands inside a cell: a cell"
                 " in quotes must end with its quote, and a quote inside it must be doubled"
             ) from None
-    done = batch()
-    yield lambda: done
+    yield Made(batch())

@@ -259,16 +259,9 @@ def _text(path: Path) -> str:
     except IsADirectoryError:
         raise ReferenceProblem(f"{path} is a folder: give the CSV file in it") from None
     except OSError as error:
-        raise ReferenceProblem(
-            f"{path} cannot be read ({error.strerror}): check that you may open it"
-        ) from None
-    if (
-        data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\xff\xfe", b"\xfe\xff"))
-        or b"\0" in data
-    ):
-        raise ReferenceProblem(
-            f"{path.name} is not a CSV file: open it in a spreadsheet and save it as ‘CSV UTF-8’"
-        )
+        raise ReferenceProblem(f"{path} cannot be read ({error.strerror}): check that you may open it") from None
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        raise ReferenceProblem(f"{path.name} is not a CSV file: open it in a spreadsheet and save it as ‘CSV UTF-8’")
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)

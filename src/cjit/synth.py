@@ -10,10 +10,9 @@ seeded with the arguments, and today is an argument.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
@@ -25,13 +24,13 @@ from typing import BinaryIO
 
 import polars as pl
 
-from cjit import derive
-from cjit.dataset import SUBMITTER, TODAY, CodeList, Dataset, Entity, Field, Kind, Record, Rule
-from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
+from cjit.dataset import CodeList, Dataset
+from cjit.faults import with_faults
+from cjit.geography import DEFAULT_SECTOR
 
 # ---- how often -------------------------------------------------------------------------------------
 
+# fmt: off
 #: Shares of the codes of a field, in per cent or any other unit: what is drawn of a client or an episode.
 #: Codes a list does not have are left out; where it has none of them, all its codes are drawn alike.
 SHARES: Mapping[str, Mapping[str, float]] = {
@@ -76,7 +75,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
         "8799": 1, "9005": 0.7, "4000": 0.2, "3406": 0.1,
     },
     "NALOXAD": {"N": 80, "Y": 12, "X01": 5, "X02": 3},
-}  # fmt: skip
+}
 
 #: How each substance is taken; any other substance is swallowed.
 ROUTES: Mapping[str, Mapping[str, float]] = {
@@ -88,13 +87,14 @@ ROUTES: Mapping[str, Mapping[str, float]] = {
 }
 SWALLOWED = {"4": 100}
 
-#: Case closure reasons by what was agreed: a care plan or none. Our guess, but for what Appendix E permits.
+#: Case closure reasons by what was agreed: a care plan or none. Our guess, within what Appendix E permits.
 CLOSURES: Mapping[str, Mapping[str, float]] = {
     "prior to caseload": {"73": 42, "1": 33, "2": 16, "99": 4, "13": 3, "14": 1.5, "74": 0.2},
     "from caseload": {
         "10": 10, "4": 7, "99": 16, "13": 10, "14": 3, "74": 0.2, "7": 6, "8": 33, "12": 2, "11": 10, "9": 1,
     },
-}  # fmt: skip
+}
+# fmt: on
 
 NALOXONE: Mapping[bool, Mapping[str, float]] = {
     True: {"X01": 34, "X02": 14, "X03": 2, "X04": 22, "X05": 8, "X06": 18, "X07": 2},
@@ -113,6 +113,7 @@ ANSWER_CORRECTED = 0.04
 ANSWER_FILLED_LATER = 0.05
 CONSENT_WITHDRAWN = 0.02
 LIVES_IN_ANOTHER_AREA = 0.07
+LIVES_OUT_OF_ENGLAND = 0.004
 #: Mean days between two moves of a client who is in contact.
 BETWEEN_MOVES = 420
 #: Mean days on the caseload.
@@ -129,12 +130,16 @@ _NO_FIXED_ABODE = ("16", "17", "18")
 _HEROIN, _ALCOHOL, _OPIATES = "1011", "7000", ("1000", "1011", "1105")
 _INJECT = "1"
 _DROPPED_OUT, _DIED, _TRANSFERRED, _IN_CUSTODY, _MOVED_AWAY = "8", "9", "99", ("13", "11"), "14"
+_OUT_OF_ENGLAND = "Z00B"
 _DRUG_FREE, _ALCOHOL_FREE = "10", "15"
 _CHILDREN_HELPED = ("1", "2", "3", "4", "6")
 #: Answers that may be corrected, or filled in later, with no other answer hanging on them.
 _LOOSE = ("OFFENCE", "SEXUALO", "RELIGION", "VETERAN", "HOMELESS", "NALOXAD")
 _LOOSE_OF_CLIENT = ("ETHNIC", "NATION")
 
+
+#: The most agencies: their codes have at most four figures.
+AGENCIES = 1_000
 
 # ---- ids -------------------------------------------------------------------------------------------
 
@@ -204,8 +209,8 @@ def histories(
     file, or, with `stubs`, leave a row of AGNCY, CLIENTID and CONSENT = N (which a check rejects). A month in
     which an agency holds nobody is left out.
     """
-    if min(agencies, clients, months) < 1:
-        raise ValueError("Enter at least one agency, one client and one month")
+    if min(agencies, clients, months) < 1 or agencies > AGENCIES:
+        raise ValueError(f"Enter at least one client, one month and one agency, and at most {AGENCIES:,} agencies")
     ends = _month_ends(today, months)
     world = _World(dataset)
     for number in range(agencies):
@@ -319,7 +324,7 @@ class _Area:
     """A partnership: its code, its upper tier authority, and the sectors that lie in it, at least partly."""
 
     dat: str
-    utla: str
+    utla: str | None
     sectors: tuple[str, ...]
 
 
@@ -356,23 +361,32 @@ class _World:
         self.prisons = [
             row.code for row in lists["PRISON"].rows if row.group == "PRISON" and not row.label.endswith("[closed]")
         ] or list(lists["PRISON"].codes)
-        self.areas = _areas(lists["DAT"], lists["UTLA"])
+        self.areas, self.outside = _areas(lists["DAT"], lists["UTLA"])
 
     def draw(self, header: str, rng: Random) -> str:
         return self.lots[header].draw(rng)
 
 
-def _areas(dats: CodeList, utlas: CodeList) -> list[_Area]:
-    """The partnerships whose name is that of an upper tier authority: a DAT code is no ONS code."""
-    names = {row.label: row.code for row in utlas.rows}
+def _sectors() -> Mapping[str, list[str]]:
+    """The sectors of each upper tier authority of Great Britain, in order."""
     data = files("cjit").joinpath("ons", "sectors.parquet").read_bytes()
     sectors: dict[str, list[str]] = {}
     for sector, authority in pl.read_parquet(BytesIO(data)).sort("sector").iter_rows():
         sectors.setdefault(authority, []).append(sector)
+    return sectors
+
+
+def _areas(dats: CodeList, utlas: CodeList) -> tuple[list[_Area], list[_Area]]:
+    """The partnerships named as an upper tier authority is (a DAT code is no ONS code), and those outside."""
+    sectors = _sectors()
+    names = {row.label: row.code for row in utlas.rows}
     known = {dat: names[label] for dat, label in dats.labels.items() if label in names}
     # An installed list may name the partnerships in another way: then any code goes with any authority.
     known = known or dict(zip(dats.codes, utlas.codes, strict=False))
-    return [_Area(dat, utla, tuple(sectors[utla])) for dat, utla in known.items() if utla in sectors]
+    england = [_Area(dat, utla, tuple(sectors[utla])) for dat, utla in known.items() if utla in sectors]
+    abroad = tuple(s for code, some in sectors.items() if code.startswith(("S", "W")) for s in some)
+    # The authority is left blank: which code stands for Scotland or Wales is not public.
+    return england, [_Area(_OUT_OF_ENGLAND, None, abroad)] if _OUT_OF_ENGLAND in dats.codes else england
 
 
 def _text(day: date) -> str:
@@ -531,7 +545,12 @@ def _addresses(
     """Where the client lives, and moves while the episode is open: the three fields change together."""
 
     def address() -> _Cells:
-        area = rng.choice(world.areas) if rng.random() < LIVES_IN_ANOTHER_AREA else home
+        chance = rng.random()
+        area = home
+        if chance < LIVES_OUT_OF_ENGLAND:
+            area = rng.choice(world.outside)
+        elif chance < LIVES_OUT_OF_ENGLAND + LIVES_IN_ANOTHER_AREA:
+            area = rng.choice(world.areas)
         return {"PC": rng.choice(area.sectors), "DAT": area.dat, "UTLA": area.utla}
 
     # Of no fixed abode: the partnership of the CJIT stands in, and UTLA is where they last were so.
@@ -653,351 +672,3 @@ def _next_id(header: str, kind: str, step: int) -> pl.Expr:
     number = halves[0] * 100_000 + halves[1] + step
     first, second = ((half.cast(pl.String).str.zfill(5)) for half in (number // 100_000, number % 100_000))
     return pl.format(f"T{{}}{kind}{{}}", first, second).alias(header)
-
-
-# ---- faults ----------------------------------------------------------------------------------------
-
-_Row = Mapping[str, str | None]
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """A believable way to get one cell wrong.
-
-    `spoil` is given the cell (never blank), the rest of its row as far as named in `beside`, and a
-    generator; it returns the wrong text, "" for blank, or None where it cannot be done to this cell.
-    """
-
-    name: str
-    spoil: Callable[[str, _Row, Random], str | None]
-    beside: tuple[str, ...] = ()
-
-
-def with_faults(
-    frame: pl.DataFrame,
-    dataset: Dataset,
-    rate: float,
-    seed: int | str,
-    rules: Sequence[str] | None = None,
-    *,
-    today: date | None = None,
-) -> tuple[pl.DataFrame, Counter[str]]:
-    """A frame with faults put in, and how many of each.
-
-    `rate` is the share of all its cells to get wrong, from 0 to 1, drawn among those that hold anything; the
-    faults are those people and systems make, and are counted by “HEADER: what is wrong”.
-
-    With `rules`, each of those rules, and as far as can be nothing else, is broken in a `rate` of the
-    rows, at least one, and counted by its id: the rule's own example is laid over a row that is the only
-    one of its client. An example of several records adds rows. Where no row is fit for the example, the
-    row takes the values of dataset Q's example record, which supposes that `today` (left out: the latest
-    date in the frame) is no earlier than the example's; what cannot be broken is counted 0. Raises
-    ValueError for a rule that is not in the book.
-    """
-    if not 0 <= rate <= 1:
-        raise ValueError("Enter a rate of faults from 0 to 1, such as 0.02 for two cells in a hundred")
-    rng = Random(f"{seed}/faults")  # noqa: S311  nothing is kept secret by it
-    if rules is not None:
-        return _with_broken_rules(frame, dataset, rate, rng, rules, today or _latest(frame, dataset))
-    filled = frame.height * frame.width - sum(frame.null_count().row(0)) if frame.width else 0
-    if not rate or not filled:
-        return frame, Counter()
-    chance = rate * frame.height * frame.width / filled
-    broken: Counter[str] = Counter()
-    columns = []
-    for header in dataset.headers:
-        column = frame[header]
-        given = column.is_not_null().arg_true()
-        at = given.gather(list(_drawn(given.len(), chance, rng)))
-        columns.append(_spoilt(frame, column, at, _faults_of(dataset, header), broken, rng))
-    return frame.with_columns(columns), broken
-
-
-def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
-    """Each of 0 … count - 1 with a chance, in order; takes as long as what it gives."""
-    if chance >= 1:
-        yield from range(count)
-        return
-    gap = math.log1p(-chance)
-    at = int(math.log1p(-rng.random()) / gap)
-    while at < count:
-        yield at
-        at += 1 + int(math.log1p(-rng.random()) / gap)
-
-
-def _spoilt(
-    frame: pl.DataFrame,
-    column: pl.Series,
-    at: pl.Series,
-    faults: Sequence[_Fault],
-    broken: Counter[str],
-    rng: Random,
-) -> pl.Series:
-    if at.is_empty() or not faults:
-        return column
-    beside = sorted({header for fault in faults for header in fault.beside} & set(frame.columns))
-    some = frame[at]
-    rows: Iterable[_Row] = some.select(beside).iter_rows(named=True) if beside else [{}] * at.len()
-    where, wrong = [], []
-    for place, value, row in zip(at, some[column.name], rows, strict=True):
-        first = int(rng.random() * len(faults))
-        for fault in (*faults[first:], *faults[:first]):
-            text = fault.spoil(value, row, rng)
-            if text is not None and text != value:
-                where.append(place)
-                wrong.append(text or None)
-                broken[f"{column.name}: {fault.name}"] += 1
-                break
-    return column.clone().scatter(where, pl.Series(wrong, dtype=pl.String))
-
-
-def _faults_of(dataset: Dataset, header: str) -> list[_Fault]:
-    """What can go wrong with a field: what its kind allows, then what its neighbours do."""
-    known = dataset.by_header[header]
-    faults = [*_faults_of_kind(known, dataset.codes_of(header)), *_BESIDE.get(header, ())]
-    if known.missing is not None:
-        faults.append(_Fault("left blank", lambda value, row, rng: ""))
-    return faults
-
-
-def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
-    yield _Fault("a space after it", lambda value, row, rng: f"{value} ")
-    match known.kind:
-        case Kind.DATE:
-            yield _Fault("year first", lambda v, row, rng: f"{v[6:]}-{v[3:5]}-{v[:2]}")
-            yield _Fault("no such day", lambda v, row, rng: f"31/{rng.choice(('02', '04', '06'))}/{v[6:]}")
-            yield _Fault("year of two figures", lambda v, row, rng: v[:6] + v[8:])
-            yield _Fault("year of nought", lambda v, row, rng: f"{v[:6]}00{v[8:]}")
-            yield _Fault("a century too late", lambda v, row, rng: f"{v[:6]}{int(v[6:]) + 100}")
-            yield _Fault("full stops", lambda v, row, rng: v.replace("/", "."))
-            yield _Fault("month first", lambda v, row, rng: f"{v[3:6]}{v[:3]}{v[6:]}" if v[:2] > "12" else None)
-        case Kind.INITIAL:
-            yield _Fault("lower case", lambda v, row, rng: v.lower())
-            yield _Fault("two letters", lambda v, row, rng: v + rng.choice("aehiou"))
-            yield _Fault("not a letter", lambda v, row, rng: rng.choice("-?.0"))
-        case Kind.NUMBER:
-            most = known.maximum or 0
-            yield _Fault("too high", lambda v, row, rng: f"{most + rng.randint(1, 9)}")
-            yield _Fault("below nought", lambda v, row, rng: "-1")
-            yield _Fault("a word", lambda v, row, rng: rng.choice(("none", "some", "daily", "n/a")))
-            yield _Fault("a range", lambda v, row, rng: f"{v}-{int(v) + 2}")
-            yield _Fault("a leading nought", lambda v, row, rng: f"0{v}")
-        case Kind.POSTCODE:
-            ends = "ABDEFGHJLNPQRSTUWXYZ"
-            yield _Fault("whole", lambda v, row, rng: v + rng.choice(ends) + rng.choice(ends))
-            yield _Fault("lower case", lambda v, row, rng: v.lower())
-            yield _Fault("no space", lambda v, row, rng: v.replace(" ", ""))
-            yield _Fault("no postcode", lambda v, row, rng: rng.choice(("NFA", "UNKNOWN", "HMP", "N/A")))
-        case Kind.CODE if codes is not None:
-            labels = codes.labels
-            yield _Fault("the label", lambda v, row, rng: _unlike(labels.get(v), v))
-            yield _Fault("lower case", lambda v, row, rng: v.lower())
-            if "1" in codes.codes:
-                yield _Fault("a leading nought", lambda v, row, rng: f"0{v}" if len(v) == 1 and v.isdigit() else None)
-            if codes.complete:
-                unknown = [code for code in ("?", "U", "98", "XXX", "NULL") if code not in codes.codes]
-                yield _Fault("no such code", lambda v, row, rng: rng.choice(unknown))
-            if known.none:
-                yield _Fault("a code for none", lambda v, row, rng: known.none[0])
-
-
-def _unlike(label: str | None, code: str) -> str | None:
-    """A label, where it cannot be taken for the code itself."""
-    return label if label and label.upper() != code and not label.startswith("(") else None
-
-
-def _moved(header: str, least: int, most: int) -> Callable[[str, _Row, Random], str | None]:
-    """A date some days from the one beside it."""
-
-    def spoil(value: str, row: _Row, rng: Random) -> str | None:
-        other = row[header]
-        if other is None:
-            return None
-        return _text(date(int(other[6:]), int(other[3:5]), int(other[:2])) + _days(rng, least, most))
-
-    return spoil
-
-
-def _given(header: str, wrong: str) -> Callable[[str, _Row, Random], str | None]:
-    """A wrong text where the cell beside it is given."""
-    return lambda value, row, rng: wrong if row[header] else None
-
-
-def _birth_date_joined(value: str, row: _Row, rng: Random) -> str | None:
-    first, last, born = (row[header] or "" for header in ("FINITIAL", "SINITIAL", "DOB"))
-    return f"{first}{last}{born[:2]}{born[3:5]}{born[8:]}" if first and last and born else None
-
-
-#: Hartlepool, Cornwall, Dover's county and Cumbria: far enough apart that a sector is never in all.
-_FAR = ("E06000001", "E06000052", "E10000016", "E06000019")
-
-
-def _elsewhere(value: str, row: _Row, rng: Random) -> str | None:
-    """An authority the sector cannot lie in."""
-    sector = row["PC"]
-    if sector is None or sector == DEFAULT_SECTOR:
-        return None
-    return rng.choice([code for code in _FAR if code not in authorities_of_sector(sector)])
-
-
-def _other_stage(value: str, row: _Row, rng: Random) -> str:
-    """A closure reason of the other heading of Appendix E."""
-    return rng.choice(("73", "1", "2") if row["CPLANDT"] else ("8", "10", "12"))
-
-
-_CHILDREN = ("PARENT", "CHILDWTH")
-
-#: What can go wrong between a cell and its neighbours, by the cell's header.
-_BESIDE: Mapping[str, tuple[_Fault, ...]] = {
-    "FINITIAL": (_Fault("the surname's initial", lambda v, row, rng: row["SINITIAL"], ("SINITIAL",)),),
-    "SINITIAL": (_Fault("the first name's initial", lambda v, row, rng: row["FINITIAL"], ("FINITIAL",)),),
-    "DOB": (_Fault("the contact date", lambda v, row, rng: row["TRIAGED"], ("TRIAGED",)),),
-    "NATION": (_Fault("a code for Kosovo", lambda v, row, rng: rng.choice(("XKX", "XK"))),),
-    "CLIENT": (_Fault("initials and birth date", _birth_date_joined, ("FINITIAL", "SINITIAL", "DOB")),),
-    "CONSENT": (_Fault("not given", lambda v, row, rng: "N"),),
-    "UTLA": (_Fault("far from the postcode", _elsewhere, ("PC",)),),
-    "REFLD": (_Fault("after the contact", _moved("TRIAGED", 1, 20), ("TRIAGED",)),),
-    "TRIAGED": (_Fault("before the event", _moved("REFLD", -20, -1), ("REFLD",)),),
-    "DISABLE1": (_Fault("none, with a second", _given("DISABLE2", "NN"), ("DISABLE2",)),),
-    "DISABLE2": (
-        _Fault("the first again", lambda v, row, rng: row["DISABLE1"], ("DISABLE1",)),
-        _Fault("a gap before the third", _given("DISABLE3", ""), ("DISABLE3",)),
-    ),
-    "PARENT": (_Fault("no, with children's place", _given("PRNTSTAT", "N"), ("PRNTSTAT",)),),
-    "PRNTSTAT": (_Fault("not filled in", lambda v, row, rng: ""),),
-    "EHCS": (
-        _Fault("not filled in", lambda v, row, rng: ""),
-        _Fault("none, with a second", _given("EHCSC2", "5"), ("EHCSC2",)),
-    ),
-    "EHCSC2": (
-        _Fault("the first again", lambda v, row, rng: row["EHCS"], ("EHCS",)),
-        _Fault("a gap before the third", _given("EHCSC3", ""), ("EHCSC3",)),
-    ),
-    "DRUG2": (
-        _Fault("the first again", lambda v, row, rng: row["DRUG1"], ("DRUG1",)),
-        _Fault("a gap before the third", _given("DRUG3", ""), ("DRUG3",)),
-    ),
-    "CPLANDT": (_Fault("before the contact", _moved("TRIAGED", -20, -1), ("TRIAGED",)),),
-    "DISD": (
-        _Fault("not filled in", lambda v, row, rng: ""),
-        _Fault("before the contact", _moved("TRIAGED", -20, -1), ("TRIAGED",)),
-    ),
-    "CJDISRSN": (
-        _Fault("not filled in", lambda v, row, rng: ""),
-        _Fault("of the other stage", _other_stage, ("CPLANDT",)),
-    ),
-    "REFERID": (_Fault("not filled in", lambda v, row, rng: ""),),
-    "REFDATE": (
-        _Fault("not filled in", lambda v, row, rng: ""),
-        _Fault("before the contact", _moved("TRIAGED", -20, -1), ("TRIAGED",)),
-    ),
-}
-
-
-# ---- chosen rules ----------------------------------------------------------------------------------
-
-#: Rows a rule's example is tried on, for each that is wanted.
-_TRIES = 8
-
-
-def _latest(frame: pl.DataFrame, dataset: Dataset) -> date:
-    """The latest date in a frame: no later than the day it was made."""
-    dates = (f.header for f in dataset.fields if f.kind is Kind.DATE)
-    days = (pl.col(header).str.to_date("%d/%m/%Y", strict=False).max() for header in dates)
-    latest = frame.select(pl.max_horizontal(*days)).item()
-    return latest if isinstance(latest, date) else EXAMPLE_TODAY
-
-
-def _with_broken_rules(
-    frame: pl.DataFrame, dataset: Dataset, rate: float, rng: Random, rules: Sequence[str], today: date
-) -> tuple[pl.DataFrame, Counter[str]]:
-    book = {rule.id: rule for rule in dataset.rules}
-    for name in rules:
-        if name not in book:
-            raise ValueError(f"There is no rule called {name}: “cjit rules” lists them")
-    client = dataset.entity(Entity.CLIENT)[0].header
-    alone = frame.select((pl.len().over(client) == 1).alias("alone"))["alone"].arg_true().to_list()
-    rng.shuffle(alone)
-    wanted = max(1, round(rate * frame.height))
-    broken = Counter(dict.fromkeys(rules, 0))
-    replaced: list[int] = []
-    instead: list[pl.DataFrame] = []
-    for name in dict.fromkeys(rules):
-        some = alone[: wanted * _TRIES]
-        places, rows = _laid(frame, some, dataset, book[name], today, wanted)
-        taken = set(places)
-        alone = [at for at in alone if at not in taken]
-        broken[name] = len(places)
-        replaced += places
-        instead.append(rows)
-    kept = frame.with_row_index("at").filter(~pl.col("at").is_in(replaced))
-    return pl.concat([kept, *instead]).sort("at", maintain_order=True).drop("at"), broken
-
-
-def _laid(
-    frame: pl.DataFrame, some: Sequence[int], dataset: Dataset, rule: Rule, today: date, wanted: int
-) -> tuple[list[int], pl.DataFrame]:
-    """The places where a rule's example breaks it, at most so many, and the rows that do, each with its `at`.
-
-    First choice are places where the example breaks no other rule; last, the dataset's example record.
-    """
-    whole = frame[some].with_columns(pl.Series("at", some, pl.UInt32)).select("at", *dataset.headers)
-    ids = [f.header for f in dataset.fields if f.kind is Kind.ID]
-    example = [pl.lit(EXAMPLE.get(h) or None, pl.String).alias(h) for h in dataset.headers if h not in ids]
-    # The example record has a referral, so it takes the place only of a row that has one.
-    referral = dataset.entity(Entity.REFERRAL)[0].header
-    bases = (whole, whole.filter(pl.col(referral).is_not_null()).with_columns(example))
-    tried = [(laid, *_firing(laid, dataset, rule, today)) for laid in (_overlaid(b, rule, ids) for b in bases)]
-    only = [(laid, fires.filter(~fires.is_in(others.implode()))) for laid, fires, others in tried]
-    chosen: list[int] = []
-    rows: list[pl.DataFrame] = []
-    for laid, fires in (*only, *((laid, fires) for laid, fires, _ in tried)):
-        new = [at for at in fires if at not in chosen][: wanted - len(chosen)]
-        chosen += new
-        rows.append(laid.filter(pl.col("at").is_in(new)).select("at", *dataset.headers))
-    return chosen, pl.concat(rows)
-
-
-def _overlaid(base: pl.DataFrame, rule: Rule, ids: Sequence[str]) -> pl.DataFrame:
-    """A rule's example laid over rows: one record in place of each, or several after one another.
-
-    The ids an example of several records brings are made different for each place, so that two places
-    never meet.
-    """
-    alone = isinstance(rule.breaks, Mapping)
-    records: Sequence[Record] = [rule.breaks] if isinstance(rule.breaks, Mapping) else rule.breaks
-
-    def cells(record: Record) -> Iterator[pl.Expr]:
-        for header, text in record.items():
-            own = header in ids and not alone
-            if header not in base.columns or (own and text == EXAMPLE.get(header)):
-                continue
-            value = pl.lit(text or None, pl.String)
-            yield (pl.format("{}X{}", value, pl.col("at")) if own and text else value).alias(header)
-
-    submitter = pl.col("AGNCY").alias(SUBMITTER)
-    laid = [base.with_columns(submitter).with_columns(*cells(record)) for record in records]
-    return pl.concat(laid).sort("at", maintain_order=True)
-
-
-def _firing(laid: pl.DataFrame, dataset: Dataset, rule: Rule, today: date) -> tuple[pl.Series, pl.Series]:
-    """The places where a rule is broken, and those where any other is, as the engine would see them."""
-    text, read, value = derive.columns(dataset)
-    typed = laid.with_columns(pl.lit(today).alias(TODAY)).with_columns(text).with_columns(read).with_columns(value)
-    bad = {f.header: found for f in dataset.fields if (found := derive.no_value(f, dataset)) is not None}
-    silenced = {other.replaces: other for other in dataset.rules if other.replaces}
-
-    def fails(one: Rule) -> pl.Expr:
-        expression = one.fails_when
-        for header in one.headers:
-            if header in bad:
-                expression = expression & ~bad[header].fill_null(False)
-        if one.across:
-            expression = expression & pl.col(one.across).is_not_null()
-        if one.id in silenced:
-            expression = expression & ~silenced[one.id].fails_when.fill_null(False)
-        return expression.fill_null(False)
-
-    others = [] if rule.gate else [fails(other) for other in dataset.rules if other is not rule]
-    told = typed.select("at", fails(rule).alias("this"), pl.any_horizontal(pl.lit(False), *others).alias("other"))
-    return told.filter("this")["at"].unique(maintain_order=True), told.filter("other")["at"].unique()

@@ -43,9 +43,7 @@ def read_list(
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
-        raise ListProblem(
-            f"{file} cannot be read as CSV: save the list again as a comma-separated file"
-        ) from None
+        raise ListProblem(f"{file} cannot be read as CSV: save the list again as a comma-separated file") from None
     numbered = [(i, row) for i, row in enumerate(table, start=1) if any(row) and any(map(str.strip, row))]
     if not numbered:
         raise ListProblem(f"{file} is empty: give it the columns code and label, and a row for each code")
@@ -66,8 +64,7 @@ def read_list(
     for number, cells in numbered[1:]:
         if any(map(str.strip, cells[len(headings) :])):
             raise ListProblem(
-                f"{file}, row {number} has more cells than there are columns: "
-                "put quotes around text that holds a comma"
+                f"{file}, row {number} has more cells than there are columns: put quotes around text that holds a comma"
             )
         row = [*map(str.strip, cells[: len(headings)]), *blank[len(cells) :], ""]
         # In capitals, as the codes in a file are read.
@@ -89,9 +86,7 @@ def read_list(
         sure = _STATUSES.get(row[at["status"]], status)
         if "status" in headings and row[at["status"]] not in _STATUSES:
             raise problem(number, "status", f"enter one of {', '.join(_STATUSES)}")
-        rows.append(
-            Code(code, label, row[at["definition"]], group, sure, row[at["source"]] or source, start, end)
-        )
+        rows.append(Code(code, label, row[at["definition"]], group, sure, row[at["source"]] or source, start, end))
     return CodeList(name, tuple(rows))
 
 

@@ -23,7 +23,7 @@ from cjit.dataset import OUR_READING, Dataset, Rule, Severity
 if TYPE_CHECKING:
     import polars as pl
 
-    from cjit.check import Filled, Findings, RuleRun
+    from cjit.findings import Filled, Findings, RuleRun
     from cjit.read import Source
 
     Sink = Callable[[pl.DataFrame], None]
@@ -54,7 +54,9 @@ WORDS: dict[Severity, Words] = {
         "Mismatch",
         "The record differs from the one held: at submission, answer with replace or delete",
     ),
-    Severity.QUERY: Words("Queries", "Query", "The record is accepted; please look at this and correct it if it is wrong"),
+    Severity.QUERY: Words(
+        "Queries", "Query", "The record is accepted; please look at this and correct it if it is wrong"
+    ),
 }
 
 
@@ -121,9 +123,10 @@ def clause_of(rule: Rule) -> str:
 
 
 def value_shown(rule: Rule, value: str | None, limit: int = 60) -> str:
-    """The value of a finding for a person: "(withheld)" and "(blank)" in words, long ones cut."""
+    """The value of a finding for a person: blank ones in words, outer spaces in quotes, long ones cut."""
     if value is not None:
-        return shown(value, limit)
+        text = shown(value, limit)
+        return text if text == text.strip() else f"“{text}”"
     if rule.gate:
         return "(withheld)"
     return "(blank)" if rule.header != "ROW" else "(the row)"
@@ -182,7 +185,7 @@ def engine() -> str:
 
 def book(dataset: Dataset) -> tuple[Rule, ...]:
     """Every rule a check of a file knows: that on the rows themselves, then the dataset's."""
-    from cjit.check import RAGGED
+    from cjit.findings import RAGGED
 
     return (RAGGED, *dataset.rules)
 

@@ -17,8 +17,8 @@ from typing import IO
 import polars as pl
 
 from cjit import report
-from cjit.check import Findings
 from cjit.dataset import Entity, Rule
+from cjit.findings import Findings
 from cjit.read import Source
 from cjit.report.spreadsheet import neutral_column
 
@@ -191,7 +191,9 @@ def _json(value: object) -> str:
 
 
 def _start(rule: Rule) -> str:
-    return f', "header": {_json(_header(rule))}, "rule": {_json(rule.id)}, "severity": {_json(rule.severity)}, "value": '
+    return (
+        f', "header": {_json(_header(rule))}, "rule": {_json(rule.id)}, "severity": {_json(rule.severity)}, "value": '
+    )
 
 
 def _end(rule: Rule) -> str:

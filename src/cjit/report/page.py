@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cjit import report
-from cjit.check import Findings
 from cjit.dataset import Entity, Rule, Severity
+from cjit.findings import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def _lines(findings: Findings) -> Iterator[Line]:
     by_id = {run.rule.id: run.rule for run in findings.ledger}
     letters = report.letters(findings.source.columns) if findings.source else {}
     columns = ("row", "rule", "value", "client", "episode")
-    for row, name, value, client, episode in findings.frame.head(SHOWN).select(columns).iter_rows():
+    for row, name, value, client, episode in findings.frame.head(SHOWN).sort("row", "rule").select(columns).iter_rows():
         rule = by_id[name]
         letter = letters.get(rule.header, "")
         yield Line(

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cjit import report
-from cjit.check import Findings, RuleRun, Seen
 from cjit.dataset import Severity
+from cjit.findings import Findings, RuleRun, Seen
 
 #: Rows shown under each cause; the other forms show more.
 _ROWS = 3

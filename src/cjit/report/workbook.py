@@ -9,8 +9,8 @@ from typing import IO, Any
 import xlsxwriter
 
 from cjit import report
-from cjit.check import Findings
 from cjit.dataset import Entity, Severity
+from cjit.findings import Findings
 from cjit.report.spreadsheet import neutral
 
 #: Findings in the sheet: more would take minutes to write, and nobody reads them.
@@ -191,7 +191,9 @@ def _findings(sheets: _Sheets, findings: Findings) -> None:
     columns = ("row", "rule", "value", "client", "episode")
 
     def rows() -> Iterable[Sequence[Any]]:
-        for row, name, value, client, episode in findings.frame.head(SHOWN).select(columns).iter_rows():
+        for row, name, value, client, episode in (
+            findings.frame.head(SHOWN).sort("row", "rule").select(columns).iter_rows()
+        ):
             rule = by_id[name]
             letter = letters.get(rule.header)
             yield (

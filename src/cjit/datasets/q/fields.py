@@ -10,8 +10,7 @@ from __future__ import annotations
 from cjit.dataset import Changes, Entity, Field, Kind, Severity
 
 _CHILDREN_HELP = (
-    "If client has parental responsibility and/or children living with them, "
-    "what help are the children receiving?"
+    "If client has parental responsibility and/or children living with them, what help are the children receiving?"
 )
 
 FIELDS: tuple[Field, ...] = (
@@ -105,8 +104,7 @@ FIELDS: tuple[Field, ...] = (
         label="Country of birth",
         noun="country of birth",
         definition=(
-            "The country in which the client was born. Kosovo is recorded as Serbia, as the NHS data "
-            "dictionary does."
+            "The country in which the client was born. Kosovo is recorded as Serbia, as the NHS data dictionary does."
         ),
         clause="Client details: NATION",
         entity=Entity.CLIENT,
@@ -283,9 +281,7 @@ FIELDS: tuple[Field, ...] = (
         header="OFFENCE",
         label="Offence",
         noun="offence",
-        definition=(
-            "The offence behind the client's present or latest contact with the criminal justice system."
-        ),
+        definition=("The offence behind the client's present or latest contact with the criminal justice system."),
         clause="Episode details: OFFENCE",
         entity=Entity.EPISODE,
         kind=Kind.CODE,
@@ -307,9 +303,7 @@ FIELDS: tuple[Field, ...] = (
         header="SEXUALO",
         label="Client stated sexual orientation",
         noun="client stated sexual orientation",
-        definition=(
-            "The client's sexual orientation. A client who declines to answer is recorded as ‘not stated’."
-        ),
+        definition=("The client's sexual orientation. A client who declines to answer is recorded as ‘not stated’."),
         clause="Episode details: SEXUALO",
         entity=Entity.EPISODE,
         kind=Kind.CODE,
@@ -332,8 +326,7 @@ FIELDS: tuple[Field, ...] = (
         label="Religion",
         noun="religion",
         definition=(
-            "The client's religion or belief. A client who declines to answer is recorded as ‘declines to "
-            "disclose’."
+            "The client's religion or belief. A client who declines to answer is recorded as ‘declines to disclose’."
         ),
         clause="Episode details: RELIGION",
         entity=Entity.EPISODE,
@@ -361,8 +354,7 @@ FIELDS: tuple[Field, ...] = (
         label="Disability 2",
         noun="second disability",
         definition=(
-            "A second disability the client considers themselves to have, by Appendix A; blank if there is "
-            "no second."
+            "A second disability the client considers themselves to have, by Appendix A; blank if there is no second."
         ),
         clause="Episode details: DISABLE2",
         entity=Entity.EPISODE,
@@ -375,8 +367,7 @@ FIELDS: tuple[Field, ...] = (
         label="Disability 3",
         noun="third disability",
         definition=(
-            "A third disability the client considers themselves to have, by Appendix A; blank if there is "
-            "no third."
+            "A third disability the client considers themselves to have, by Appendix A; blank if there is no third."
         ),
         clause="Episode details: DISABLE3",
         entity=Entity.EPISODE,
@@ -572,9 +563,7 @@ FIELDS: tuple[Field, ...] = (
         header="ROUTE",
         label="Route of administration of problem substance number 1",
         noun="route of administration of the first problem substance",
-        definition=(
-            "How the client takes the first problem substance, as recorded at triage or initial assessment."
-        ),
+        definition=("How the client takes the first problem substance, as recorded at triage or initial assessment."),
         clause="Episode details: ROUTE",
         entity=Entity.EPISODE,
         kind=Kind.CODE,
@@ -616,9 +605,7 @@ FIELDS: tuple[Field, ...] = (
         header="INJSTAT",
         label="Injecting status",
         noun="injecting status",
-        definition=(
-            "Whether the client injects now, used to inject, has never injected, or declined to answer."
-        ),
+        definition=("Whether the client injects now, used to inject, has never injected, or declined to answer."),
         clause="Episode details: INJSTAT",
         entity=Entity.EPISODE,
         kind=Kind.CODE,

@@ -207,7 +207,7 @@ def _in_turn(
             QUERY,
             f"Leave the {nth} {thing} blank or enter another: it is the same as an earlier one",
             OUR_READING,
-            same & ~answer.is_in((*alone, *twice)),
+            same & ~alone_first & ~answer.is_in((*alone, *twice)),
             breaks=given | {header: codes[0]},
             holds=given | {one: twice[0], header: twice[0]},
             reading=_REPEAT,
@@ -719,9 +719,7 @@ RULES: tuple[Rule, ...] = (
         "Date of the referral to structured treatment must be after the date of birth and on or after the date of the "
         "event which prompted this contact",
         OUR_READING,
-        col.TRIAGED.is_null()
-        & (col.REFDATE < _before_contact)
-        & (pl.coalesce(col.CPLANDT, col.DISD, _before_contact) >= _before_contact),
+        col.TRIAGED.is_null() & (col.REFDATE < _before_contact),
         breaks={"TRIAGED": "", "REFDATE": "02/11/2025"},
         holds={"REFDATE": "07/11/2025"},
         reading="A missing contact/assessment date must not let the dates around it pass each other.",

@@ -1,0 +1,90 @@
+"""Make a month's submission of a made-up team in `demo/`, with some faults in it, and check it as a user would.
+
+The same demo every time: seed and day are fixed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from cjit import synth
+from cjit.datasets.q import Q
+from cjit.faults import with_faults
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "demo"
+CJIT = Path(sys.executable).parent / "cjit"
+
+TODAY = date(2026, 3, 31)
+SEED = 1
+CLIENTS = 240
+
+#: What goes wrong in a month, each in a few rows.
+SLIPS = (
+    "DOB.is_a_date",
+    "DRUG1.is_given",
+    "DAT.is_given",
+    "REFERID.is_given_with_a_date",
+    "SEX.is_plainly_written",
+    "NATION.records_kosovo_as_serbia",
+    "PC.is_truncated",
+    "UTLA.contains_the_postcode",
+    "TRIAGED.is_not_before_the_event",
+    "CJDISRSN.is_given_with_a_date",
+)
+
+
+def main() -> int:
+    """Make, check, and say what to try next; 0 when the checks ran as they should."""
+    february, march = _submissions()
+    print(f"Made in {HERE.name}/: two submissions of a made-up team. Nobody in them exists.\n")
+    before = ("--previous", february, "--agency", synth.agency_code(0), "--today", TODAY.isoformat())
+    ended = _run(("check", march, *before))
+    print()
+    for form in ("html", "xlsx"):
+        ended = max(ended, _run(("check", march, *before, "--format", form, "--output", f"demo/report.{form}")))
+    print(f"""
+Now try
+
+  open demo/report.html in a browser, and demo/report.xlsx in a spreadsheet
+  .venv/bin/cjit check {march} --annotated demo/annotated.csv
+  .venv/bin/cjit check {march} --corrected demo/corrected.csv
+  .venv/bin/cjit dictionary DISD
+  .venv/bin/cjit rules DISABLE1.stands_alone
+  .venv/bin/cjit check a file of your own: nothing leaves this computer
+
+README.md has the rest; make docs builds the manual into site/""")
+    # 1 is what a file with rejected records ends with, and this one has some.
+    return 0 if ended == 1 else 1
+
+
+def _submissions() -> tuple[str, str]:
+    """The files of two months, the second with slips in it, and one fault of the extract on every row."""
+    months = list(synth.histories(Q, agencies=1, clients=CLIENTS, months=2, today=TODAY, seed=SEED))
+    before, now = months
+    frame, _ = with_faults(now.frame, Q, 0.006, SEED, SLIPS, today=TODAY)
+    day = pl.col("REFLD").str.to_date("%d/%m/%Y", strict=False)
+    frame = frame.with_columns(pl.coalesce(day.dt.strftime("%Y-%m-%d"), "REFLD").alias("REFLD"))
+    paths = synth.write([before, synth.Submission(now.agency, now.month, frame, now.letter)], HERE)
+    first, second = (str(path.relative_to(ROOT)) for path in paths)
+    return first, second
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command as a user would, from the root of the tree, and show it."""
+    print(f"$ .venv/bin/cjit {shlex.join(arguments)}", flush=True)
+    # What this computer has installed must not change the demo.
+    environment = {**os.environ, "CJIT_REFERENCE": str(HERE / "no-lists")}
+    return subprocess.run([CJIT, *arguments], cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""A dataset's rules with the expressions a check needs, made once and kept."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import polars as pl
+
+from cjit import compare, derive
+from cjit.dataset import Dataset, Entity, Field, Kind, Severity
+from cjit.findings import RAGGED
+
+
+class Book:
+    """The rules of one dataset, by number in the document's order; `compared` adds those of changes.
+
+    `within` are the rules of a row, of which `derived` look at one field and `written` at several;
+    `across` the written rules over the rows of an id; `stories` the derived ones.
+    """
+
+    def __init__(self, dataset: Dataset, compared: bool) -> None:
+        self.dataset = dataset
+        self.compared = compared
+        changes = compare.rules(dataset) if compared else ()
+        self.rules = (RAGGED, *dataset.rules, *changes)
+        self.index = {rule.id: i for i, rule in enumerate(self.rules)}
+        self.ids = pl.Enum([rule.id for rule in self.rules])
+        self.stories = tuple(derive.stories(dataset))
+        told = {story.rule.id for story in self.stories}
+        self.written = [self.index[r.id] for r in dataset.written if r.across is None]
+        self.across = [i for i, r in enumerate(self.rules) if r.across is not None and r.id not in told]
+        own = {self.index[r.id] for r in dataset.rules if r.across is None} - set(self.written)
+        self.derived = {h: [i for i in sorted(own) if self.rules[i].header == h] for h in dataset.headers}
+        self.gates = [i for i in self.written if self.rules[i].gate]
+        self.rejects = [i for i, rule in enumerate(self.rules) if rule.severity is Severity.REJECT]
+        self.fails = [rule.fails_when.fill_null(False).cast(pl.Boolean).alias(rule.id) for rule in self.rules]
+        self.likely = [
+            made if rule.likely is None else rule.likely.fill_null(False).alias(rule.id)
+            for rule, made in zip(self.rules, self.fails, strict=True)
+        ]
+        self.keys = [fields[0].header for fields in map(dataset.entity, Entity) if fields]
+        self.gathered = list(dict.fromkeys([*self.keys, *(self.rules[i].across or "" for i in self.across)]))
+        self.postcodes = {f.header for f in dataset.fields if f.kind is Kind.POSTCODE}
+        self.text, self.read, self.value = (dict(zip(dataset.headers, s, strict=True)) for s in derive.columns(dataset))
+        self.sieve = derive.sieve(dataset)
+        self.no_value = {
+            f.header: bad.fill_null(False).alias("no value")
+            for f in dataset.fields
+            if (bad := derive.no_value(f, dataset)) is not None
+        }
+        #: Columns the written rules read beside the values: "X as read" of some fields.
+        self.also_read = {
+            name.removesuffix(" as read")
+            for i in self.written
+            for name in self.rules[i].headers
+            if name.endswith(" as read")
+        }
+        self.key_columns = self._key_columns()
+        self.tally = self._tally()
+        types = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
+        self.types = {f.header: types.get(f.kind, pl.String) for f in dataset.fields}
+        self.blank = {
+            h: [
+                pl.lit(None, pl.String).alias(f"{h} as sent"),
+                pl.lit(None, self.types[h]).alias(f"{h} as read"),
+                pl.lit(None, self.types[h]).alias(h),
+            ]
+            for h in dataset.headers
+        }
+
+    def _key_columns(self) -> list[pl.Expr]:
+        """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
+        columns = [_hashed(key) for key in self.keys]
+        for key in self.keys:
+            values = [story.header for story in self.stories if story.key == key]
+            columns.append(pl.struct(values).hash().alias(f"story of {key}"))
+        read = {h for i in self.across for h in self.rules[i].headers} - set(self.keys)
+        return columns + [self._narrow(field) for field in self.dataset.fields if field.header in read]
+
+    def _narrow(self, field: Field) -> pl.Expr:
+        codes = self.dataset.codes_of(field.header)
+        if field.kind is Kind.ID:
+            return _hashed(field.header)
+        if codes is not None and codes.complete:
+            return pl.col(field.header).cast(pl.Enum(codes.codes), strict=False)
+        return pl.col(field.header)
+
+    def _tally(self) -> list[pl.Expr]:
+        """Counts over typed columns: no values, answers that answer nothing, codes not in the list."""
+        counts = []
+        for field in self.dataset.fields:
+            value = pl.col(field.header)
+            counts.append(value.null_count().alias(f"null {field.header}"))
+            codes = self.dataset.codes_of(field.header)
+            declined = [*map(int, field.apart)] if field.apart else codes.not_answers() if codes else ()
+            if declined:
+                counts.append(value.is_in(declined).sum().alias(f"not answered {field.header}"))
+            if codes is not None and not codes.complete:
+                counts.append((~value.is_in(codes.codes)).sum().alias(f"unknown {field.header}"))
+        return counts
+
+
+def _hashed(header: str) -> pl.Expr:
+    return pl.when(pl.col(header).is_not_null()).then(pl.col(header).hash()).alias(header)
+
+
+@lru_cache(maxsize=8)
+def prepared(dataset: Dataset, compared: bool = False) -> Book:
+    """The book of a dataset; made on the first call."""
+    return Book(dataset, compared)

@@ -1,0 +1,126 @@
+"""What a check says back: findings, the ledger of rules, and how complete each field is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import polars as pl
+
+from cjit.dataset import OUR_READING, Dataset, Rule, Severity
+from cjit.read import Source
+
+RAGGED = Rule(
+    "ROW.has_every_cell",
+    Severity.REJECT,
+    "Give the row exactly one cell for each header; a comma is missing, or there is one too many",
+    OUR_READING,
+    pl.lit(None, pl.Boolean),
+    breaks={},
+    holds={},
+    reading="A row with more or fewer cells than headers cannot be told apart into fields, so nothing in it can be "
+    "taken for a value.",
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where a finding is: spreadsheet row, the sender's own ids, and the value (None where withheld)."""
+
+    row: int
+    client: str | None
+    episode: str | None
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding of `check_rows`: the record's place, the rule, and the value (None where withheld)."""
+
+    row: int
+    rule: Rule
+    value: str | None
+
+
+@dataclass(frozen=True)
+class RuleRun:
+    """One line of the ledger: whether a rule ran, how often it fired, and where first."""
+
+    rule: Rule
+    state: Literal["run", "skipped", "not applicable"]
+    count: int = 0
+    first: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How complete a field is, over the rows whose client consents, in rows.
+
+    `not_answered` are answers such as "declined" or "not stated"; `bad` are values that are no value.
+    filled + blank = rows; not_answered and bad are parts of filled.
+    """
+
+    filled: int
+    blank: int
+    not_answered: int
+    bad: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check found.
+
+    `frame` has a row a finding: row (UInt32, the spreadsheet's, header is 1), rule (Enum of the book's
+    ids), value, client, episode (String; null where withheld). It holds the first `keep` findings where a
+    check was told to keep only so many; `total` counts all. Findings are in row order, then book order;
+    in a file of several pieces those between distant rows come last.
+    """
+
+    dataset: Dataset
+    today: date
+    source: Source | None
+    rows: int
+    accepted: int
+    rejected: int
+    queried: int
+    ledger: tuple[RuleRun, ...]
+    completeness: Mapping[str, Filled]
+    notes: tuple[str, ...]
+    frame: pl.DataFrame
+    total: int
+
+    @property
+    def severities(self) -> dict[str, int]:
+        """The number of findings of each severity, the gravest first."""
+        counts = dict.fromkeys((s.value for s in Severity), 0)
+        for run in self.ledger:
+            counts[run.rule.severity] += run.count
+        return counts
+
+    @property
+    def fired(self) -> tuple[RuleRun, ...]:
+        """The rules that fired, the gravest first, then the most frequent."""
+        order = list(Severity)
+        fired = (run for run in self.ledger if run.count)
+        return tuple(sorted(fired, key=lambda r: (order.index(r.rule.severity), -r.count)))
+
+    def __len__(self) -> int:
+        return self.total
+
+
+def in_full(frame: pl.DataFrame, rules: Iterable[Rule]) -> pl.DataFrame:
+    """A frame of findings with header, severity, message and clause beside each rule's id."""
+    known = list(rules)
+    book = pl.DataFrame(
+        {
+            "rule": pl.Series([r.id for r in known], dtype=frame.schema["rule"]),
+            "header": [None if r.header == "ROW" else r.header for r in known],
+            "severity": [r.severity.value for r in known],
+            "message": [r.message for r in known],
+            "clause": [r.clause for r in known],
+        },
+        schema_overrides=dict.fromkeys(("header", "severity", "message", "clause"), pl.String),
+    )
+    return frame.join(book, on="rule", how="left", maintain_order="left")

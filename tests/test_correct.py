@@ -1,0 +1,415 @@
+import csv
+import io
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cjit import correct
+from cjit.check import check
+from cjit.dataset import Code, Kind, Status
+from cjit.datasets import dataset
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.read import open_file
+from cjit.report import WouldOverwrite
+
+Q = dataset("Q")
+KEPT_WITHOUT_CONSENT = ("CLIENTID", "AGNCY", "EPISODID", "CMSID", "CONSENT", "REFERID")
+
+
+def rows_of(path, separator=",", encoding="utf-8-sig"):
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(encoding), newline=""), delimiter=separator))
+
+
+def records_of(path):
+    header, *rows = rows_of(path)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+@pytest.fixture
+def corrected(tmp_path, csv_of):
+    """Correct a file and give the records of the copy, the list of changes, and the count."""
+
+    def run(*changes, data=None, book=Q):
+        data = csv_of(*changes) if data is None else data
+        out, said = tmp_path / "corrected.csv", tmp_path / "corrected.changes.csv"
+        done = correct.correct(open_file(data, book), out, said, today=EXAMPLE_TODAY)
+        return records_of(out), records_of(said), done
+
+    return run
+
+
+@pytest.fixture
+def annotated(tmp_path, csv_of):
+    """Check and annotate a file, and give the rows of the copy."""
+
+    def run(*changes, data=None, **options):
+        source = open_file(csv_of(*changes) if data is None else data, Q)
+        findings = check(source, Q, today=EXAMPLE_TODAY, **options)
+        correct.annotate(source, findings, tmp_path / "annotated.csv")
+        encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
+        return rows_of(tmp_path / "annotated.csv", source.separator, encoding)
+
+    return run
+
+
+def fired(data):
+    return {(row, rule) for row, rule, *_ in check(open_file(data, Q), Q, today=EXAMPLE_TODAY).frame.iter_rows()}
+
+
+# ---- corrected: what is mended ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "was", "now", "what"),
+    [
+        ("DOB", "1986-02-14", "14/02/1986", "Date written as dd/mm/yyyy"),
+        ("DOB", " 14/02/1986", "14/02/1986", "Spaces removed"),
+        ("SEX", "m", "M", "Written in capitals"),
+        ("SEX", " m ", "M", "Written in capitals"),
+        ("FINITIAL", "m", "M", "Written in capitals"),
+        ("HOUSING", "03", "3", "Leading nought removed"),
+        ("ALCDDAYS", "007", "7", "Leading noughts removed"),
+        ("CMSID", " Example 1 ", "Example 1", "Spaces removed"),
+        ("PRISON", "  ", "", "Spaces removed"),
+        ("PC", "ne81", "NE8 1", "Postcode written in capitals with one space"),
+        ("DRUG2", "9996", "", "Left blank: the code says that there is none"),
+    ],
+)
+def test_a_mechanical_fault_is_mended_and_listed(corrected, header, was, now, what):
+    (record,), changes, done = corrected({header: was})
+
+    assert record[header] == now
+    assert changes == [{"row": "2", "header": header, "was": was, "now": now, "what": what}]
+    assert (done.cells, done.total) == (1, 1)
+
+
+@pytest.mark.parametrize("was", ["NE8 1AB", "ne81ab", " NE8  1AB"])
+def test_a_whole_postcode_is_cut_and_never_shown_whole(corrected, tmp_path, was):
+    (record,), (change,), _ = corrected({"PC": was})
+
+    assert record["PC"] == "NE8 1"
+    assert change["what"] == "Last two characters of the postcode removed"
+    assert change["was"].endswith("1**")
+    assert "ab" not in (tmp_path / "corrected.changes.csv").read_text().lower().split("now,what")[1].split(",last")[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "was"),
+    [
+        ("DOB", "31/02/1986"),
+        ("DOB", "2999-01-01"),
+        ("DOB", "14/02/86"),
+        ("DOB", " 14 Feb 1986"),
+        ("SEX", " x"),
+        ("FINITIAL", "mc"),
+        ("PC", "norwich"),
+        ("ALCDDAYS", " 99"),
+        ("ALCDDAYS", "4.0"),
+        ("HOUSING", "025"),
+    ],
+)
+def test_what_is_no_value_stays_as_it_was_sent(corrected, header, was):
+    (record,), changes, done = corrected({header: was})
+
+    assert record[header] == was
+    assert changes == []
+    assert str(done) == "Nothing needed mending"
+
+
+def test_a_faultless_file_in_the_datasets_form_stays_as_it_is(corrected, csv_of, tmp_path):
+    corrected({}, {}, {"CMSID": 'a, "b" c'})
+
+    assert (tmp_path / "corrected.csv").read_bytes() == csv_of({}, {}, {"CMSID": 'a, "b" c'})
+
+
+def test_formulas_stay_in_the_copy_to_submit_and_not_in_the_list(corrected):
+    (record,), (change,), _ = corrected({"CMSID": " =1+1"})
+
+    assert record["CMSID"] == "=1+1"
+    assert (change["was"], change["now"]) == ("' =1+1", "'=1+1")
+
+
+# ---- corrected: the form of the file ---------------------------------------------------------------
+
+
+def test_headers_separators_line_ends_and_encoding_are_put_in_the_datasets_form(corrected, tmp_path):
+    values = {**EXAMPLE, "CMSID": "Café 1"}
+    headers = ["my own" if h == "PRISON" else "EHCSC1" if h == "EHCS" else h.lower() for h in reversed(Q.headers)]
+    cells = [values[h] for h in reversed(Q.headers)]
+    data = (";".join(headers) + "\n" + ";".join(cells) + "\n").encode("cp1252")
+    (record,), changes, done = corrected(data=data)
+    said = {(change["was"] or change["header"], change["what"]) for change in changes}
+    written = (tmp_path / "corrected.csv").read_bytes()
+
+    assert record == {**values, "PRISON": ""}
+    assert written.startswith(",".join(Q.headers).encode() + b"\r\n")
+    assert "Café".encode() in written
+    assert {
+        ("", "Columns separated by commas"),
+        ("", "Characters written as UTF-8, not Windows-1252"),
+        ("", "Lines ended with carriage return and line feed"),
+        ("", "Columns put in the document's order"),
+        ("EHCSC1", "Header written as the dataset has it"),
+        ("my own", "Column left out: dataset Q does not have it"),
+        ("PRISON", "Column added, blank on every row"),
+    } <= said
+    assert done.form == len(changes)
+
+
+def test_rows_that_cannot_be_mended_are_left_out_and_said_to_be(corrected, csv_of):
+    data = csv_of({}, {}) + b"1,2,3\r\n\r\n"
+    records, changes, done = corrected(data=data)
+
+    assert len(records) == 2
+    assert [(change["row"], change["what"]) for change in changes] == [
+        ("4", "Row left out: it has 3 cells, not 49"),
+        ("", "1 blank row left out"),
+    ]
+    assert str(done) == "2 rows were left out"
+
+
+def test_a_row_without_consent_keeps_only_its_technical_ids(corrected):
+    records, changes, done = corrected({}, {"CONSENT": "n", "DOB": "1986-02-14"})
+
+    assert {header for header, value in records[1].items() if value} == set(KEPT_WITHOUT_CONSENT)
+    assert [(c["row"], c["was"], c["now"], c["what"]) for c in changes] == [
+        ("3", "", "", "Values left out, because the client does not consent")
+    ]
+    assert done.closed == 1
+
+
+# ---- corrected: the upper tier local authority -----------------------------------------------------
+
+
+def test_a_blank_authority_is_filled_in_from_the_postcode(corrected):
+    records, changes, _ = corrected({"UTLA": "", "PC": "ne81ab"}, {"UTLA": ""})
+
+    assert [record["UTLA"] for record in records] == [EXAMPLE["UTLA"]] * 2
+    assert ("2", "UTLA", "Filled in from the postcode") in {(c["row"], c["header"], c["what"]) for c in changes}
+
+
+@pytest.mark.parametrize("pc", ["", "ZZ99 3", "norwich", "XX1 1"])
+def test_without_a_telling_postcode_a_blank_authority_stays_blank(corrected, pc):
+    (record,), _, _ = corrected({"UTLA": "", "PC": pc})
+
+    assert record["UTLA"] == ""
+
+
+def test_an_authority_that_was_sent_is_never_overwritten(corrected):
+    (record,), changes, _ = corrected({"UTLA": "E10000020"})
+
+    assert record["UTLA"] == "E10000020"
+    assert changes == []
+
+
+def test_an_authority_is_not_filled_in_where_the_episodes_rows_would_disagree(corrected):
+    episode = {"EPISODID": "30001", "CLIENTID": "10001", "CLIENT": "20001"}
+    records, _, _ = corrected({**episode, "UTLA": ""}, {**episode, "UTLA": "E10000020", "PC": "NR14 7"}, {"UTLA": ""})
+
+    assert [record["UTLA"] for record in records] == ["", "E10000020", EXAMPLE["UTLA"]]
+
+
+def test_an_authority_is_not_filled_in_where_a_rule_would_then_be_against_it(corrected, csv_of):
+    record = {"UTLA": "", "DAT": "Z00Z"}
+    alone = fired(csv_of({**record, "UTLA": EXAMPLE["UTLA"]}))
+    (kept,), _, _ = corrected(record)
+
+    assert (kept["UTLA"] == "") == bool(alone - fired(csv_of(record)))
+
+
+def test_an_authority_the_official_list_does_not_have_is_not_filled_in(corrected):
+    official = {"UTLA": Q.lists["UTLA"].__class__("UTLA", (Code("201", "Made up", status=Status.OFFICIAL),))}
+    (record,), _, _ = corrected({"UTLA": ""}, book=Q.with_lists(official))
+
+    assert record["UTLA"] == ""
+
+
+# ---- corrected: its laws ---------------------------------------------------------------------------
+
+_CELLS = {
+    Kind.DATE: ["1986-02-14", " 01/02/2020 ", "31/02/2020", "2999-01-01", "01/02/20", "", "2025-11-30"],
+    Kind.NUMBER: ["07", " 3", "98", "-1", "many", "", "29"],
+    Kind.CODE: ["01", " m", "y", "N", "9996", "9997", "?", "", "zz", "NN", "=1", "6"],
+    Kind.INITIAL: ["m", " M", "Mc", "", "7"],
+    Kind.POSTCODE: ["ne81ab", "NE8  1", "NR14 7UJ", "norwich", "", "ZZ99 3VZ", "zz993", "bt11"],
+    Kind.ID: [" 10001", "10001", "", "=1+1", 'a,"b', "14021986", " \t"],
+}
+
+
+@st.composite
+def files(draw):
+    """Some records of few clients and episodes, with mechanical faults and others, in some form."""
+    headers = list(Q.headers)
+    separator, end = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(["\r\n", "\n"]))
+    out = io.StringIO()
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    writer = csv.writer(out, delimiter=separator, lineterminator=end, quoting=quoting)
+    order = draw(st.permutations(headers)) if draw(st.booleans()) else headers
+    writer.writerow(["EHCSC1" if h == "EHCS" else h for h in order] + ["MINE"])
+    for _ in range(draw(st.integers(1, 4))):
+        number = draw(st.integers(1, 2))
+        record = {
+            **EXAMPLE,
+            "CLIENTID": f"{number}",
+            "EPISODID": f"2{number}",
+            "REFERID": f"3{draw(st.integers(1, 3))}",
+        }
+        for header in draw(st.lists(st.sampled_from([*headers, "UTLA", "PC", "CONSENT"]), max_size=8)):
+            record[header] = draw(st.sampled_from(_CELLS[Q.by_header[header].kind]))
+        writer.writerow([record[h] for h in order] + ["x"])
+    if draw(st.booleans()):
+        out.write(f"1{separator}2{end}")
+    return out.getvalue().encode()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=files())
+def test_the_laws_of_correcting(tmp_path, data):
+    once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"
+    first = open_file(data, Q)
+    correct.correct(first, once, said, today=EXAMPLE_TODAY)
+    changes = records_of(said)
+    again = correct.correct(open_file(once, Q), twice, said, today=EXAMPLE_TODAY)
+
+    assert once.read_bytes() == twice.read_bytes(), "correcting twice is correcting once"
+    assert again.total == 0
+
+    places = [row for piece in first.pieces() for row in piece().rows]
+    before = fired(data)
+    after = {(places[row - 2], rule) for row, rule in fired(once.read_bytes())}
+    assert not {rule for _, rule in after if rule.endswith(("is_plainly_written", "is_truncated"))}
+    assert after <= before, "no new finding of any rule"
+
+    sent = pl.concat([piece().frame for piece in first.pieces()]).fill_null("")
+    listed = {(int(c["row"]), c["header"]) for c in changes if c["row"]}
+    emptied = {int(c["row"]) for c in changes if c["what"].startswith("Values left out")}
+    for row, was, now in zip(places, sent.iter_rows(named=True), records_of(once), strict=True):
+        differs = {header for header in Q.headers if was[header] != now[header]}
+        assert row in emptied or differs == {header for at, header in listed if at == row}, "every change is listed"
+
+
+def test_the_copy_never_takes_the_place_of_the_file_that_was_sent(tmp_path, csv_of):
+    path = tmp_path / "sent.csv"
+    path.write_bytes(csv_of({}))
+    source = open_file(path, Q)
+
+    with pytest.raises(WouldOverwrite):
+        correct.correct(source, path, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+    with pytest.raises(WouldOverwrite):
+        correct.correct(source, tmp_path / "copy.csv", path, today=EXAMPLE_TODAY)
+    assert [p.name for p in tmp_path.iterdir()] == ["sent.csv"]
+
+
+# ---- annotated -------------------------------------------------------------------------------------
+
+
+def test_the_findings_stand_beside_each_row(annotated):
+    header, first, second, third = annotated({}, {"SEX": "", "DOB": "1986-02-14"}, {"DAT": ""})
+
+    assert header == [*Q.headers, "FINDINGS", "SEVERITY"]
+    assert first[-2:] == ["", ""]
+    assert second[-2:] == [
+        "Write the date of birth as dd/mm/yyyy, such as 27/03/1985 [DOB.is_plainly_written]; "
+        "Select the client stated sex [SEX.is_given]",
+        "reject",
+    ]
+    assert third[-1] == "exclude"
+
+
+def test_values_are_kept_as_they_were_sent_and_unknown_columns_too(annotated, csv_of):
+    data = csv_of({"SEX": " m", "CMSID": 'a, "b"', "MINE": "own"}, headers=["MINE", *reversed(Q.headers)])
+    header, row = annotated(data=data)
+    sent = rows = list(csv.reader(io.StringIO(data.decode())))
+
+    assert header[:-2] == sent[0]
+    assert row[:-2] == rows[1]
+
+
+def test_cells_like_formulas_are_neutralised(annotated, csv_of):
+    data = csv_of({"CMSID": "=1+1", "MINE": "@x"}, headers=[*Q.headers, "MINE"])
+    header, row = annotated(data=data)
+
+    assert row[header.index("CMSID")] == "'=1+1"
+    assert row[header.index("MINE")] == "'@x"
+
+
+def test_of_a_row_without_consent_only_technical_ids_are_kept(annotated, csv_of):
+    data = csv_of({"CONSENT": "N", "MINE": "secret"}, {"SEX": ""}, headers=[*Q.headers, "MINE"])
+    header, without, other = annotated(data=data)
+
+    assert {h for h, cell in zip(header, without, strict=True) if cell} == {
+        *KEPT_WITHOUT_CONSENT, "FINDINGS", "SEVERITY",
+    }  # fmt: skip
+    assert without[-2].endswith("Values left out, because the client does not consent")
+    assert other[header.index("DOB")] == EXAMPLE["DOB"]
+
+
+def test_consent_is_kept_to_though_its_rule_was_left_out(annotated):
+    header, row = annotated({"CONSENT": "N"}, skip=["CONSENT.*"])
+
+    assert row[header.index("DOB")] == ""
+    assert row[-2:] == ["Values left out, because the client does not consent", ""]
+
+
+def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
+    lines = csv_of({}, {}).decode().splitlines()
+    data = "\n".join([lines[0], "1,2", "", lines[1], lines[2] + ",more,=1"]).encode()
+    header, short, blank, good, long = annotated(data=data)
+
+    assert short[:3] == ["1", "2", ""]
+    assert short[header.index("FINDINGS")].startswith("Give the row exactly one cell")
+    assert blank == []
+    assert good[-2:] == ["", ""]
+    assert long[49:51] == ["more", "'=1"]
+    assert long[51].startswith("Give the row exactly one cell")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: text.encode(),
+        lambda text: text.replace("\r\n", "\n").encode(),
+        lambda text: text.replace("\r\n", "\r").encode(),
+        lambda text: text.replace(",", ";").encode(),
+        lambda text: text.replace("Example system", "Système").encode("cp1252"),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("Example system", '"Example\nsystem"').encode(),
+    ],
+    ids=["crlf", "lf", "cr", "semicolons", "cp1252", "mark", "quoted lines"],
+)
+def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
+    data = form(csv_of({}, {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"PC": "NR14 7UJ"}).decode())
+    source = open_file(data, Q)
+    correct.annotate(source, check(source, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
+
+    assert fired(tmp_path / "copy.csv") == fired(data)
+
+
+def test_a_copy_of_a_copy_has_the_columns_once(tmp_path, csv_of):
+    path = tmp_path / "copy.csv"
+    for data in (csv_of({"SEX": ""}), None):
+        source = open_file(data if data else path.read_bytes(), Q)
+        correct.annotate(source, check(source, Q, today=EXAMPLE_TODAY), path)
+    header, row = rows_of(path)
+
+    assert header == [*Q.headers, "FINDINGS", "SEVERITY"]
+    assert row[-2:] == ["Select the client stated sex [SEX.is_given]", "reject"]
+
+
+def test_a_check_that_kept_nothing_is_made_again_by_the_same_rules(annotated):
+    _, whole = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"])
+    _, again = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"], keep=0)
+
+    assert whole == again
+    assert whole[-2] == "Select the client stated sex [SEX.is_given]"
+
+
+def test_what_differs_from_the_last_submission_is_said_too(tmp_path, csv_of):
+    source, before = (open_file(csv_of({"SEX": sex}), Q) for sex in "MF")
+    findings = check(source, Q, today=EXAMPLE_TODAY, previous=before, keep=0)
+    correct.annotate(source, findings, tmp_path / "copy.csv", previous=before)
+
+    assert rows_of(tmp_path / "copy.csv")[1][-1] == "mismatch"
+    assert "[SEX.is_unchanged]" in rows_of(tmp_path / "copy.csv")[1][-2]

@@ -1,0 +1,131 @@
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cjit.report import text, verdict
+
+ISO_DATE, NO_SEX, NO_CONSENT, NO_DAT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}, {"DAT": ""}
+
+
+def test_the_first_line_is_the_verdict(checked):
+    findings = checked({}, NO_SEX, ISO_DATE)
+
+    assert text.plain(findings).splitlines()[0] == verdict(findings)
+
+
+def test_the_second_line_names_file_dataset_and_day(checked):
+    second = text.plain(checked({}, name="march.csv")).splitlines()[1]
+
+    assert re.fullmatch(r"march\.csv: CJIT dataset Q, \d+ rules, checked as on 31/03/2026", second)
+
+
+def test_a_perfect_file_says_so_plainly(checked):
+    said = text.plain(checked({}, {}))
+
+    assert said.startswith("All 2 records would be accepted; nothing was found wrong\n")
+    assert "Would be rejected" not in said
+    assert "Queries" not in said
+
+
+def test_the_gravest_faults_come_first_and_then_the_most_frequent(checked):
+    findings = checked(ISO_DATE, NO_SEX, NO_DAT, {"FINITIAL": ""}, {"FINITIAL": ""}, {"CHILDWTH": "many"})
+    said = text.plain(findings)
+    places = [
+        said.index(part)
+        for part in (
+            "Would be rejected",
+            "FINITIAL.is_given",
+            "SEX.is_given",
+            "May be left out of reports",
+            "DAT.is_given",
+            "Queries",
+            "DOB.is_plainly_written",
+        )
+    ]
+
+    assert places == sorted(places)
+
+
+def test_a_fault_on_every_row_is_said_to_be_one_fault(checked):
+    said = text.plain(checked(*[ISO_DATE] * 4))
+
+    assert "All 4 rows  Write the date of birth as dd/mm/yyyy" in said
+    assert "One fault in the extract, not 4" in said
+    assert said.count("row 2, ") == 1
+    assert "row 3, " not in said
+
+
+def test_a_cause_names_its_first_rows_by_the_senders_own_ids(checked):
+    said = text.plain(checked({}, *[ISO_DATE] * 5))
+
+    assert "5 rows  Write the date of birth" in said
+    assert "row 3, client 10002, episode 30002, “1986-02-14”" in said
+    assert "row 5, client 10004" in said
+    assert "row 6, " not in said
+
+
+def test_a_row_without_consent_is_named_by_its_number_alone(checked):
+    assert "row 2, values withheld" in text.plain(checked(NO_CONSENT))
+
+
+def test_fields_filled_on_every_row_take_no_line(checked):
+    said = text.plain(checked({}, {"PRISON": ""})).split("How complete each field is")[1]
+
+    assert "fields are filled and answered on every row" in said
+    assert "DOB" not in said
+    assert re.search(r"PRISON +0% +2\n", said)
+
+
+def test_bars_and_shares_show_how_far_a_field_is_filled(checked):
+    said = text.plain(checked({}, {"DOB": ""}))
+
+    assert re.search(r"DOB +50\.0%  █{10} +1\n", said)
+
+
+@pytest.mark.parametrize("width", [80, 60, 120])
+def test_no_line_is_wider_than_the_console(checked, width):
+    findings = checked({"SEX": "x" * 200, "CLIENTID": "c" * 300}, NO_SEX, ISO_DATE, name="n" * 200 + ".csv")
+
+    assert max(map(len, text.plain(findings, width).splitlines())) <= width
+
+
+def test_a_hundred_thousand_rows_fit_their_column(checked):
+    findings = checked(NO_SEX, {})
+    runs = tuple(replace(run, count=1_234_567) if run.count else run for run in findings.ledger)
+    many = replace(findings, ledger=runs, rows=1_234_567, rejected=1_234_567, accepted=0)
+
+    assert "All 1,234,567 rows  Select the client stated sex" in text.plain(many)
+
+
+def test_a_long_report_ends_with_its_verdict(checked):
+    findings = checked(NO_SEX, ISO_DATE, NO_DAT, {"PC": "x"}, {"DRUG1": ""})
+
+    assert text.plain(findings).splitlines()[-1] == verdict(findings)
+
+
+def test_colour_is_for_terminals_only(checked):
+    findings = checked(NO_SEX)
+    dull, bright = io.StringIO(), io.StringIO()
+    text.render(findings, console=Console(file=dull))
+    text.render(findings, console=Console(file=bright, force_terminal=True, color_system="standard"))
+
+    assert "\x1b[" not in dull.getvalue()
+    assert "\x1b[1;31m" in bright.getvalue()
+
+
+def test_what_a_file_holds_is_neither_markup_nor_an_escape_sequence(checked):
+    said = text.plain(checked({"SEX": "[red]x\x1b[31m", "CLIENTID": "[bold]7"}))
+
+    assert "“[red]x\ufffd[31m”" in said
+    assert "client [bold]7" in said
+
+
+def test_a_terminal_without_block_letters_gets_plain_bars(checked):
+    out = io.TextIOWrapper(io.BytesIO(), "ascii", errors="replace")
+    text.render(checked({}, {"DOB": ""}), console=Console(file=out, width=80))
+    out.flush()
+
+    assert "##########" in out.buffer.getvalue().decode()

@@ -1,0 +1,287 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cjit import report
+from cjit.dataset import Code
+from cjit.datasets import dataset
+from cjit.findings import Filled
+from cjit.read import open_file
+from cjit.report.spreadsheet import neutral, neutral_column
+
+Q = dataset("Q")
+NO_SEX, ISO_DATE, NO_CONSENT = {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}
+
+
+# ---- the verdict -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{}], "The one record would be accepted; nothing was found wrong"),
+        ([ISO_DATE], "The one record would be accepted, with a query"),
+        ([NO_SEX], "The one record would be rejected"),
+        ([{}, {}], "All 2 records would be accepted; nothing was found wrong"),
+        ([{}, ISO_DATE], "All 2 records would be accepted (1 with a query)"),
+        ([ISO_DATE, ISO_DATE], "All 2 records would be accepted (each with a query)"),
+        ([NO_SEX, NO_CONSENT], "All 2 records would be rejected"),
+        ([{}, {}, NO_SEX], "2 of 3 records would be accepted, 1 rejected"),
+        ([{}, ISO_DATE, NO_SEX], "2 of 3 records would be accepted (1 with a query), 1 rejected"),
+    ],
+)
+def test_the_verdict_says_how_many_records_are_accepted_queried_and_rejected(checked, changes, said):
+    assert report.verdict(checked(*changes)) == said
+
+
+def test_the_verdict_of_no_records_promises_nothing(checked):
+    nothing = replace(checked({}), rows=0, accepted=0, rejected=0, queried=0)
+
+    assert report.verdict(nothing) == "There are no records in the file, so there is nothing to accept or reject"
+
+
+def test_rules_left_out_are_said_beside_the_verdict(checked):
+    assert report.caution(checked({})) == ""
+    assert report.caution(checked({}, skip=["DOB.*"])).endswith("rules were left out, as asked")
+
+
+def test_rules_that_need_the_agency_are_a_note(checked):
+    assert "--agency CODE" in report.notes(checked({}))[-1]
+    assert report.notes(checked({}, submitter="CJ123")) == ()
+
+
+def test_a_fault_on_every_row_is_one_fault_in_the_extract(checked):
+    (run,) = checked(*[ISO_DATE] * 3).fired
+
+    assert report.extent(run, checked(*[ISO_DATE] * 3)) == "All 3 rows"
+    assert report.one_fault(run, checked(*[ISO_DATE] * 3)) == "one fault in the extract, not 3"
+    assert report.extent(run, checked(*[ISO_DATE] * 3, {})) == "3 rows"
+    assert report.one_fault(run, checked(*[ISO_DATE] * 3, {})) == ""
+
+
+# ---- values and figures ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [
+        (0, 0, "–"),
+        (0, 9, "0%"),
+        (9, 9, "100%"),
+        (1, 3, "33.3%"),
+        (99_999, 100_000, ">99.9%"),
+        (1, 100_000, "<0.1%"),
+        (9_994, 10_000, "99.9%"),
+    ],
+)
+def test_a_share_is_all_or_nothing_only_when_it_is(part, whole, said):
+    assert report.percent(part, whole) == said
+
+
+def test_control_characters_of_a_file_never_reach_a_screen():
+    assert report.shown("a\x1b[31mb\u202ec\n") == "a\ufffd[31mb\ufffdc\ufffd"
+
+
+def test_a_long_value_is_cut_to_size():
+    assert report.shown("x" * 60) == "x" * 60
+    assert report.shown("x" * 61) == "x" * 59 + "…"
+
+
+def test_a_value_is_told_from_a_blank_one_and_a_withheld_one(checked):
+    findings = checked(NO_SEX, NO_CONSENT, {"SEX": " m"})
+    said = {run.rule.id: report.value_shown(run.rule, run.first[0].value) for run in findings.fired}
+
+    assert said == {"SEX.is_given": "(blank)", "CONSENT.is_given": "(withheld)", "SEX.is_plainly_written": "“ m”"}
+
+
+def test_columns_have_the_letters_of_a_spreadsheet():
+    columns = [f"H{n}" if n != 2 else None for n in range(1, 704)]
+    letters = report.letters(columns)
+
+    assert [letters[h] for h in ("H1", "H3", "H26", "H27", "H52", "H53", "H702", "H703")] == [
+        "A", "C", "Z", "AA", "AZ", "BA", "ZZ", "AAA",
+    ]  # fmt: skip
+    assert len(letters) == 702
+
+
+def test_fields_filled_and_answered_on_every_row_are_told_apart(checked):
+    findings = checked({})
+    full, other = report.gaps(findings)
+
+    assert {*full, *other} == set(Q.headers)
+    assert "PRISON" in other
+    assert "DOB" in full
+    assert other["PRISON"] == Filled(filled=0, blank=1, not_answered=0, bad=0)
+
+
+# ---- cells a spreadsheet takes for formulas --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+44", "-1", "@SUM(A1)", "\t=1", "\rx", "\tx", "  =1", '"=1', ' "=1', "\u00a0=1", "\n=1", "＝1"]
+)
+def test_a_cell_like_a_formula_is_made_text(text):
+    assert neutral(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", ["", "1", "NR14 7", "a=b", "M-1", "'=1", " a", "27/03/1985"])
+def test_other_cells_stay_as_they_are(text):
+    assert neutral(text) == text
+
+
+@given(st.lists(st.text(st.sampled_from("=+-@\t\r\n \"'\u00a0\u2007\x1c\u0085＝a1,") | st.characters(codec="utf-8"))))
+def test_a_column_is_neutralised_as_its_cells_are(cells):
+    column = pl.DataFrame({"x": cells}, schema={"x": pl.String}).select(neutral_column("x"))["x"]
+
+    assert column.to_list() == [neutral(cell) for cell in cells]
+
+
+@given(st.text(st.sampled_from("=+-@\t\r \"'a")))
+def test_neutralising_twice_is_neutralising_once(text):
+    assert neutral(neutral(text)) == neutral(text)
+
+
+# ---- what was run ----------------------------------------------------------------------------------
+
+
+def test_the_version_of_the_rules_is_the_same_in_another_process():
+    code = "from cjit import report; from cjit.datasets import dataset; print(report.rules_version(dataset('Q')))"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+
+    assert run.stdout.strip() == report.rules_version(Q)
+
+
+def test_the_version_of_the_rules_changes_with_a_rule_a_field_and_a_code_list():
+    codes = replace(Q.lists["SEX"], rows=(*Q.lists["SEX"].rows, Code("X", "Made up")))
+    field = replace(Q.fields[0], noun="other noun")
+    rule = replace(Q.written[0], fails_when=pl.lit(False))
+    others = [
+        Q.with_lists({"SEX": codes}),
+        replace(Q, fields=(field, *Q.fields[1:])),
+        replace(Q, written=(rule, *Q.written[1:])),
+    ]
+
+    assert len({report.rules_version(d) for d in (Q, *others)}) == 4
+
+
+# ---- putting a file in its place -------------------------------------------------------------------
+
+
+def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "report.csv"
+    path.write_text("old")
+
+    with report.placed(path) as out:
+        out.write(b"new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path):
+    def fail(path):
+        with report.placed(path) as out:
+            out.write(b"half")
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "report.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path):
+    path, link = tmp_path / "report.csv", tmp_path / "link.csv"
+    path.write_text("old")
+    path.chmod(0o600)
+    link.symlink_to(path)
+
+    with report.placed(link) as out:
+        out.write(b"new")
+    assert link.is_symlink()
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_that_was_sent_is_never_written_over(tmp_path, csv_of):
+    path = tmp_path / "sent.csv"
+    path.write_bytes(csv_of({}))
+    source = open_file(path, Q)
+
+    with pytest.raises(report.WouldOverwrite, match="choose another name"), report.placed(path, source):
+        pass
+    assert path.read_bytes() == csv_of({})
+
+
+def test_an_error_names_the_path_the_user_gave(tmp_path):
+    missing = tmp_path / "no such folder" / "report.csv"
+
+    with pytest.raises(FileNotFoundError) as error, report.placed(missing):
+        pass
+    assert error.value.filename == str(missing)
+    with pytest.raises(IsADirectoryError), report.placed(tmp_path):
+        pass
+
+
+def test_a_device_is_written_to_straight():
+    with report.placed("/dev/null") as out:
+        out.write(b"gone")
+    assert Path("/dev/null").is_char_device()
+
+
+# ---- every form ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html", "xlsx"])
+@pytest.mark.parametrize(
+    "changes",
+    [[{}], [{}, {}], [NO_SEX], [NO_SEX, ISO_DATE, NO_CONSENT], [NO_CONSENT]],
+    ids=["one record", "faultless", "one rejected", "mixed", "no consent"],
+)
+def test_every_form_is_written_for_every_kind_of_file(tmp_path, csv_of, checked, form, changes):
+    source = open_file(csv_of(*changes), Q, "made up.csv")
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path in paths:
+        findings = report.write(lambda sink: checked(*changes, sink=sink), source, form, path)
+    first, second = (path.read_bytes() for path in paths)
+
+    assert findings.rows == len(changes)
+    assert first == second
+    assert first
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html", "xlsx"])
+def test_a_record_without_consent_shows_its_row_and_nothing_of_itself(tmp_path, csv_of, checked, form):
+    secret = {"CONSENT": "N", "CLIENTID": "SECRETID", "CLIENT": "SECRETREF", "EPISODID": "SECRETEP", "DOB": "SECRETDOB"}
+    source = open_file(csv_of({}, secret), Q)
+    report.write(lambda sink: checked({}, secret, sink=sink), source, form, tmp_path / "out")
+    written = (tmp_path / "out").read_bytes()
+    if form == "xlsx":
+        import zipfile
+
+        with zipfile.ZipFile(tmp_path / "out") as file:
+            written = b"".join(file.read(name) for name in file.namelist())
+
+    assert b"SECRET" not in written
+    assert b"CONSENT.is_given" in written
+
+
+def test_nothing_is_left_of_a_report_when_the_check_fails(tmp_path, csv_of):
+    def check(sink):
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        report.write(check, open_file(csv_of({}), Q), "json", tmp_path / "report.json")
+    assert list(tmp_path.iterdir()) == []
