@@ -20,7 +20,7 @@ TODAY = EXAMPLE_TODAY
 CLIENT, EPISODE, REFERRAL = "CLIENTID", "EPISODID", "REFERID"
 
 
-def record(number: int = 0, **values: str) -> dict[str, str]:
+def record(number=0, **values) -> dict[str, str]:
     """A faultless record of its own client, or that with some values changed."""
     own = {CLIENT: f"{20000 + number}", EPISODE: f"{30000 + number}", REFERRAL: f"{40000 + number}"}
     return {**EXAMPLE, **own, "CLIENT": f"C{number}", **values}
@@ -340,7 +340,7 @@ def test_the_ledger_has_every_rule_run_or_not_applicable():
 
 def test_a_sink_is_handed_what_the_frame_would_hold_and_keep_bounds_the_frame():
     rows = [record(i, SEX="") for i in range(9)]
-    seen = []
+    seen: list[pl.DataFrame] = []
     findings = check(frame(*rows), today=TODAY, keep=4, sink=seen.append)
     assert findings.frame.height == 4
     assert findings.total == sum(part.height for part in seen) == 9

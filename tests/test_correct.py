@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cjit import correct
 from cjit.check import check
-from cjit.dataset import Code, Kind, Status
+from cjit.dataset import Code, CodeList, Kind, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.read import open_file
@@ -73,7 +73,7 @@ def fired(data):
         ("ALCDDAYS", "007", "7", "Leading noughts removed"),
         ("CMSID", " Example 1 ", "Example 1", "Spaces removed"),
         ("PRISON", "  ", "", "Spaces removed"),
-        ("PC", "ne81", "NE8 1", "Postcode written in capitals with one space"),
+        ("PC", "ne8  1", "NE8 1", "Postcode written in capitals with one space"),
         ("DRUG2", "9996", "", "Left blank: the code says that there is none"),
     ],
 )
@@ -220,8 +220,8 @@ def test_an_authority_is_not_filled_in_where_a_rule_would_then_be_against_it(cor
 
 
 def test_an_authority_the_official_list_does_not_have_is_not_filled_in(corrected):
-    official = {"UTLA": Q.lists["UTLA"].__class__("UTLA", (Code("201", "Made up", status=Status.OFFICIAL),))}
-    (record,), _, _ = corrected({"UTLA": ""}, book=Q.with_lists(official))
+    codes = tuple(Code(code, "Made up", status=Status.OFFICIAL) for code in ("201", "202"))
+    (record,), _, _ = corrected({"UTLA": ""}, book=Q.with_lists({"UTLA": CodeList("UTLA", codes)}))
 
     assert record["UTLA"] == ""
 
@@ -233,7 +233,7 @@ _CELLS = {
     Kind.NUMBER: ["07", " 3", "98", "-1", "many", "", "29"],
     Kind.CODE: ["01", " m", "y", "N", "9996", "9997", "?", "", "zz", "NN", "=1", "6"],
     Kind.INITIAL: ["m", " M", "Mc", "", "7"],
-    Kind.POSTCODE: ["ne81ab", "NE8  1", "NR14 7UJ", "norwich", "", "ZZ99 3VZ", "zz993", "bt11"],
+    Kind.POSTCODE: ["ne81ab", "ne8  1", "NR14 7UJ", "norwich", "", "ZZ99 3VZ", "zz993", "bt11"],
     Kind.ID: [" 10001", "10001", "", "=1+1", 'a,"b', "14021986", " \t"],
 }
 
@@ -264,7 +264,7 @@ def files(draw):
     return out.getvalue().encode()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=files())
 def test_the_laws_of_correcting(tmp_path, data):
     once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"
@@ -375,7 +375,7 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
         lambda text: text.replace(",", ";").encode(),
         lambda text: text.replace("Example system", "Système").encode("cp1252"),
         lambda text: b"\xef\xbb\xbf" + text.encode(),
-        lambda text: text.replace("Example system", '"Example\nsystem"').encode(),
+        lambda text: text.replace("Example system 1.0", '"Example\nsystem"').encode(),
     ],
     ids=["crlf", "lf", "cr", "semicolons", "cp1252", "mark", "quoted lines"],
 )

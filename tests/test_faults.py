@@ -69,7 +69,7 @@ def test_the_frame_given_is_left_as_it_was(faultless: pl.DataFrame) -> None:
 
 
 def test_every_field_and_every_kind_of_field_goes_wrong_in_several_ways(faultless: pl.DataFrame) -> None:
-    _, counts = with_faults(faultless, Q, 0.02, 1)
+    _, counts = with_faults(faultless, Q, 0.2, 1)
     ways: dict[str, set[str]] = {header: set() for header in Q.headers}
     for name in counts:
         header, what = name.split(": ")
@@ -95,6 +95,12 @@ def test_every_fault_is_found_but_another_initial_which_only_the_file_before_sho
     assert len(unseen) <= swapped
 
 
+@pytest.fixture(scope="module")
+def faulty(faultless: pl.DataFrame) -> tuple[Counter[str], dict[str, int]]:
+    frame, counts = with_faults(faultless, Q, 0.02, 3)
+    return counts, {run.rule.id: run.count for run in check(frame, Q, today=TODAY).fired}
+
+
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
@@ -110,16 +116,17 @@ def test_every_fault_is_found_but_another_initial_which_only_the_file_before_sho
         ("DISD: not filled in", "DISD.is_given_with_a_reason"),
         ("CJDISRSN: not filled in", "CJDISRSN.is_given_with_a_date"),
         ("EHCS: not filled in", "EHCS.is_given_where_there_are_children"),
-        ("EHCSC2: a gap before the third", "EHCSC3.leaves_no_gap"),
+        ("DRUG2: the first again", "DRUG2.is_not_a_repeat"),
         ("UTLA: far from the postcode", "UTLA.contains_the_postcode"),
         ("NATION: a code for Kosovo", "NATION.records_kosovo_as_serbia"),
         ("CLIENT: initials and birth date", "CLIENT.identifies_nobody"),
         ("CONSENT: not given", "CONSENT.is_given"),
     ],
 )
-def test_a_fault_breaks_the_rule_it_is_meant_to(faultless: pl.DataFrame, fault: str, rule: str) -> None:
-    frame, counts = with_faults(faultless, Q, 0.02, 3)
-    fired = {run.rule.id: run.count for run in check(frame, Q, today=TODAY).fired}
+def test_a_fault_breaks_the_rule_it_is_meant_to(
+    faulty: tuple[Counter[str], dict[str, int]], fault: str, rule: str
+) -> None:
+    counts, fired = faulty
     assert counts[fault]
     assert fired.get(rule)
 

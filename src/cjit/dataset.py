@@ -295,7 +295,7 @@ class Dataset:
             headers = [f.header for f in fields]
             fields.insert(headers.index(after) + 1 if after else len(fields), field)
         known = {f.header for f in fields} | {TODAY, SUBMITTER}
-        kept = [rule for rule in self.written if known.issuperset(rule.headers)]
+        kept = [rule for rule in self.written if known.issuperset(h.removesuffix(" as read") for h in rule.headers)]
         return Dataset(
             letter=letter,
             title=title,

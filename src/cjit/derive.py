@@ -412,6 +412,8 @@ def stories(dataset: Dataset) -> Iterator[Story]:
 
     An episode also belongs to one client, and a referral to one episode.
     """
+    # A row whose gate fails is not looked at, so its field is the same on every row that is.
+    gated = {rule.header for rule in dataset.written if rule.gate}
     for entity in Entity:
         first, *rest = dataset.entity(entity) or (None,)
         if first is None:
@@ -426,6 +428,8 @@ def stories(dataset: Dataset) -> Iterator[Story]:
                 f"Send the same {parent.noun} on every row of the {entity.value}",
             )
         for field in rest:
+            if field.header in gated:
+                continue
             yield _story(
                 first,
                 field,

@@ -103,7 +103,7 @@ NALOXONE: Mapping[bool, Mapping[str, float]] = {
 
 #: Other shares, out of one: all our guess.
 TAKEN_ONTO_CASELOAD = 0.5
-COMES_BACK = 0.3
+COMES_BACK = 0.4
 NO_REFERRAL, THREE_REFERRALS = 0.55, 0.04
 LEGAL_NAME_CHANGE = 0.03
 BIRTH_DATE_CORRECTED = 0.015

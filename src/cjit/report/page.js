@@ -72,11 +72,19 @@
   field("sort").addEventListener("change", (event) => sort(Number(event.target.value), "ascending"));
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(() => { sort(0, "ascending"); filter(); }));
+  const reset = () => {
+    form.reset();
+    sort(0, "ascending");
+  };
+  field("show-all").addEventListener("click", () => {
+    reset();
+    filter();
+  });
   for (const link of document.querySelectorAll("a.pick")) {
     link.addEventListener("click", () => {
-      form.reset();
-      setTimeout(() => { field("rule").value = link.dataset.rule; filter(); });
+      reset();
+      field("rule").value = link.dataset.rule;
+      filter();
     });
   }
 
