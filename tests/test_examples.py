@@ -18,15 +18,17 @@ FILE = ROOT / "examples" / "hand-written.csv"
 TODAY = date(2026, 3, 31)
 Q = dataset("Q")
 
-Row = tuple[str, ...]
-
-
 # ---- the file written by hand ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def findings():
     return check(FILE, today=TODAY)
+
+
+def _rows() -> list[dict[str, str]]:
+    with FILE.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _told() -> tuple[set[tuple[int, str]], set[int]]:
@@ -67,7 +69,7 @@ def test_the_file_is_one_month_of_one_team(findings):
     assert findings.source.renamed == {"EHCSC1": "EHCS"}
     assert (findings.rows, findings.rejected) == (25, 4)
     text = (ROOT / "examples" / "README.md").read_text("utf-8")
-    rows = list(csv.DictReader(FILE.open(encoding="utf-8-sig", newline="")))
+    rows = _rows()
     clients, episodes = ({row[header] for row in rows} for header in ("CLIENTID", "EPISODID"))
     referrals = [row for row in rows if row["REFDATE"]]
     told = f"{len(rows)} rows, {len(clients)} clients, {len(episodes)} episodes, {len(referrals)} referrals"
@@ -75,7 +77,7 @@ def test_the_file_is_one_month_of_one_team(findings):
 
 
 def test_nobody_in_the_file_can_be_real():
-    rows = list(csv.DictReader(FILE.open(encoding="utf-8-sig", newline="")))
+    rows = _rows()
     for row in rows:
         assert row["AGNCY"] == "CJ999"
         assert row["CLIENT"].startswith("MADEUP-")

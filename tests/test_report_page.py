@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cjit.datasets import dataset
+from cjit.read import open_file
 from cjit.report import page, verdict
 
 ISO_DATE, NO_SEX, NO_CONSENT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}
@@ -89,6 +91,12 @@ def test_a_record_without_consent_is_its_row_and_nothing_else(checked):
     assert "777777" not in text
     assert "Row 2 : values withheld" in text.replace(": values", " : values").replace("  ", " ")
     assert "(withheld)" in text
+
+
+def test_a_comparison_shows_what_was_sent_last_time(checked, csv_of):
+    before = open_file(csv_of({"SEX": "F"}), dataset("Q"))
+
+    assert "<td>M, last time F</td>" in page.render(checked({"SEX": "M"}, previous=before))
 
 
 def test_the_page_says_how_many_findings_it_leaves_out(checked, monkeypatch):

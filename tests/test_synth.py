@@ -96,11 +96,10 @@ def test_a_row_is_an_episode_with_at_most_one_referral(year: list[Submission]) -
     assert set(referrals) == {1, 2, 3}
 
 
-@pytest.mark.parametrize("wrong", [{"agencies": 0}, {"clients": 0}, {"months": 0}, {"agencies": 1_001}])
-def test_a_history_of_nothing_is_refused(wrong: dict[str, int]) -> None:
-    size = {"agencies": 1, "clients": 1, "months": 1} | wrong
+@pytest.mark.parametrize(("agencies", "clients", "months"), [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1_001, 1, 1)])
+def test_a_history_of_nothing_is_refused(agencies: int, clients: int, months: int) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        next(histories(Q, **size, today=TODAY, seed=1))
+        next(histories(Q, agencies=agencies, clients=clients, months=months, today=TODAY, seed=1))
 
 
 # ---- ids that cannot be real -----------------------------------------------------------------------
@@ -211,9 +210,10 @@ def test_nothing_vanishes_but_clients_who_withdraw_consent(year: list[Submission
 
 
 def test_withdrawn_consent_leaves_a_stub_where_asked_and_nothing_else() -> None:
-    size = {"agencies": 1, "clients": 400, "months": 6, "today": TODAY, "seed": 3}
-    plain = list(histories(Q, **size))  # type: ignore[arg-type]
-    stubbed = list(histories(Q, **size, stubs=True))  # type: ignore[arg-type]
+    def made(*, stubs: bool) -> list[Submission]:
+        return list(histories(Q, agencies=1, clients=400, months=6, today=TODAY, seed=3, stubs=stubs))
+
+    plain, stubbed = made(stubs=False), made(stubs=True)
     seen: set[str] = set()
     for without, having in zip(plain, stubbed, strict=True):
         stubs = having.frame.filter(pl.col("CONSENT") == "N")

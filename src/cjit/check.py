@@ -264,7 +264,10 @@ class _Run:
                 for i, at in examiner.across_hits(some, rules).items():
                     wanted.setdefault(i, []).append(some["row"][at])
                 if key in book.keys:
-                    stories += [(key, task) for task in _tasks(some[disagreeing(some, key)], key)]
+                    stories += [
+                        (key, task)
+                        for task in _tasks(some[disagreeing(some, key, pl.int_range(some.height, eager=True))], key)
+                    ]
         if held is not None:
             late.append(held.drop("key"))
         if wanted:

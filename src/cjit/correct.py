@@ -35,6 +35,7 @@ from cjit.report.spreadsheet import neutral, neutral_column
 ADDED = ("FINDINGS", "SEVERITY")
 
 _CLOSED = "Values left out, because the client does not consent"
+_NOTHING = "Row left out: nothing is left of it"
 _CRLF = "\r\n"
 
 
@@ -324,23 +325,23 @@ class _Corrector:
                 self.fill.learn(frame.filter(~self.gates.closed(frame, self.today)))
         for piece in self.source.pieces():
             batch = piece()
-            written, mended, emptied = self._mended(batch)
+            written, mended, emptied, gone = self._mended(batch)
             ragged_rows = _changes(
                 (row, "", "", "", f"Row left out: it has {count:,} cells, not {len(self.source.columns):,}")
                 for row, count in batch.ragged
             )
-            self._say(pl.concat([mended, emptied, ragged_rows]))
+            self._say(pl.concat([mended, emptied, gone, ragged_rows]))
             _csv(written, self.out)
             cells += mended.height
             closed += emptied.height
-            ragged += ragged_rows.height
+            ragged += ragged_rows.height + gone.height
             blank += batch.blank
         if blank:
             self._say(_changes([(None, "", "", "", f"{_counted(blank, 'blank row', 'blank rows')} left out")]))
         return Corrected(cells, ragged + blank, closed, len(form))
 
-    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The rows to write, the changes to their cells, and the rows emptied."""
+    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, ...]:
+        """The rows to write, the changes to their cells, the rows emptied, and those with nothing left."""
         frame, rows = batch.frame, batch.rows
         full = frame.with_columns(_constants(self.today))
         for step in self.steps:
@@ -353,14 +354,16 @@ class _Corrector:
             filled = certain.is_not_null()
             new = new.with_columns(pl.coalesce(certain, self.fill.header).alias(self.fill.header))
         stub = frame.select(
-            pl.col(h) if h in self.gates.kept else pl.lit(None, pl.String).alias(h) for h in frame.columns
+            pl.when(pl.lit(h in self.gates.kept) & (pl.col(h).str.strip_chars() != "")).then(h).alias(h)
+            for h in frame.columns
         )
         new = new.select(pl.when(~closed).then(h).otherwise(stub[h]).alias(h) for h in frame.columns)
         differs = new.select(pl.col(h).ne_missing(frame[h]) for h in new.columns)
-        emptied = differs.select(pl.any_horizontal(pl.all()) & closed).to_series()
+        gone = new.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        emptied = differs.select(pl.any_horizontal(pl.all()) & closed & ~gone).to_series()
         said = [_changes(())]
         for f in self.dataset.fields:
-            at = (differs[f.header] & ~closed).arg_true()
+            at = (differs[f.header] & ~closed & ~gone).arg_true()
             if at.len():
                 change = full.select(f"{f.header} as sent")[at].with_columns(
                     rows.gather(at).alias("row"),
@@ -371,7 +374,9 @@ class _Corrector:
                 )
                 said.append(change.select("row", "header", _shown(f), "now", _what(f)))
         mended = pl.concat(said).sort("row", maintain_order=True)
-        return new, mended, _changes((row, "", "", "", _CLOSED) for row in rows.filter(emptied))
+        emptied_rows = _changes((row, "", "", "", _CLOSED) for row in rows.filter(emptied))
+        gone_rows = _changes((row, "", "", "", _NOTHING) for row in rows.filter(gone))
+        return new.filter(~gone), mended, emptied_rows, gone_rows
 
     def _say(self, changes: pl.DataFrame) -> None:
         _csv(changes.with_columns(map(neutral_column, ("header", "was", "now"))), self.said)

@@ -178,7 +178,8 @@ class Rule:
     `id` is `HEADER.what_must_hold`. `fails_when` is a Polars expression over typed columns named by
     header; null means "cannot tell" and is silent. `breaks` and `holds` are its examples: parts of a
     record (for a rule `across` rows, several records) that break it and keep it; each example is laid
-    over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
+    over a faultless record. `across` names the id whose rows are looked at together: it is asked of ids with
+    several rows, or, with `likely`, of ids with a likely one. A `gate` that
     fails hides every other finding and every value of its row; it stands for all derived rules of its
     field. Where a rule that `replaces` another fires, that other one is silent. `likely` is a cheap
     condition, true wherever a dear `fails_when` is: it spares the other rows a closer look (None:

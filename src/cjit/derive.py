@@ -376,7 +376,7 @@ def _two(field: Field, codes: CodeList | None) -> tuple[str, str]:
     other = {
         Kind.DATE: "02/02/2020",
         Kind.NUMBER: str((field.minimum or 0) + 1),
-        Kind.CODE: codes.codes[1] if codes else "2",
+        Kind.CODE: codes.codes[-1] if codes else "2",
         Kind.INITIAL: "N",
         Kind.POSTCODE: "NR14 8",
         Kind.ID: "10002",

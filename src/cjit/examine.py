@@ -91,7 +91,8 @@ class Examiner:
         values = typed.values.with_columns(rows.alias("row"))
         seen = values if not shut.len() else values.filter(open_)
         keys = seen.select("row", *book.key_columns)
-        told = self._local_stories(keys, seen, frame, rows)
+        repeated = _repeated(keys, book.gathered)
+        told = self._local_stories(keys, repeated, seen, frame, rows)
         ragged = self._ragged(batch)
         findings = pl.concat([within, told, ragged]).sort("row", "rule", maintain_order=True)
         counts = seen.select(book.tally).row(0, named=True)
@@ -103,7 +104,7 @@ class Examiner:
             blank=batch.blank,
             size=batch.size,
             findings=findings,
-            held=self._held(keys, frame, rows),
+            held=self._held(keys, repeated, frame, rows),
             keys=keys,
             values=seen.select("row", *book.dataset.headers) if book.compared else None,
             rejected=findings.filter(pl.col("rule").is_in(rejects.implode()))["row"].unique(),
@@ -237,13 +238,18 @@ class Examiner:
     # ---- across the rows of a piece ------------------------------------------------------------
 
     def _local_stories(
-        self, keys: pl.DataFrame, seen: pl.DataFrame, frame: pl.DataFrame, rows: pl.Series
+        self,
+        keys: pl.DataFrame,
+        repeated: Mapping[str, pl.Series],
+        seen: pl.DataFrame,
+        frame: pl.DataFrame,
+        rows: pl.Series,
     ) -> pl.DataFrame:
         """Rows of one id that disagree with one another inside this piece."""
         found = [self.nothing()]
         for key in self.book.keys:
             stories = [s for s in self.stories if s.key == key]
-            apart = disagreeing(keys, key)
+            apart = disagreeing(keys, key, repeated[key])
             if stories and apart.len():
                 some = seen[apart].select("row", key, *(s.header for s in stories))
                 found.append(self.told(stories, some, frame, rows))
@@ -281,11 +287,24 @@ class Examiner:
         }
         return self.gather(found, frame[rows.search_sorted(values["row"])], values["row"])
 
-    def _held(self, keys: pl.DataFrame, frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    def _held(
+        self, keys: pl.DataFrame, repeated: Mapping[str, pl.Series], frame: pl.DataFrame, rows: pl.Series
+    ) -> pl.DataFrame:
+        """What the written rules across rows find in this piece, asked only of ids that could break them."""
+        book = self.book
         found = [self.nothing().with_columns(key=pl.lit(None, pl.UInt64))]
-        for i, at in self.across_hits(keys, self.across).items():
-            some = keys[at]
-            found.append(self.texts(i, some["row"], frame, rows, some[self.book.rules[i].across or ""]))
+        for key in book.gathered:
+            mine = [i for i in self.across if book.rules[i].across == key]
+            several = [i for i in mine if book.rules[i].likely is None]
+            asked = [(keys[repeated[key]], several)] if several and repeated[key].len() else []
+            for i in mine:
+                if book.rules[i].likely is not None:
+                    likely = keys.filter(book.likely[i])[key].unique()
+                    asked.append((keys.filter(pl.col(key).is_in(likely.implode())), [i]))
+            for some, rules in asked:
+                for i, at in self.across_hits(some, rules).items():
+                    at_fault = some[at]
+                    found.append(self.texts(i, at_fault["row"], frame, rows, at_fault[key]))
         return pl.concat(found)
 
     def across_hits(self, keys: pl.DataFrame, rules: Sequence[int]) -> dict[int, pl.Series]:
@@ -341,14 +360,16 @@ class Examiner:
         return _cut(pl.Series([value]))[0] if value and rule.header in self.book.postcodes else value
 
 
-def disagreeing(keys: pl.DataFrame, key: str) -> pl.Series:
-    """The positions of rows whose id has more than one story."""
+def _repeated(keys: pl.DataFrame, ids: Sequence[str]) -> dict[str, pl.Series]:
+    """For each id, the positions of rows whose id stands on several rows."""
+    at = keys.select((pl.col(key).is_not_null() & pl.col(key).is_duplicated()).arg_true().implode() for key in ids)
+    return {key: at[key][0] for key in ids}
+
+
+def disagreeing(keys: pl.DataFrame, key: str, at: pl.Series) -> pl.Series:
+    """Of rows at some positions, which hold whole ids, the positions of those whose id has several stories."""
     story = f"story of {key}"
-    at = keys.select((pl.col(key).is_not_null() & pl.col(key).is_duplicated()).arg_true())[:, 0]
-    if not at.len():
-        return at
-    differ = keys[at].select(pl.col(story).min().over(key) != pl.col(story).max().over(key))[:, 0]
-    return at.filter(differ)
+    return at.filter(keys[at].select(pl.col(story).min().over(key) != pl.col(story).max().over(key))[:, 0])
 
 
 def _masked(rule: Rule, bad: Collection[str]) -> pl.Expr:

@@ -44,7 +44,7 @@ def with_faults(
     *,
     today: date | None = None,
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    """A frame with faults put in, and how many of each.
+    """A faultless frame of text (blank as null) with faults put in, and how many of each.
 
     `rate` is the share of all its cells to get wrong, from 0 to 1, drawn among those that hold anything; the
     faults are those people and systems make, and are counted by “HEADER: what is wrong”.

@@ -99,8 +99,8 @@ class Made:
 class Source:
     """A file found fit to be read.
 
-    `columns` is what each column of the file is: a header of the dataset, or None where unknown.
-    `lines` counts line ends. `notes` are sentences on what was found odd and how it is read.
+    `columns` is what each column of the file is: a header of the dataset, or None where unknown. `notes`
+    are sentences on what was found odd and how it is read.
     """
 
     name: str
@@ -117,7 +117,6 @@ class Source:
     quotes: bool
     quoted_lines: bool
     start: int
-    lines: int
     notes: tuple[str, ...]
     _kept: list[object] = field(default_factory=list, repr=False, compare=False)
 
@@ -147,8 +146,9 @@ class Source:
                 if whole:
                     if not whole.endswith(b"\n"):
                         whole += b"\n"
-                    yield _Piece(self, whole, first)
-                    first += whole.count(b"\n")
+                    count = whole.count(b"\n")
+                    yield _Piece(self, whole, first, count)
+                    first += count
                 if not chunk:
                     return
 
@@ -234,7 +234,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
             notes.append("The lines end with carriage returns alone; they were read as line ends")
         start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
         file.seek(0)
-        encoding, quotes, quoted_lines, lines = _bytes_of(file, name, only_cr)
+        encoding, quotes, quoted_lines = _bytes_of(file, name, only_cr)
     if encoding == "cp1252":
         notes.append("The file is in Windows-1252, not UTF-8; it was read as Windows-1252")
     first_line = head[start:].replace(b"\r", b"\n") if only_cr else head[start:]
@@ -253,7 +253,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
             f"The columns are separated by {_SEPARATORS[separator]}, not commas; save the file with commas before"
             " it is submitted"
         )
-    if lines < 1 or not _has_more(path, start + end):
+    if not _has_more(path, start + end):
         raise Unusable(f"{name} has headers but no records: make the extract again and check its dates")
     return Source(
         name=name,
@@ -270,7 +270,6 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
         quotes=quotes,
         quoted_lines=quoted_lines,
         start=start + end,
-        lines=lines,
         notes=tuple(notes),
         _kept=kept,
     )
@@ -285,17 +284,19 @@ def _has_more(path: Path, start: int) -> bool:
     return False
 
 
-def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, bool, int]:
-    """Encoding, whether there are quotes, whether a quoted cell spans lines, and the line ends."""
-    encoding, quotes, quoted_lines, lines = "ascii", False, False, 0
+def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, bool]:
+    """Encoding, whether there are quotes, and whether a quoted cell spans lines."""
+    encoding, quotes, quoted_lines = "ascii", False, False
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_end = b"\r" if only_cr else b"\n"
     rest = b""
+    gap = at = 0
     while chunk := file.read(LONGEST_LINE):
         if b"\0" in chunk:
-            row = lines + chunk[: chunk.index(b"\0")].count(line_end) + 1
+            nul = at + chunk.index(b"\0")
             raise Unusable(
-                f"Row {row} of {name} has NUL characters, so the file is damaged or not a CSV file: make it again"
+                f"Row {_row(file, nul, line_end)} of {name} has NUL characters, so the file is"
+                " damaged or not a CSV file: make it again"
             )
         if encoding != "cp1252" and (encoding == "utf-8" or not chunk.isascii()):
             encoding = "utf-8"
@@ -304,47 +305,57 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
             except UnicodeDecodeError:
                 encoding = "cp1252"
         if encoding == "cp1252" and (bad := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk)):
-            row = lines + chunk[: bad.start()].count(line_end) + 1
             raise Unusable(
-                f"Row {row} of {name} has characters that are neither UTF-8 nor Windows-1252: save the file as"
-                " “CSV UTF-8 (comma delimited)”"
+                f"Row {_row(file, at + bad.start(), line_end)} of {name} has characters that are neither UTF-8 nor"
+                " Windows-1252: save the file as “CSV UTF-8 (comma delimited)”"
             )
         end = chunk.rfind(line_end) + 1
-        if len(rest) + (end or len(chunk)) > 2 * LONGEST_LINE:
+        if gap + (end or len(chunk)) > 2 * LONGEST_LINE:
             raise Unusable(
-                f"Row {lines + 1} of {name} is over {LONGEST_LINE:,} characters long, so this is not a CSV file:"
-                " make the extract again"
+                f"Row {_row(file, at - gap, line_end)} of {name} is over {LONGEST_LINE:,} characters long, so this is"
+                " not a CSV file: make the extract again"
             )
-        lines += chunk.count(line_end)
-        whole, rest = (rest + chunk[:end], chunk[end:]) if end else (b"", rest + chunk)
-        if b'"' in whole or b'"' in rest:
+        gap = len(chunk) - end if end else gap + len(chunk)
+        if quotes or b'"' in chunk:
             quotes = True
+            whole, rest = (rest + chunk[:end], chunk[end:]) if end else (b"", rest + chunk)
             quoted_lines = quoted_lines or _left_open(whole, line_end)
+        at += len(chunk)
     quoted_lines = quoted_lines or _left_open(rest, line_end)
     if encoding == "utf-8":
         with suppress(UnicodeDecodeError):
             decoder.decode(b"", final=True)
-            return encoding, quotes, quoted_lines, lines
+            return encoding, quotes, quoted_lines
         encoding = "cp1252"
-    return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, lines
+    return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines
+
+
+def _row(file: IO[bytes], place: int, line_end: bytes) -> int:
+    """The row a byte of the file is in, counted from 1."""
+    file.seek(0)
+    row = 1
+    while place > 0 and (chunk := file.read(min(place, LONGEST_LINE))):
+        row += chunk.count(line_end)
+        place -= len(chunk)
+    return row
 
 
 def _left_open(lines: bytes, line_end: bytes) -> bool:
     """Whether any of some whole lines has an odd number of quotes: then one spans lines, or is stray."""
-    count = lines.count(b'"')
-    if count * 100 > len(lines):
-        # Pairs within a line vanish; what is left belongs to a line with an odd one.
-        keep = b'"' + line_end
-        bare = lines.translate(None, bytes(b for b in range(256) if b not in keep))
-        return b'"' in bare.replace(b'""', b"")
     place = 0
-    while (place := lines.find(b'"', place)) >= 0:
+    for _ in range(1_000):
+        place = lines.find(b'"', place)
+        if place < 0:
+            return False
         end = lines.find(line_end, place)
         end = len(lines) if end < 0 else end
         if lines.count(b'"', place, end) % 2:
             return True
         place = end
-    return False
+    # Many quotes: pairs within a line vanish at once; what is left belongs to a line with an odd one.
+    keep = b'"' + line_end
+    bare = lines.translate(None, bytes(b for b in range(256) if b not in keep))
+    return b'"' in bare.replace(b'""', b"")
 
 
 def _header(text: str, name: str, dataset: Dataset) -> tuple[str, list[str]]:
@@ -436,6 +447,7 @@ class _Piece:
     source: Source
     data: bytes
     first: int
+    count: int
 
     def __call__(self) -> Batch:
         source, data = self.source, self.data
@@ -451,7 +463,7 @@ class _Piece:
         if source.quotes:
             bare = bare.replace(b'""', b"")
         pattern = separator * (width - 1) + b"\n"
-        count = data.count(b"\n")
+        count = self.count
         rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
         if len(bare) == len(pattern) * count and bare == pattern * count and width > 1:
             return _without_blanks(Batch(_frame(source, data, self.first), rows, size=size))
@@ -459,8 +471,7 @@ class _Piece:
 
     def only(self, rows: pl.Series) -> Batch:
         """Parse no more than some rows, given by number in order."""
-        count = self.data.count(b"\n")
-        mine = rows.filter(rows.is_between(self.first, self.first + count - 1)).cast(pl.UInt32)
+        mine = rows.filter(rows.is_between(self.first, self.first + self.count - 1)).cast(pl.UInt32)
         if mine.is_empty():
             return Batch(_empty(self.source.dataset), mine)
         lines = self.data.split(b"\n")
@@ -477,9 +488,9 @@ class _Piece:
         left_out: set[int] = set()
         ragged: list[tuple[int, int]] = []
         blank = 0
-        for place, pattern in enumerate(bare[:-1].split(b"\n")):
-            if pattern == straight and width > 1:
-                continue
+        patterns = bare[:-1].split(b"\n")
+        for place in [place for place, pattern in enumerate(patterns) if pattern != straight or width == 1]:
+            pattern = patterns[place]
             line, row = lines[place], self.first + place
             cells = _cells(line, source.separator, pattern, row, source.name)
             if not line.strip(separator + b'" \t\r'):

@@ -122,8 +122,20 @@ def clause_of(rule: Rule) -> str:
     return f"Our reading: {rule.reading}" if rule.reading else "Our reading"
 
 
-def value_shown(rule: Rule, value: str | None, limit: int = 60) -> str:
+def each(findings: Findings, most: int) -> Iterator[tuple[int, Rule, str | None, str | None, str | None, str | None]]:
+    """The first findings row by row, at most so many: row, rule, value, previous value, client and episode."""
+    rules = {run.rule.id: run.rule for run in findings.ledger}
+    frame = findings.frame.head(most).sort("row", "rule")
+    before = frame["previous"] if "previous" in frame.columns else [None] * frame.height
+    told = frame.select("row", "rule", "value", "client", "episode").iter_rows()
+    for (row, name, value, client, episode), previous in zip(told, before, strict=True):
+        yield row, rules[name], value, previous, client, episode
+
+
+def value_shown(rule: Rule, value: str | None, previous: str | None = None, limit: int = 60) -> str:
     """The value of a finding for a person: blank ones in words, outer spaces in quotes, long ones cut."""
+    if previous is not None:
+        return f"{value_shown(rule, value, limit=limit)}, last time {value_shown(rule, previous, limit=limit)}"
     if value is not None:
         text = shown(value, limit)
         return text if text == text.strip() else f"“{text}”"
@@ -268,16 +280,18 @@ def write(
     """
     known = (*book(source.dataset), *rules)
     if form == "text":
-        from rich.console import Console
-
         from cjit.report import text
 
         findings = checked(None)
-        if where is None:
-            text.render(findings, console=Console())
-        else:
+        if where is not None:
             with placed(where, source) as out:
                 out.write(text.plain(findings).encode())
+        elif sys.stdout.isatty():
+            from rich.console import Console
+
+            text.render(findings, console=Console())
+        else:
+            sys.stdout.write(text.plain(findings, encoding=sys.stdout.encoding))
         return findings
     with placed(where, source) if where is not None else _standard_output() as out:
         if form == "csv":

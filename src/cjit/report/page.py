@@ -78,11 +78,8 @@ def render(findings: Findings) -> str:
 
 
 def _lines(findings: Findings) -> Iterator[Line]:
-    by_id = {run.rule.id: run.rule for run in findings.ledger}
     letters = report.letters(findings.source.columns) if findings.source else {}
-    columns = ("row", "rule", "value", "client", "episode")
-    for row, name, value, client, episode in findings.frame.head(SHOWN).sort("row", "rule").select(columns).iter_rows():
-        rule = by_id[name]
+    for row, rule, value, previous, client, episode in report.each(findings, SHOWN):
         letter = letters.get(rule.header, "")
         yield Line(
             row=row,
@@ -91,7 +88,7 @@ def _lines(findings: Findings) -> Iterator[Line]:
             episode=report.shown(episode or "–", 40),
             rule=rule,
             label=report.field_label(findings.dataset, rule),
-            value=report.value_shown(rule, value),
+            value=report.value_shown(rule, value, previous),
             is_value=value is not None,
         )
 

@@ -24,11 +24,13 @@ _STYLE = {
 }
 
 
-def plain(findings: Findings, width: int = 80) -> str:
-    """The whole report as text without colour."""
-    out = io.StringIO()
+def plain(findings: Findings, width: int = 80, encoding: str = "utf-8") -> str:
+    """The whole report as text without colour, in characters that `encoding` has."""
+    kept = io.BytesIO()
+    out = io.TextIOWrapper(kept, encoding, errors="replace", newline="")
     render(findings, console=Console(file=out, width=width, color_system=None, force_terminal=False))
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+    out.flush()
+    return "".join(line.rstrip() + "\n" for line in kept.getvalue().decode(encoding).splitlines())
 
 
 def render(findings: Findings, *, console: Console) -> None:

@@ -185,16 +185,11 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
 
 
 def _findings(sheets: _Sheets, findings: Findings) -> None:
-    by_id = {run.rule.id: run.rule for run in findings.ledger}
     letters = report.letters(findings.source.columns) if findings.source else {}
     client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
-    columns = ("row", "rule", "value", "client", "episode")
 
     def rows() -> Iterable[Sequence[Any]]:
-        for row, name, value, client, episode in (
-            findings.frame.head(SHOWN).sort("row", "rule").select(columns).iter_rows()
-        ):
-            rule = by_id[name]
+        for row, rule, value, previous, client, episode in report.each(findings, SHOWN):
             letter = letters.get(rule.header)
             yield (
                 client,
@@ -204,7 +199,7 @@ def _findings(sheets: _Sheets, findings: Findings) -> None:
                 rule.message,
                 report.field_label(findings.dataset, rule),
                 _header(rule.header),
-                report.value_shown(rule, value, _LONGEST),
+                report.value_shown(rule, value, previous, _LONGEST),
                 rule.severity,
                 rule.id,
                 rule.clause,

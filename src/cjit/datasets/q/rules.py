@@ -663,6 +663,7 @@ RULES: tuple[Rule, ...] = (
             _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL,
         ],
         across="EPISODID",
+        likely=col.CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY,
     ),
     Rule(
         "CJDISRSN.ends_the_last_episode_if_the_client_died",

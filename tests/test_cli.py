@@ -1,0 +1,324 @@
+"""The command as its users type it: exit status, one sentence, the same bytes."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cjit.cli import FORMATS, main
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE
+
+HEADER = ",".join(Q.headers)
+DAY = ("--today", "2026-03-31")
+
+
+def line(**values: str) -> str:
+    return ",".join({**EXAMPLE, **values}[h] for h in Q.headers)
+
+
+@pytest.fixture
+def good(tmp_path):
+    return write(tmp_path / "good.csv", line())
+
+
+@pytest.fixture
+def bad(tmp_path):
+    return write(
+        tmp_path / "bad.csv",
+        line(SEX=""),
+        line(CLIENTID="2", CLIENT="=1+1", EPISODID="2", REFERID="2", DOB="1986-02-14", PC="NE8 1AB"),
+        line(CLIENTID="3", CLIENT="C3", EPISODID="3", REFERID="3", CONSENT="N", DOB="11/11/1911"),
+    )
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join([HEADER, *lines, ""]))
+    return path
+
+
+def run(*words: object, **options: object):
+    return CliRunner().invoke(main, [str(word) for word in words], **options)
+
+
+def sentence(result) -> str:
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    told = result.stderr.strip()
+    assert told.startswith("cjit: ")
+    assert "\n" not in told
+    return told
+
+
+# ---- exit status -----------------------------------------------------------------------------------
+
+
+def test_nothing_rejected_ends_with_0(good):
+    result = run("check", good, *DAY)
+    assert result.exit_code == 0
+    assert "accepted" in result.stdout.splitlines()[0]
+
+
+def test_something_rejected_ends_with_1(bad):
+    result = run("check", bad, *DAY)
+    assert result.exit_code == 1
+    assert "2 rejected" in result.stdout.splitlines()[0]
+
+
+def test_a_query_alone_ends_with_0(tmp_path):
+    assert run("check", write(tmp_path / "f.csv", line(SEX="m")), *DAY).exit_code == 0
+
+
+def test_a_file_that_is_not_there_ends_with_2():
+    assert "There is no file called nowhere.csv" in sentence(run("check", "nowhere.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (HEADER.encode(), "headers but no records"),
+        (b"PK\x03\x04", "Excel workbook"),
+        (b"%PDF-1.4", "PDF"),
+        (b"a,b\n1,2\n", "none of the headers"),
+        ((HEADER + "\n" + line() + "\n").encode("utf-16"), "UTF-16"),
+        ((HEADER + "\n" + line(CLIENT='"x') + "\n").encode(), "quotation mark"),
+    ],
+)
+def test_a_file_that_cannot_be_used_ends_with_2_and_says_what_to_do(tmp_path, content, told):
+    path = tmp_path / "file.csv"
+    path.write_bytes(content)
+    assert told in sentence(run("check", path))
+
+
+def test_a_folder_is_no_file(tmp_path):
+    assert "is a folder" in sentence(run("check", tmp_path))
+
+
+def test_a_rule_that_does_not_exist_is_told(good):
+    assert "did you mean DOB.is_given" in sentence(run("check", good, "--only", "DOB.is_gven"))
+
+
+def test_a_dataset_that_does_not_exist_is_told(good):
+    assert "choose Q or P" in sentence(run("check", good, "--dataset", "Z"))
+
+
+def test_a_date_that_is_none_is_told(good):
+    result = run("check", good, "--today", "31/31/2026")
+    assert result.exit_code == 2
+    assert "write the date as" in result.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told(good, tmp_path):
+    assert "cannot be written" in sentence(run("check", good, *DAY, "--output", tmp_path / "no" / "where.txt"))
+
+
+def test_a_workbook_is_not_printed(good):
+    assert "--output" in sentence(run("check", good, "--format", "xlsx"))
+
+
+def test_the_file_sent_is_never_written_over(bad):
+    before = bad.read_bytes()
+    for option in ("--output", "--annotated", "--corrected"):
+        assert "another name" in sentence(run("check", bad, *DAY, option, bad))
+        assert bad.read_bytes() == before
+
+
+# ---- forms -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_same_file_gives_the_same_bytes(bad, tmp_path, form):
+    paths = [tmp_path / f"{n}.out" for n in (1, 2)]
+    for path in paths:
+        assert run("check", bad, *DAY, "--format", form, "--output", path).exit_code == 1
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_json_has_the_shape_that_is_promised(bad):
+    told = json.loads(run("check", bad, *DAY, "--format", "json").stdout)
+    assert list(told) == [
+        "dataset", "engine", "rules_version", "file", "summary", "completeness", "findings", "notes",
+    ]  # fmt: skip
+    assert list(told["file"]) == ["name", "sha256", "rows", "missing_headers", "unknown_headers", "renamed_headers"]
+    assert list(told["summary"]) == ["rows", "accepted", "rejected", "findings", "rules"]
+    assert told["summary"]["findings"]["reject"] == 2
+    for finding in told["findings"]:
+        assert list(finding) == ["row", "header", "rule", "severity", "value", "message", "clause"]
+    assert [f["row"] for f in told["findings"]] == sorted(f["row"] for f in told["findings"])
+    assert told["summary"]["rules"]["SEX.is_given"] == 1
+
+
+def test_a_row_without_consent_has_its_number_and_no_value_in_every_form(bad, tmp_path):
+    for form in FORMATS:
+        path = tmp_path / f"report.{form}"
+        run("check", bad, *DAY, "--format", form, "--output", path)
+        assert b"11/11/1911" not in path.read_bytes()
+        assert b"1911-11-11" not in path.read_bytes()
+    (finding,) = [f for f in json.loads((tmp_path / "report.json").read_text())["findings"] if f["row"] == 4]
+    assert (finding["rule"], finding["value"]) == ("CONSENT.is_given", None)
+
+
+def test_no_form_shows_a_whole_postcode(bad, tmp_path):
+    for form in FORMATS:
+        path = tmp_path / f"report.{form}"
+        run("check", bad, *DAY, "--format", form, "--output", path)
+        assert b"NE8 1AB" not in path.read_bytes()
+
+
+def test_standard_input_is_a_dash():
+    result = run("check", "-", *DAY, input=f"{HEADER}\n{line()}\n")
+    assert result.exit_code == 0
+
+
+def test_several_files_are_told_one_after_the_other_and_the_worst_decides(good, bad, tmp_path):
+    assert run("check", good, bad, *DAY).exit_code == 1
+    assert run("check", good, "nowhere.csv", bad, *DAY).exit_code == 2
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    run("check", good, bad, *DAY, "--format", "html", "--output", folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["bad.html", "good.html"]
+
+
+def test_a_report_is_not_left_half_written(bad, tmp_path):
+    path = tmp_path / "report.csv"
+    bad.write_text(bad.read_text() + line(CLIENT='"open'))
+    assert run("check", bad, *DAY, "--format", "csv", "--output", path).exit_code == 2
+    assert not path.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.csv"]
+
+
+def test_the_corrected_copy_and_the_list_of_its_changes(bad, tmp_path):
+    copy = tmp_path / "mended.csv"
+    run("check", bad, *DAY, "--corrected", copy)
+    assert "14/02/1986" in copy.read_text()
+    assert "NE8 1AB" not in copy.read_text()
+    assert (tmp_path / "mended.changes.csv").exists()
+
+
+def test_the_annotated_copy_has_two_columns_more(bad, tmp_path):
+    copy = tmp_path / "marked.csv"
+    run("check", bad, *DAY, "--annotated", copy)
+    first = copy.read_text(encoding="utf-8-sig").splitlines()[0]
+    assert first == f"{HEADER},FINDINGS,SEVERITY"
+
+
+def test_what_changed_since_the_last_submission_is_in_the_json(good, tmp_path):
+    now = write(tmp_path / "now.csv", line(FINITIAL="Z", OFFENCE="X02"))
+    told = json.loads(run("check", now, "--previous", good, *DAY, "--format", "json").stdout)
+    assert [(f["rule"], f["severity"], f["value"], f["previous"]) for f in told["findings"]] == [
+        ("FINITIAL.is_unchanged", "mismatch", "Z", EXAMPLE["FINITIAL"]),
+        ("OFFENCE.is_unchanged", "query", "X02", "X01"),
+    ]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_form_can_tell_of_changes(good, tmp_path, form):
+    now = write(tmp_path / "now.csv", line(FINITIAL="Z"))
+    path = tmp_path / "out"
+    assert run("check", now, "--previous", good, *DAY, "--format", form, "--output", path).exit_code == 0
+    assert path.stat().st_size
+
+
+def test_the_agency_that_submits_must_be_that_of_the_records(good):
+    assert run("check", good, *DAY, "--agency", EXAMPLE["AGNCY"]).exit_code == 0
+    assert run("check", good, *DAY, "--agency", "CJ999").exit_code == 1
+
+
+# ---- the other commands ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["json-schema", "table-schema", "csvw", "markdown"])
+def test_the_dictionary_is_exported(form):
+    result = run("dictionary", "--format", form)
+    assert result.exit_code == 0
+    assert "DISD" in result.stdout
+
+
+def test_the_dictionary_tells_of_one_field():
+    assert "Case closure date" in run("dictionary", "disd").stdout
+    assert "did you mean DISD" in sentence(run("dictionary", "DISDD"))
+
+
+def test_the_rule_book_is_printed():
+    assert f"{len(Q.rules)} rules" in run("rules").stdout
+    assert "Broken by" in run("rules", "DISABLE2.leaves_no_gap").stdout
+    assert "no field" in sentence(run("rules", "NOTHING.at_all")) or "No rule" in sentence(run("rules", "NOTHING"))
+
+
+def test_an_official_list_is_installed_listed_used_and_removed(tmp_path, monkeypatch, good):
+    monkeypatch.setenv("CJIT_REFERENCE", str(tmp_path / "lists"))
+    codes = tmp_path / "drugs.csv"
+    codes.write_text("code,label\n4321,Something new\n")
+    assert run("reference", "install", "DRUG1", codes).exit_code == 0
+    assert "official" in run("reference", "list").stdout
+    told = json.loads(run("check", good, *DAY, "--format", "json").stdout)
+    assert [f["rule"] for f in told["findings"]] == ["DRUG1.is_in_list"]
+    assert run("reference", "remove", "DRUG").exit_code == 0
+    assert run("check", good, *DAY, "--format", "json").exit_code == 0
+
+
+def test_made_up_months_are_written_and_keep_every_rule(tmp_path):
+    result = run("synth", "--clients", 20, "--months", 2, "--output", tmp_path)
+    files = result.stdout.split()
+    assert len(files) == 2
+    assert run("check", *files, *DAY).exit_code == 0
+
+
+def test_every_command_and_option_has_its_help():
+    for command in main.commands.values():
+        told = run(command.name, "--help").stdout
+        assert command.help
+        for parameter in command.params:
+            assert not parameter.opts[0].startswith("--") or parameter.opts[0] in told
+
+
+# ---- as a process ----------------------------------------------------------------------------------
+
+
+def cjit(*words: object, **options):
+    command = [Path(sys.executable).with_name("cjit"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
+
+
+def test_a_closed_pipe_gives_no_traceback(bad):
+    command = f"{Path(sys.executable).with_name('cjit')} rules | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stderr == ""
+
+
+def test_colour_is_for_terminals_only(bad):
+    assert "\x1b[" not in cjit("check", bad, *DAY).stdout
+    ours, theirs = pty.openpty()
+    command = [Path(sys.executable).with_name("cjit"), "check", str(bad), *DAY]
+    with subprocess.Popen(
+        command, stdout=theirs, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
+    ) as process:
+        process.wait(timeout=60)
+    os.close(theirs)
+    shown = b""
+    while chunk := read_or_nothing(ours):
+        shown += chunk
+    assert b"\x1b[" in shown
+
+
+def read_or_nothing(handle: int) -> bytes:
+    try:
+        return os.read(handle, 65536)
+    except OSError:
+        return b""
+
+
+def test_the_version_is_told_without_loading_polars():
+    loaded = "import sys; from cjit.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded + "assert 'polars' not in sys.modules, 'polars'"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cjit ")
