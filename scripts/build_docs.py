@@ -369,8 +369,8 @@ def _codes(dataset: Dataset) -> Iterator[str]:
     listings = reference.listing(dataset, NOTHING_INSTALLED)
     yield from _front("Code lists", f"The code lists of {dataset.title}")
     yield from _prose(
-        "The business definitions print five lists; the others stand in the CJIT reference data, a document that is",
-        "not public. So each list says how sure it is, and a list that is not known to be complete never makes a code",
+        "The business definitions print five lists; the others stand in the CJIT reference data, which this project",
+        "does not have. So each list says how sure it is, and one that is not known to be complete never makes a code",
         "wrong: the report counts the codes it does not know in one note for the file. Whoever has the official list",
         "can [install it](guides/reference-data.md).",
     )
@@ -616,7 +616,8 @@ def _output(command: str, desk: Path, to: str | None) -> list[str]:
     )
     if "Traceback" in done.stdout:
         raise RuntimeError(f"{command} failed:\n{done.stdout}")
-    lines = [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    # A terminal shows no byte order mark, nor spaces at the end of a line.
+    lines = [line.rstrip() for line in done.stdout.replace("\ufeff", "").rstrip().splitlines()]
     if to is None:
         return lines
     cut = [n for n, line in enumerate(lines) if line.strip().startswith(to)]

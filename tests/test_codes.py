@@ -171,10 +171,7 @@ def test_every_row_says_where_it_is_from():
 
 def test_a_code_we_do_not_know_is_visibly_artificial():
     artificial = {
-        (name, row.code)
-        for name, codes in LISTS.items()
-        for row in codes.rows
-        if re.fullmatch(r"X[0-9]{2}", row.code)
+        (name, row.code) for name, codes in LISTS.items() for row in codes.rows if re.fullmatch(r"X[0-9]{2}", row.code)
     }
     assert {name for name, _ in artificial} == {"CJRFLS", "OFFENCE", "NALOXISS", "NALOXAD"}
     for name, code in artificial:
@@ -226,9 +223,7 @@ def test_authorities_are_those_of_the_postcode_data_with_the_same_names():
         for row in csv.DictReader(text.splitlines())
         if row["country"] == "England" and row["tier"] != "district" and (row["end"] or "9999") > "2022-04-01"
     }
-    ours = {
-        row.code: (row.label, str(row.end or "")) for row in LISTS["UTLA"].rows if row.code.startswith("E")
-    }
+    ours = {row.code: (row.label, str(row.end or "")) for row in LISTS["UTLA"].rows if row.code.startswith("E")}
     assert ours == ons
 
 

@@ -154,8 +154,5 @@ def test_no_dataset_is_due_before_the_first():
 
 
 def test_who_asks_for_q_never_loads_p():
-    program = (
-        "import sys; from cjit.datasets import dataset; dataset('Q');"
-        "sys.exit('cjit.datasets.p' in sys.modules)"
-    )
+    program = "import sys; from cjit.datasets import dataset; dataset('Q');sys.exit('cjit.datasets.p' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

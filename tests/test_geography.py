@@ -267,9 +267,7 @@ def test_a_day_makes_a_reorganised_authority_certain():
 )
 def test_a_sector_is_known_and_allows_a_utla(sector, utla, known, allows):
     row = pl.DataFrame({"PC": [sector], "UTLA": [utla]}, schema={"PC": pl.String, "UTLA": pl.String})
-    found = row.select(
-        known=sector_known(pl.col("PC")), allows=sector_allows(pl.col("PC"), pl.col("UTLA"))
-    ).row(0)
+    found = row.select(known=sector_known(pl.col("PC")), allows=sector_allows(pl.col("PC"), pl.col("UTLA"))).row(0)
     assert found == (known, allows)
 
 
@@ -422,9 +420,7 @@ def test_importing_the_module_does_not_load_polars():
 def test_building_again_gives_the_same_bytes(tmp_path):
     script = ROOT / "scripts" / "build_geography.py"
     subprocess.run([sys.executable, script, "--output", tmp_path], check=True, capture_output=True)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
-        p.name: p.read_bytes() for p in ONS.iterdir()
-    }
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {p.name: p.read_bytes() for p in ONS.iterdir()}
 
 
 @pytest.mark.parametrize("statement", ATTRIBUTION)

@@ -135,9 +135,7 @@ def test_a_file_far_too_large_to_be_a_list_is_not_read(tmp_path: Path, folder: P
         install(Q, "DRUG", path, folder)
 
 
-@pytest.mark.parametrize(
-    ("path", "say"), [("nowhere.csv", "There is no file .*nowhere.csv"), (".", "is a folder")]
-)
+@pytest.mark.parametrize(("path", "say"), [("nowhere.csv", "There is no file .*nowhere.csv"), (".", "is a folder")])
 def test_a_file_that_is_not_there_is_said_to_be_so(path: str, say: str, tmp_path: Path, folder: Path):
     with pytest.raises(ReferenceProblem, match=say):
         install(Q, "DRUG", tmp_path / path, folder)
@@ -245,9 +243,7 @@ def test_an_official_prison_list_still_lets_a_dat_or_la_through(tmp_path: Path, 
     assert not setting.complete
 
 
-def test_the_setting_transferred_from_is_complete_once_its_three_lists_are_official(
-    tmp_path: Path, folder: Path
-):
+def test_the_setting_transferred_from_is_complete_once_its_three_lists_are_official(tmp_path: Path, folder: Path):
     for name in ("PRISON", "DAT", "UTLA"):
         install(Q, name, file(tmp_path, f"code,label\n{name}1,Example\n"), folder)
     setting = with_installed(Q, folder).codes_of("PRISON")
@@ -298,9 +294,7 @@ def test_lists_are_kept_where_cjit_reference_says(tmp_path: Path, monkeypatch: p
     )
 
 
-def test_lists_are_kept_in_the_users_data_directory_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_lists_are_kept_in_the_users_data_directory_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("HOME", "XDG_DATA_HOME", "USERPROFILE", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("CJIT_REFERENCE", "")

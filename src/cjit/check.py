@@ -24,7 +24,7 @@ import polars as pl
 from cjit import compare
 from cjit.book import Book, prepared
 from cjit.dataset import SUBMITTER, Dataset, Record, Rule
-from cjit.examine import Examiner, Part, disagreeing
+from cjit.examine import Examiner, Part, disagreeing, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Batch, Made, Piece, Source, open_file
 
@@ -232,13 +232,14 @@ class _Run:
         if found.is_empty():
             return
         self.total += found.height
-        codes = found["rule"].to_physical()
-        for i, count in codes.value_counts().iter_rows():
-            self.fired[i] = self.fired.get(i, 0) + count
+        counted = found.with_columns(place=pl.int_range(pl.len()).over("rule"), count=pl.len().over("rule"))
+        for told in counted.filter(pl.col("place") < FIRST).iter_rows(named=True):
+            i = self.book.index[told["rule"]]
+            if told["place"] == 0:
+                self.fired[i] = self.fired.get(i, 0) + told["count"]
             seen = self.first.setdefault(i, [])
             if len(seen) < FIRST:
-                some = found.filter(codes == i).head(FIRST - len(seen))
-                seen.extend(Seen(row, c, e, v) for row, _, v, c, e, *_ in some.iter_rows())
+                seen.append(Seen(told["row"], told["client"], told["episode"], told["value"]))
         if self.room is None or self.room > 0:
             self.kept.append(found if self.room is None else found.head(self.room))
             self.room = None if self.room is None else self.room - self.kept[-1].height
@@ -270,9 +271,7 @@ class _Run:
                     ]
         if held is not None:
             late.append(held.drop("key"))
-        if wanted:
-            late += self._read_again({i: pl.concat(rows) for i, rows in wanted.items()}, pieces)
-        late += [self._stories_again(key, task, pieces) for key, task in stories]
+        late += self._read_again({i: pl.concat(rows) for i, rows in wanted.items()}, stories, pieces)
         if self.before is not None:
             late.append(self._changes(self.before))
         found = pl.concat(late)
@@ -281,8 +280,8 @@ class _Run:
         self.rejected.append(found.filter(pl.col("rule").is_in(gravest.implode()))["row"].unique())
         if self.keys.pieces == 1:
             self.pending, found = pl.concat([self.pending, found]), found.clear()
-        self._emit(self.pending.sort("row", "rule", maintain_order=True))
-        self._emit(found.sort("row", "rule", maintain_order=True))
+        self._emit(in_order(self.pending))
+        self._emit(in_order(found))
 
     def _changes(self, held: pl.DataFrame) -> pl.DataFrame:
         """Findings on what should not have changed since the last submission."""
@@ -307,21 +306,26 @@ class _Run:
             .select("row", "rule", "value", "client", "episode", "previous")
         )
 
-    def _read_again(self, wanted: dict[int, pl.Series], pieces: Pieces) -> list[pl.DataFrame]:
-        again = _rows_again(pl.concat(list(wanted.values())).unique(), pieces)
-        return [
-            self.examiner.texts(i, rows, again.frame, again.rows, rows.cast(pl.UInt64)).drop("key")
-            for i, rows in wanted.items()
-        ]
-
-    def _stories_again(self, key: str, task: pl.DataFrame, pieces: Pieces) -> pl.DataFrame:
-        stories = [s for s in self.examiner.stories if s.key == key]
-        if not stories:
-            return self.examiner.nothing()
-        again = _rows_again(task["row"], pieces)
-        values = self.examiner.values(again).join(task, on="row", how="left", maintain_order="left")
-        values = values.select("row", "piece", key, *(s.header for s in stories))
-        return self.examiner.told(stories, values, again.frame, again.rows)
+    def _read_again(
+        self, wanted: dict[int, pl.Series], stories: list[tuple[str, pl.DataFrame]], pieces: Pieces
+    ) -> Iterator[pl.DataFrame]:
+        """Findings whose text is in rows seen before: a rule's rows, and rows of ids that may disagree."""
+        rows = [*wanted.values(), *(task["row"] for _, task in stories)]
+        if not rows:
+            return
+        if sum(map(len, rows)) <= _ROWS_TOGETHER:
+            again = Made(_rows_again(pl.concat(rows).unique(), pieces))
+            pieces = lambda: iter([again])  # noqa: E731
+        for i, some in wanted.items():
+            batch = _rows_again(some, pieces)
+            yield self.examiner.texts(i, some, batch.frame, batch.rows, some.cast(pl.UInt64)).drop("key")
+        for key, task in stories:
+            told = [s for s in self.examiner.stories if s.key == key]
+            if told:
+                batch = _rows_again(task["row"], pieces)
+                values = self.examiner.values(batch).join(task, on="row", how="left", maintain_order="left")
+                values = values.select("row", "piece", key, *(s.header for s in told))
+                yield self.examiner.told(told, values, batch.frame, batch.rows)
 
     def findings(self, today: date, source: Source | None) -> Findings:
         """Everything found, added up."""
@@ -429,9 +433,20 @@ class _Keys:
         """The ids whose rows lie in more than one piece."""
         if self.pieces < 2:
             return pl.Series([], dtype=pl.UInt64)
-        seen = [frame.select(key, "piece").unique().collect() for frame in self._lazily()]
-        every = pl.concat(seen).unique().drop_nulls(key)[key]
-        return every.filter(every.is_duplicated()).unique()
+        # Rows of one id mostly follow one another: one row of each run is enough.
+        runs = pl.collect_all(
+            [
+                frame.filter(pl.col(key).is_not_null() & pl.col(key).ne_missing(pl.col(key).shift())).select(
+                    key, "piece"
+                )
+                for frame in self._lazily()
+            ]
+        )
+        seen = pl.concat(runs)
+        ids = seen[key].sort()
+        several = ids.filter((ids == ids.shift()).fill_null(False)).unique()
+        pieces = seen.filter(pl.col(key).is_in(several.implode())).unique()
+        return pieces.filter(pl.col(key).is_duplicated())[key].unique()
 
     def parts(self, key: str, ids: pl.Series) -> Iterator[pl.DataFrame]:
         """Every row of some ids; rows of one id come together, at most about a million at a time."""

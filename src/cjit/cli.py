@@ -141,7 +141,7 @@ def check(
                 worst = 2
                 continue
             if annotated or corrected:
-                _copies(source, findings, agency, annotated, corrected)
+                _copies(source, findings, before, agency, annotated, corrected)
             worst = max(worst, 1 if findings.rejected else 0)
     sys.exit(worst)
 
@@ -217,18 +217,22 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _copies(
-    source: Source, findings: Findings, agency: str | None, annotated: str | None, corrected: str | None
+    source: Source,
+    findings: Findings,
+    before: Source | None,
+    agency: str | None,
+    annotated: str | None,
+    corrected: str | None,
 ) -> None:
     from cjit import correct
 
     if annotated:
-        correct.annotate(source, findings, Path(annotated), submitter=agency)
-        click.echo(f"The copy with findings beside each row is in {annotated}", err=True)
+        correct.annotate(source, findings, annotated, submitter=agency, previous=before)
+        click.echo(f"The copy with the findings beside each row is in {annotated}", err=True)
     if corrected:
         changes = Path(corrected).with_suffix(".changes.csv")
-        count = correct.correct(source, Path(corrected), changes, today=findings.today)
-        done = "Nothing needed mending" if not count else f"{count:,} mechanical faults were mended"
-        click.echo(f"{done}: the corrected copy is in {corrected}, every change in {changes}", err=True)
+        done = correct.correct(source, corrected, changes, today=findings.today)
+        click.echo(f"{done}: the corrected copy is in {corrected}, and every change in {changes}", err=True)
 
 
 # ---- dictionary and rules --------------------------------------------------------------------------
@@ -347,13 +351,20 @@ def synth(
 
         book = dataset(letter)
         months_of = made_up.histories(book, agencies=agencies, clients=clients, months=months, today=today, seed=seed)
+        broken = 0
+
+        def spoilt(each: made_up.Submission) -> made_up.Submission:
+            nonlocal broken
+            frame, counts = with_faults(each.frame, book, faults, f"{seed}/{each.name}")
+            broken += counts.total()
+            return replace(each, frame=frame)
+
         if faults:
-            months_of = (
-                replace(each, frame=with_faults(each.frame, book, faults, f"{seed}/{each.name}")[0])
-                for each in months_of
-            )
+            months_of = map(spoilt, months_of)
         for path in made_up.write(months_of, Path(output)):
             click.echo(path)
+        if faults:
+            click.echo(f"{broken:,} cells were broken on purpose", err=True)
 
 
 if __name__ == "__main__":

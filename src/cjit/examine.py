@@ -94,7 +94,7 @@ class Examiner:
         repeated = _repeated(keys, book.gathered)
         told = self._local_stories(keys, repeated, seen, frame, rows)
         ragged = self._ragged(batch)
-        findings = pl.concat([within, told, ragged]).sort("row", "rule", maintain_order=True)
+        findings = in_order(pl.concat([within, told, ragged]))
         counts = seen.select(book.tally).row(0, named=True)
         bad = {h: at.len() - int(gated[at].sum()) for h, at in typed.bad.items()}
         counts |= {f"bad {header}": count for header, count in bad.items()}
@@ -213,7 +213,7 @@ class Examiner:
         gates = [i for i in found if book.rules[i].gate]
         if gates:
             told = told.with_columns(pl.when(~pl.col("rule").is_in(gates)).then(pl.col("client", "episode")))
-        return self._with_ids(told).sort("row", "rule")
+        return self._with_ids(told)
 
     def _with_ids(self, told: pl.DataFrame) -> pl.DataFrame:
         """Rule numbers to ids; with a column for the previous value where there is a last submission."""
@@ -358,6 +358,12 @@ class Examiner:
     def _shown(self, rule: Rule, text: Mapping[str, str]) -> str | None:
         value = None if rule.gate else text[rule.header] or None
         return _cut(pl.Series([value]))[0] if value and rule.header in self.book.postcodes else value
+
+
+def in_order(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings by row, then by the book: on one number, which sorts faster than two columns."""
+    place = pl.col("row").cast(pl.UInt64) * (1 << 20) + pl.col("rule").to_physical()
+    return findings[findings.select(place.arg_sort())[:, 0]]
 
 
 def _repeated(keys: pl.DataFrame, ids: Sequence[str]) -> dict[str, pl.Series]:

@@ -33,7 +33,7 @@ import polars as pl
 from cjit.dataset import Dataset, Severity
 
 #: Bytes in a piece: large enough to keep two cores busy, small enough for 300 MB of memory.
-PIECE = 16 << 20
+PIECE = 12 << 20
 #: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
 LONGEST_LINE = 1 << 20
 
@@ -119,6 +119,7 @@ class Source:
     start: int
     notes: tuple[str, ...]
     _kept: list[object] = field(default_factory=list, repr=False, compare=False)
+    _places: dict[int, list[tuple[int, int, int, int]]] = field(default_factory=dict, repr=False, compare=False)
 
     def sha256(self) -> str:
         """The hash of the file's bytes, as 64 hexadecimal figures."""
@@ -130,25 +131,37 @@ class Source:
         if self.quoted_lines:
             yield from _records(self)
             return
-        first = 2
+        if self._places.get(size) is None:
+            places: list[tuple[int, int, int, int]] = []
+            for piece in self._first_time(size):
+                places.append((piece.at, piece.size, piece.first, piece.count))
+                yield piece
+            self._places[size] = places
+            return
+        for at, length, first, count in self._places[size]:
+            yield _Piece(self, at, length, first, count, None)
+
+    def _first_time(self, size: int) -> Iterator[_Piece]:
+        """Cut the file at line ends; rows are counted on the way."""
+        first, at = 2, self.start
         with self.path.open("rb") as file:
-            file.seek(self.start)
-            rest = b""
+            file.seek(at)
+            rest: list[bytes] = []
             while True:
                 chunk = file.read(size)
                 if self.carriage_returns_only:
                     chunk = chunk.replace(b"\r", b"\n")
                 end = chunk.rfind(b"\n") + 1
                 if chunk and not end:
-                    rest += chunk
+                    rest.append(chunk)
                     continue
-                whole, rest = (rest + chunk[:end], chunk[end:]) if chunk else (rest, b"")
+                whole = b"".join([*rest, memoryview(chunk)[:end]])
+                rest = [chunk[end:]]
                 if whole:
-                    if not whole.endswith(b"\n"):
-                        whole += b"\n"
-                    count = whole.count(b"\n")
-                    yield _Piece(self, whole, first, count)
+                    count = whole.count(b"\n") + (not whole.endswith(b"\n"))
+                    yield _Piece(self, at, len(whole), first, count, whole)
                     first += count
+                    at += len(whole)
                 if not chunk:
                     return
 
@@ -445,13 +458,24 @@ class _Piece:
     """Whole lines of a file in which no quoted cell spans lines."""
 
     source: Source
-    data: bytes
+    at: int
+    size: int
     first: int
     count: int
+    kept: bytes | None
+
+    def _data(self) -> bytes:
+        data = self.kept
+        if data is None:
+            with self.source.path.open("rb") as file:
+                file.seek(self.at)
+                data = file.read(self.size)
+            if self.source.carriage_returns_only:
+                data = data.replace(b"\r", b"\n")
+        return data if data.endswith(b"\n") else data + b"\n"
 
     def __call__(self) -> Batch:
-        source, data = self.source, self.data
-        size = len(data)
+        source, data, size = self.source, self._data(), self.size
         separator = source.separator.encode()
         if source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
@@ -465,7 +489,7 @@ class _Piece:
         pattern = separator * (width - 1) + b"\n"
         count = self.count
         rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
-        if len(bare) == len(pattern) * count and bare == pattern * count and width > 1:
+        if bare == pattern * count:
             return _without_blanks(Batch(_frame(source, data, self.first), rows, size=size))
         return self._line_by_line(data, bare, separator, size)
 
@@ -474,7 +498,7 @@ class _Piece:
         mine = rows.filter(rows.is_between(self.first, self.first + self.count - 1)).cast(pl.UInt32)
         if mine.is_empty():
             return Batch(_empty(self.source.dataset), mine)
-        lines = self.data.split(b"\n")
+        lines = self._data().split(b"\n")
         data = b"".join(lines[row - self.first] + b"\n" for row in mine)
         if self.source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
@@ -484,24 +508,22 @@ class _Piece:
         """Lines of which some do not look like the rest: those are looked at one by one."""
         source, width = self.source, len(self.source.columns)
         straight = separator * (width - 1)
-        lines = data[:-1].split(b"\n")
+        patterns = bare[:-1].split(b"\n")
+        odd = [place for place, pattern in enumerate(patterns) if pattern != straight]
         left_out: set[int] = set()
         ragged: list[tuple[int, int]] = []
+        for place in odd:
+            cells = _cells(patterns[place], source.separator, self.first + place, source.name)
+            if cells != width:
+                left_out.add(place)
+                ragged.append((self.first + place, cells))
+        rows = pl.int_range(self.first, self.first + len(patterns), dtype=pl.UInt32, eager=True)
         blank = 0
-        patterns = bare[:-1].split(b"\n")
-        for place in [place for place, pattern in enumerate(patterns) if pattern != straight or width == 1]:
-            pattern = patterns[place]
-            line, row = lines[place], self.first + place
-            cells = _cells(line, source.separator, pattern, row, source.name)
-            if not line.strip(separator + b'" \t\r'):
-                blank += 1
-            elif cells != width:
-                ragged.append((row, cells))
-            else:
-                continue
-            left_out.add(place)
-        rows = pl.int_range(self.first, self.first + len(lines), dtype=pl.UInt32, eager=True)
         if left_out:
+            lines = data[:-1].split(b"\n")
+            empty = {self.first + place for place in left_out if not lines[place].strip(separator + b'" \t\r')}
+            blank = len(empty)
+            ragged = [(row, cells) for row, cells in ragged if row not in empty]
             kept = [place for place in range(len(lines)) if place not in left_out]
             data = b"".join(lines[place] + b"\n" for place in kept)
             rows = rows[kept]
@@ -519,10 +541,11 @@ def _without_blanks(batch: Batch) -> Batch:
     return replace(batch, frame=frame.filter(~empty), rows=batch.rows.filter(~empty), blank=blank)
 
 
-def _cells(line: bytes, separator: str, pattern: bytes, row: int, name: str) -> int:
+def _cells(pattern: bytes, separator: str, row: int, name: str) -> int:
+    """How many cells a line has, from its separators and quotes alone."""
     if b'"' not in pattern:
         return pattern.count(separator.encode()) + 1
-    return len(_split([line.decode()], separator, row, name)[0])
+    return len(_split([pattern.decode()], separator, row, name)[0])
 
 
 def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
