@@ -41,7 +41,7 @@ fix: setup ## mend format and lint where a tool can
 
 docs: setup ## write the generated pages and build the site into site/
 	$(RUN)/python scripts/build_docs.py
-	$(RUN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 	@echo "The site is in site/index.html"
 
 docs-stale: setup

@@ -37,9 +37,7 @@ from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, 
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.dictionary import _SECTIONS as SECTIONS
-from cjit.dictionary import _STATUSES as STATUSES
-from cjit.dictionary import _facts as facts
+from cjit.dictionary import SECTIONS, STATUSES, facts_of
 from cjit.report import book
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,7 +196,7 @@ def _field(dataset: Dataset, field: Field) -> Iterator[str]:
     yield ""
     yield '<div class="facts" markdown>'
     yield ""
-    rows = [(name, _linked(dataset, field, name, fact)) for name, fact in facts(dataset, field)]
+    rows = [(name, _linked(dataset, field, name, fact)) for name, fact in facts_of(dataset, field)]
     codes = dataset.codes_of(field.header)
     if codes:
         name = f"[{codes.name}](codes.md#{codes.name})"

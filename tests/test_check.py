@@ -206,10 +206,13 @@ def test_an_episode_belongs_to_one_client():
 
 odd = st.sampled_from(
     [
-        ("SEX", ""), ("SEX", "x"), ("SEX", " f"), ("DOB", "2001-01-01"), ("DOB", "31/02/2020"), ("DISD", "01/01/2026"),
-        ("CJDISRSN", "99"), ("CONSENT", "N"), ("PC", "NR14 7UJ"), ("DISABLE2", "NN"), ("ETHNIC", "Q"), ("NATION", "XKX"),
+        ("SEX", ""), ("SEX", "x"), ("SEX", " f"), ("DOB", "2001-01-01"), ("DOB", "31/02/2020"),
+        ("DISD", "01/01/2026"),
+        ("CJDISRSN", "99"), ("CONSENT", "N"), ("PC", "NR14 7UJ"), ("DISABLE2", "NN"), ("ETHNIC", "Q"),
+        ("NATION", "XKX"),
         ("EHCS", "5"), ("PRISON", "ZZZ"), ("TRIAGED", "01/01/1950"), ("REFDATE", ""), ("CLIENTID", "20001"),
-        ("EPISODID", "30001"), ("REFERID", "40001"), ("DRUG1", ""), ("DRUG2", "9996"), ("CHILDWTH", "98"), ("CLIENT", "C1"),
+        ("EPISODID", "30001"), ("REFERID", "40001"), ("DRUG1", ""), ("DRUG2", "9996"), ("CHILDWTH", "98"),
+        ("CLIENT", "C1"),
         ("ALCUNITS", "007"), ("AGNCY", "CJ999"), ("CPLANDT", ""), ("FINITIAL", "é"),
     ]
 )  # fmt: skip

@@ -42,11 +42,11 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def run(*words: object, **options: object):
-    return CliRunner().invoke(main, [str(word) for word in words], **options)
+def run(*words, input=None):  # noqa: A002
+    return CliRunner().invoke(main, [str(word) for word in words], input=input)
 
 
-def sentence(result) -> str:
+def sentence(result):
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     told = result.stderr.strip()
@@ -281,9 +281,9 @@ def test_every_command_and_option_has_its_help():
 # ---- as a process ----------------------------------------------------------------------------------
 
 
-def cjit(*words: object, **options):
-    command = [Path(sys.executable).with_name("cjit"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
+def cjit(*words):
+    command = [str(Path(sys.executable).with_name("cjit")), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_a_closed_pipe_gives_no_traceback(bad):
@@ -295,7 +295,7 @@ def test_a_closed_pipe_gives_no_traceback(bad):
 def test_colour_is_for_terminals_only(bad):
     assert "\x1b[" not in cjit("check", bad, *DAY).stdout
     ours, theirs = pty.openpty()
-    command = [Path(sys.executable).with_name("cjit"), "check", str(bad), *DAY]
+    command = [str(Path(sys.executable).with_name("cjit")), "check", str(bad), *DAY]
     with subprocess.Popen(
         command, stdout=theirs, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
     ) as process:

@@ -95,7 +95,7 @@ def test_no_line_is_wider_than_the_console(checked, width):
 def test_a_hundred_thousand_rows_fit_their_column(checked):
     findings = checked(NO_SEX, {})
     runs = tuple(replace(run, count=1_234_567) if run.count else run for run in findings.ledger)
-    many = replace(findings, ledger=runs, rows=1_234_567, rejected=1_234_567, accepted=0)
+    many = replace(findings, ledger=runs, rows=1_234_567, looked=1_234_567, rejected=1_234_567, accepted=0)
 
     assert "All 1,234,567 rows  Select the client stated sex" in text.plain(many)
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cjit.check import Finding, Findings, check, check_rows
-    from cjit.datasets import dataset
     from cjit.read import Unusable
 
-__all__ = ["Finding", "Findings", "Unusable", "check", "check_rows", "dataset"]
+__all__ = ["Finding", "Findings", "Unusable", "check", "check_rows"]
 
-_HOMES = {"dataset": "cjit.datasets", "Unusable": "cjit.read"}
+_HOMES = {"Unusable": "cjit.read"}
 
 
 def __getattr__(name: str) -> object:

@@ -196,7 +196,7 @@ class _Run:
         self.book: Book = examiner.book
         self.keep = keep
         self.sink = sink
-        self.rows = self.blank = self.gated = self.total = 0
+        self.rows = self.blank = self.gated = self.ragged = self.total = 0
         self.counts: dict[str, int] = {}
         self.fired: dict[int, int] = {}
         self.first: dict[int, list[Seen]] = {}
@@ -210,12 +210,14 @@ class _Run:
         #: The values of the last submission and of this one, where there is one to compare with.
         self.before: pl.DataFrame | None = None
         self.incoming: list[pl.DataFrame] = []
+        self.bad_cells: list[pl.DataFrame] = []
 
     def take(self, part: Part) -> None:
         """Add what one piece gave."""
         self.rows += part.rows
         self.blank += part.blank
         self.gated += part.gated
+        self.ragged += part.ragged
         for name, count in part.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
         self.rejected.append(part.rejected)
@@ -224,6 +226,7 @@ class _Run:
         self.held.append(part.held)
         if part.values is not None:
             self.incoming.append(part.values)
+            self.bad_cells.append(part.bad_cells)
         # The last piece's findings wait: where it is the only one, those across rows stand among them.
         self._emit(self.pending)
         self.pending = part.findings
@@ -300,6 +303,8 @@ class _Run:
             schema={"header": pl.String, "change": pl.String, "rule": book.ids},
             orient="row",
         )
+        # A value that is no value has its own finding: it is neither a change nor emptied.
+        changed = changed.join(pl.concat(self.bad_cells), on=["row", "header"], how="anti")
         return (
             changed.join(wanted, on=["header", "change"])
             .join(incoming.select("row", client=client, episode=episode), on="row")
@@ -341,6 +346,7 @@ class _Run:
             today=today,
             source=source,
             rows=self.rows,
+            looked=self._looked(),
             accepted=self.rows - rejected,
             rejected=rejected,
             queried=touched - rejected,
@@ -358,8 +364,12 @@ class _Run:
             return "not applicable"
         return "run"
 
+    def _looked(self) -> int:
+        """The rows whose client consents and whose cells can be told apart."""
+        return self.rows - self.gated - self.ragged
+
     def _completeness(self) -> dict[str, Filled]:
-        told = self.rows - self.gated - self.fired.get(0, 0)
+        told = self._looked()
         return {
             h: Filled(
                 filled=told - self._blank(h),
@@ -383,10 +393,11 @@ class _Run:
             count = self.counts.get(f"unknown {f.header}", 0)
             if count:
                 rows = "row has a code" if count == 1 else "rows have codes"
+                status = f.codes and self.book.dataset.lists[f.codes].status
                 notes.append(
-                    f"{count:,} {rows} for {f.noun} ({f.header}) that our {self.book.dataset.codes_of(f.header).status}"  # type: ignore[union-attr]
-                    f" list does not have, and were not held against it: install the official list with"
-                    f" “cjit reference install {f.codes} FILE”"
+                    f"{count:,} {rows} for {f.noun} ({f.header}) that our {status} list does not have, which is no"
+                    f" finding: to have such codes checked, install the official list with “cjit reference install"
+                    f" {f.codes} FILE”"
                 )
         return tuple(notes)
 

@@ -27,7 +27,7 @@ ATTRIBUTION = (
 
 _WIDTH = 100
 
-_SECTIONS = {
+SECTIONS = {
     Entity.CLIENT: "Client details",
     Entity.EPISODE: "Episode details",
     Entity.INTERVENTION: "Interventions",
@@ -47,12 +47,12 @@ _MISSING = {
     Severity.QUERY: "the record is queried",
     None: "no consequence is stated; blanks are counted",
 }
-_STATUSES = {
+STATUSES = {
     Status.STATED: "complete, as printed in the business definitions",
     Status.DERIVED: "taken as complete, from another system or standard",
     Status.OFFICIAL: "installed from the official reference data",
     Status.PARTIAL: "known in part: a code that is not here is not reported as wrong",
-    Status.PLACEHOLDER: "stand-ins where a code or label is not public: a code that is not here is not "
+    Status.PLACEHOLDER: "stand-ins where this project does not have the code or label: a code that is not here is not "
     "reported as wrong",
 }
 
@@ -76,7 +76,7 @@ def overview(dataset: Dataset) -> str:
     for entity in Entity:
         section = [row for row, field in zip(rows, dataset.fields, strict=True) if field.entity is entity]
         if section:
-            lines += ["", _SECTIONS[entity]]
+            lines += ["", SECTIONS[entity]]
             lines += [_row(row, widths) for row in (heads, *section)]
     return "\n".join(lines) + "\n"
 
@@ -89,13 +89,13 @@ def describe(dataset: Dataset, header: str) -> str:
     """
     field = _field(dataset, header)
     lines = [f"{field.header}: {field.label}", "", fill(field.definition, _WIDTH), ""]
-    facts = list(_facts(dataset, field))
+    facts = list(facts_of(dataset, field))
     width = max(len(name) for name, _ in facts) + 1
     for name, fact in facts:
         lines += wrap(fact, _WIDTH, initial_indent=f"{name + ':':<{width + 1}}", subsequent_indent=" " * (width + 1))
     codes = dataset.codes_of(field.header)
     if codes:
-        lines += ["", fill(f"Codes ({len(codes.codes)}, {_STATUSES[codes.status]})", _WIDTH)]
+        lines += ["", fill(f"Codes ({len(codes.codes)}, {STATUSES[codes.status]})", _WIDTH)]
         lines += _code_lines(codes)
     rules = [rule for rule in dataset.rules if _concerns(rule, field)]
     if rules:
@@ -163,9 +163,10 @@ def _concerns(rule: Rule, field: Field) -> bool:
     return rule.header == field.header or (field.header in read and rule.across != field.header)
 
 
-def _facts(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
+def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
+    """What there is to say of a field, name by name, as plain text."""
     """What there is to say of a field beside its definition, codes and rules."""
-    yield "Section", _SECTIONS[field.entity]
+    yield "Section", SECTIONS[field.entity]
     yield "Written as", _written(field)
     yield "If missing", _missing(field)
     yield "Updatability", field.changes.value
@@ -301,7 +302,7 @@ def _about(dataset: Dataset, field: Field) -> str:
     codes = dataset.codes_of(field.header)
     if codes is None or codes.complete:
         return field.definition
-    return f"{field.definition} (Codes: {_STATUSES[codes.status]}.)"
+    return f"{field.definition} (Codes: {STATUSES[codes.status]}.)"
 
 
 def _pattern(dataset: Dataset, field: Field) -> str:
@@ -439,7 +440,7 @@ def _markdown(dataset: Dataset) -> Iterator[str]:
         fields = dataset.entity(entity)
         if not fields:
             continue
-        yield from ("", f"## {_SECTIONS[entity]}", "")
+        yield from ("", f"## {SECTIONS[entity]}", "")
         yield "| Header | Label | Written as | If missing | May change |"
         yield "| --- | --- | --- | --- | --- |"
         for field in fields:
@@ -458,12 +459,12 @@ def _markdown(dataset: Dataset) -> Iterator[str]:
 
 def _markdown_field(dataset: Dataset, field: Field) -> Iterator[str]:
     yield from ("", f"### {field.header}", "", f"**{field.label}**", "", field.definition, "")
-    for name, fact in _facts(dataset, field):
+    for name, fact in facts_of(dataset, field):
         yield f"- {name}: {fact}"
     codes = dataset.codes_of(field.header)
     if codes is None:
         return
-    yield f"- Code list: {field.codes}, {len(codes.codes)} codes, {_STATUSES[codes.status]}"
+    yield f"- Code list: {field.codes}, {len(codes.codes)} codes, {STATUSES[codes.status]}"
     first = next(f.header for f in dataset.fields if f.codes == field.codes)
     if first != field.header:
         yield from ("", f"The codes are those of [{first}](#{first.lower()}).")

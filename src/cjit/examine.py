@@ -28,16 +28,19 @@ class Part:
 
     `findings` are those within rows, and of ids that disagree within the piece. `held` are findings of
     written rules across rows with the hash of their id (`key`): they stand unless the id's rows go
-    on in another piece. `keys` has the narrow columns of `Book.key_columns` and `row`.
+    on in another piece. `keys` has the narrow columns of `Book.key_columns` and `row`; `values`, for a comparison,
+    the typed columns, and `bad_cells` where they are null for want of a value.
     """
 
     rows: int
     blank: int
+    ragged: int
     size: int
     findings: pl.DataFrame
     held: pl.DataFrame
     keys: pl.DataFrame
     values: pl.DataFrame | None
+    bad_cells: pl.DataFrame
     rejected: pl.Series
     touched: pl.Series
     gated: int
@@ -102,11 +105,13 @@ class Examiner:
         return Part(
             rows=frame.height + len(batch.ragged),
             blank=batch.blank,
+            ragged=len(batch.ragged),
             size=batch.size,
             findings=findings,
             held=self._held(keys, repeated, frame, rows),
             keys=keys,
             values=seen.select("row", *book.dataset.headers) if book.compared else None,
+            bad_cells=_cells_at(typed.bad, rows),
             rejected=findings.filter(pl.col("rule").is_in(rejects.implode()))["row"].unique(),
             touched=findings["row"].unique(),
             gated=shut.len(),
@@ -358,6 +363,12 @@ class Examiner:
     def _shown(self, rule: Rule, text: Mapping[str, str]) -> str | None:
         value = None if rule.gate else text[rule.header] or None
         return _cut(pl.Series([value]))[0] if value and rule.header in self.book.postcodes else value
+
+
+def _cells_at(bad: Mapping[str, pl.Series], rows: pl.Series) -> pl.DataFrame:
+    """Row and header of each cell whose value is no value."""
+    parts = [pl.DataFrame({"row": rows[at]}).with_columns(header=pl.lit(h)) for h, at in bad.items()]
+    return pl.concat([pl.DataFrame(schema={"row": pl.UInt32, "header": pl.String}), *parts])
 
 
 def in_order(findings: pl.DataFrame) -> pl.DataFrame:

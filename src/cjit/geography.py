@@ -15,7 +15,7 @@ the small area (the Oughtibridge Mill development) that went from Barnsley to Sh
 counts as Sheffield before it, too.
 
 Our reading: UTLA asks for "the code that reflects this" where a client lives in Scotland, Wales or
-Northern Ireland or outside the United Kingdom, and those codes are not public. The ONS country codes
+Northern Ireland or outside the United Kingdom, and this project does not have those codes. The ONS country codes
 `SCOTLAND`, `WALES` and `NORTHERN_IRELAND` stand in for the first three and are never filled in for
 anybody; outside the United Kingdom there is no stand-in. Any other code is one we cannot place: the
 expressions are then null, which means "cannot tell".

@@ -182,7 +182,7 @@ def table(dataset: Dataset, directory: Path | None = None) -> str:
         "derived      found in another system that implements the dataset; taken as complete",
         "official     installed by you",
         "partial      real codes, but the list is longer: an unknown code is counted, not a finding",
-        "placeholder  stand-in codes, as the real ones are not public: an unknown code is counted, not a finding",
+        "placeholder  stand-ins for codes this project does not have: an unknown code is counted, not a finding",
     )
     return "\n".join([line.rstrip() for line in lines] + ["", *meanings]) + "\n"
 

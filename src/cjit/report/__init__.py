@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cjit.dataset import OUR_READING, Dataset, Rule, Severity
+from cjit.dataset import OUR_READING, TODAY, Dataset, Rule, Severity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,17 +96,26 @@ def notes(findings: Findings) -> tuple[str, ...]:
 
 
 def extent(run: RuleRun, findings: Findings) -> str:
-    """On how many rows a rule fired: "All 4,812 rows", "22 rows"."""
+    """On how many rows a rule fired: "All 4,812 rows", "All 310 rows that have it", "22 rows"."""
     if run.count == 1:
         return "1 row"
-    return f"All {run.count:,} rows" if run.count == findings.rows else f"{run.count:,} rows"
+    if run.count == findings.looked:
+        return f"All {run.count:,} rows"
+    return f"All {run.count:,} rows that have it" if _wherever_filled(run, findings) else f"{run.count:,} rows"
 
 
 def one_fault(run: RuleRun, findings: Findings) -> str:
-    """The comment on a rule that fired on every row; empty on any other."""
-    if run.count == findings.rows > 1:
+    """The comment on a rule that fired on every row, or on every row its field is filled; else empty."""
+    if run.count > 1 and (run.count == findings.looked or _wherever_filled(run, findings)):
         return f"one fault in the extract, not {run.count:,}"
     return ""
+
+
+def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
+    """Whether a rule on one field fired wherever that field is filled, too often for a coincidence."""
+    filled = findings.completeness.get(run.rule.header)
+    alone = all(h.split(" as ")[0] in (run.rule.header, TODAY) for h in run.rule.headers)
+    return filled is not None and run.count == filled.filled >= 10 and alone
 
 
 def field_label(dataset: Dataset, rule: Rule) -> str:

@@ -269,7 +269,7 @@ RULES: tuple[Rule, ...] = (
         breaks={"AGNCY": "NORTH TEAM"},
         holds={"AGNCY": "CJ123"},
         reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
-        "letter and four figures. The register of agencies is not public, so only the form is looked at.",
+        "letter and four figures. The register of agencies is not at hand, so only the form is looked at.",
     ),
     Rule(
         "AGNCY.is_the_submitter",
