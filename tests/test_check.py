@@ -299,7 +299,7 @@ def test_what_the_sieve_lets_pass_the_derived_rules_have_nothing_to_say_of(rows)
     odd = typed.select(book.sieve.suspect)
     for header in Q.headers:
         passed = text.filter(~odd[header].fill_null(False))[header]
-        cells = examiner._cells(header, passed).collect()
+        cells = examiner._cells({header: passed})[header]
         assert not any(cells[book.rules[i].id].any() for i in book.derived[header])
         assert cells[header].equals(typed.filter(~odd[header].fill_null(False))[header])
 

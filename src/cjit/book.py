@@ -44,7 +44,7 @@ class Book:
         self.text, self.read, self.value = (dict(zip(dataset.headers, s, strict=True)) for s in derive.columns(dataset))
         self.sieve = derive.sieve(dataset)
         self.no_value = {
-            f.header: bad.fill_null(False).alias("no value")
+            f.header: bad.fill_null(False).alias(f"no {f.header}")
             for f in dataset.fields
             if (bad := derive.no_value(f, dataset)) is not None
         }

@@ -174,7 +174,7 @@ def sieve(dataset: Dataset) -> Sieve:
             case Kind.POSTCODE:
                 odd = ~text.str.contains(TRUNCATED)
             case _:
-                odd = text.str.contains(r"^\s|\s$")
+                odd = text != text.str.strip_chars()
         if field.missing is not None:
             odd = odd | (raw if field.kind in (Kind.DATE, Kind.NUMBER) else text).is_null()
             if field.header in closer:

@@ -21,6 +21,9 @@ from cjit.dataset import SUBMITTER, TODAY, Record, Rule
 from cjit.findings import Finding
 from cjit.read import Batch
 
+#: Fields with no more odd cells than this in a piece are looked at together.
+_FEW = 4096
+
 
 @dataclass(frozen=True)
 class Part:
@@ -92,13 +95,17 @@ class Examiner:
                 found[quieted] = found[quieted].filter(~found[quieted].is_in(failing[i].arg_true().implode()))
         within = self.gather({i: at for i, at in sorted(found.items()) if at.len()}, frame, rows)
         values = typed.values.with_columns(rows.alias("row"))
-        seen = values if not shut.len() else values.filter(open_)
-        keys = seen.select("row", *book.key_columns)
+        keys = values.select("row", *book.key_columns)
+        counts = values.select(book.tally).row(0, named=True)
+        if shut.len():
+            # What is withheld takes no part in anything that looks beyond its row.
+            keys = keys.filter(open_)
+            withheld = values[shut].select(book.tally).row(0, named=True)
+            counts = {name: count - withheld[name] for name, count in counts.items()}
         repeated = _repeated(keys, book.gathered)
-        told = self._local_stories(keys, repeated, seen, frame, rows)
+        told = self._local_stories(keys, repeated, values, frame, rows)
         ragged = self._ragged(batch)
         findings = in_order(pl.concat([within, told, ragged]))
-        counts = seen.select(book.tally).row(0, named=True)
         bad = {h: at.len() - int(gated[at].sum()) for h, at in typed.bad.items()}
         counts |= {f"bad {header}": count for header, count in bad.items()}
         rejects = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
@@ -110,7 +117,7 @@ class Examiner:
             findings=findings,
             held=self._held(keys, repeated, frame, rows),
             keys=keys,
-            values=seen.select("row", *book.dataset.headers) if book.compared else None,
+            values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
             bad_cells=_cells_at(typed.bad, rows),
             rejected=findings.filter(pl.col("rule").is_in(rejects.implode()))["row"].unique(),
             touched=findings["row"].unique(),
@@ -135,36 +142,60 @@ class Examiner:
                 cells = pl.DataFrame({header: frame[header][held[header]]})
                 held[header] = held[header].filter(cells.select(closer)[:, 0])
         held = {h: at for h, at in held.items() if at.len()}
-        looked = pl.collect_all([self._cells(h, frame[h][at]) for h, at in held.items()])
+        looked = self._cells({h: frame[h][at] for h, at in held.items()})
         found: dict[int, pl.Series] = {}
         bad: dict[str, pl.Series] = {}
-        fixed = [frame[h].alias(f"{h} as read") for h in book.also_read]
-        for (header, at), cells in zip(held.items(), looked, strict=True):
-            fixed.append(values[header].clone().scatter(at, cells[header]))
+        fixed = {f"{h} as read": frame[h].alias(f"{h} as read") for h in book.also_read}
+        for header, at in held.items():
+            cells = looked[header]
+            fixed[header] = values[header].clone().scatter(at, cells[header])
             if header in book.also_read:
-                as_read = cells[f"{header} as read"]
-                fixed = [s if s.name != as_read.name else s.clone().scatter(at, as_read) for s in fixed]
-            if header in book.no_value and cells["no value"].any():
-                bad[header] = at.filter(cells["no value"])
+                name = f"{header} as read"
+                fixed[name] = fixed[name].clone().scatter(at, cells[name])
             for i in book.derived[header]:
                 if cells[book.rules[i].id].any():
                     found[i] = at.filter(cells[book.rules[i].id])
-        return _Typed(values.with_columns(fixed), found, bad)
+            if header in book.no_value and cells[f"no {header}"].any():
+                bad[header] = at.filter(cells[f"no {header}"])
+        return _Typed(values.with_columns(fixed.values()), found, bad)
 
-    def _cells(self, header: str, text: pl.Series) -> pl.LazyFrame:
-        """Some cells of one field: as read, their values, and where each derived rule fails."""
+    def _cells(self, held: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
+        """Some cells of each field: as read, their values, and where each derived rule fails.
+
+        Fields with few cells go into one frame, the shorter ones filled up: a query a field would cost more
+        than its work.
+        """
+        few = {h: text for h, text in held.items() if text.len() <= _FEW}
+        many = [[h] for h in held if h not in few]
+        together = [list(few), *many] if few else many
+        return {h: cells.head(held[h].len()) for hs in together for h, cells in self._looked(hs, held).items()}
+
+    def _looked(self, headers: list[str], held: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
         book = self.book
-        columns = [book.fails[i] for i in book.derived[header]]
-        if header in book.no_value:
-            columns.append(book.no_value[header])
-        return (
-            pl.LazyFrame({header: text})
+        longest = max(held[h].len() for h in headers)
+        filled = [held[h].alias(h).extend_constant(None, longest - held[h].len()) for h in headers]
+        full = (
+            pl.DataFrame(filled)
             .with_columns(*self.constants)
-            .with_columns(book.text[header])
-            .with_columns(book.read[header])
-            .with_columns(book.value[header])
-            .select(header, f"{header} as read", *columns)
+            .with_columns(book.text[h] for h in headers)
+            .with_columns(book.read[h] for h in headers)
+            .with_columns(book.value[h] for h in headers)
         )
+        told = {h: [book.rules[i].id for i in book.derived[h]] for h in headers}
+        rules = [book.fails[i] for h in headers for i in book.derived[h]]
+        bad = [book.no_value[h] for h in headers if h in book.no_value]
+        fails = full.select(*rules, *bad)
+        return {
+            h: pl.DataFrame(
+                [
+                    full[h],
+                    full[f"{h} as read"],
+                    *(fails[name] for name in told[h]),
+                    *([fails[f"no {h}"]] if h in book.no_value else []),
+                ]
+            )
+            for h in headers
+        }
 
     def _written(
         self, values: pl.DataFrame, rules: Sequence[int], bad: Mapping[str, pl.Series]
@@ -246,7 +277,7 @@ class Examiner:
         self,
         keys: pl.DataFrame,
         repeated: Mapping[str, pl.Series],
-        seen: pl.DataFrame,
+        values: pl.DataFrame,
         frame: pl.DataFrame,
         rows: pl.Series,
     ) -> pl.DataFrame:
@@ -256,7 +287,8 @@ class Examiner:
             stories = [s for s in self.stories if s.key == key]
             apart = disagreeing(keys, key, repeated[key])
             if stories and apart.len():
-                some = seen[apart].select("row", key, *(s.header for s in stories))
+                at = rows.search_sorted(keys["row"][apart])
+                some = values.select("row", key, *(s.header for s in stories))[at]
                 found.append(self.told(stories, some, frame, rows))
         return pl.concat(found)
 
@@ -350,7 +382,7 @@ class Examiner:
         odd = [h for h in filled if _as_text(values[h]) != text[h]]
         given = [i for h in blank for i in book.derived[h] if book.rules[i].id.endswith(".is_given")]
         asked = [i for h in odd for i in book.derived[h]]
-        unsure = [book.no_value[h].alias(f"no {h}") for h in odd if h in book.no_value]
+        unsure = [book.no_value[h] for h in odd if h in book.no_value]
         own = full.select(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
         failing, gated = self._written(full, self.written, bad)
