@@ -70,7 +70,7 @@ class Book:
 
     def _key_columns(self) -> list[pl.Expr]:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
-        columns = [_hashed(key) for key in self.keys]
+        columns = [hashed(key) for key in self.keys]
         for key in self.keys:
             values = [story.header for story in self.stories if story.key == key]
             columns.append(pl.struct(values).hash().alias(f"story of {key}"))
@@ -80,7 +80,7 @@ class Book:
     def _narrow(self, field: Field) -> pl.Expr:
         codes = self.dataset.codes_of(field.header)
         if field.kind is Kind.ID:
-            return _hashed(field.header)
+            return hashed(field.header)
         if codes is not None and codes.complete:
             return pl.col(field.header).cast(pl.Enum(codes.codes), strict=False)
         return pl.col(field.header)
@@ -100,7 +100,8 @@ class Book:
         return counts
 
 
-def _hashed(header: str) -> pl.Expr:
+def hashed(header: str) -> pl.Expr:
+    """A column as a hash, null where null."""
     return pl.when(pl.col(header).is_not_null()).then(pl.col(header).hash()).alias(header)
 
 

@@ -23,7 +23,7 @@ import polars as pl
 
 from cjit import compare
 from cjit.book import Book, prepared
-from cjit.dataset import SUBMITTER, Dataset, Record, Rule
+from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule
 from cjit.examine import Examiner, Part, disagreeing, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Batch, Made, Piece, Source, open_file
@@ -262,7 +262,8 @@ class _Run:
             if spread.is_empty():
                 continue
             if held is not None:
-                of_key = pl.col("rule").is_in(pl.Series([book.rules[i].id for i in rules], dtype=book.ids).implode())
+                ids = pl.Series([rule.id for rule in book.rules if rule.across == key], dtype=book.ids)
+                of_key = pl.col("rule").is_in(ids.implode())
                 held = held.filter(~(of_key & pl.col("key").is_in(spread.implode())))
             for some in self.keys.parts(key, spread):
                 for i, at in examiner.across_hits(some, rules).items():
@@ -305,6 +306,11 @@ class _Run:
         )
         # A value that is no value has its own finding: it is neither a change nor emptied.
         changed = changed.join(pl.concat(self.bad_cells), on=["row", "header"], how="anti")
+        # An episode closed otherwise, or opened again, is told once, at the first of the fields that say so.
+        closing = [f.header for f in book.dataset.fields if f.changes is Changes.FILLED_ONLY]
+        again = pl.col("header").is_in(closing) & (pl.col("change") != compare.Change.FILLED)
+        first = pl.int_range(pl.len()).over("row", "entity") == 0
+        changed = pl.concat([changed.filter(~again), changed.filter(again).filter(first)])
         return (
             changed.join(wanted, on=["header", "change"])
             .join(incoming.select("row", client=client, episode=episode), on="row")
@@ -328,9 +334,8 @@ class _Run:
             told = [s for s in self.examiner.stories if s.key == key]
             if told:
                 batch = _rows_again(task["row"], pieces)
-                values = self.examiner.values(batch).join(task, on="row", how="left", maintain_order="left")
-                values = values.select("row", "piece", key, *(s.header for s in told))
-                yield self.examiner.told(told, values, batch.frame, batch.rows)
+                values = self.examiner.values(batch).select("row", key, *(s.header for s in told))
+                yield self.examiner.told(told, values, batch.frame, batch.rows).drop("key")
 
     def findings(self, today: date, source: Source | None) -> Findings:
         """Everything found, added up."""
@@ -406,7 +411,7 @@ def _tasks(rows: pl.DataFrame, key: str) -> Iterator[pl.DataFrame]:
     """Rows to be read again, some ids at a time."""
     count = -(-rows.height // _ROWS_TOGETHER)
     for n in range(count):
-        yield rows.filter(pl.col(key) % count == n).select("row", "piece").sort("row")
+        yield rows.filter(pl.col(key) % count == n).select("row").sort("row")
 
 
 def _rows_again(wanted: pl.Series, pieces: Pieces) -> Batch:

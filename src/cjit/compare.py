@@ -1,8 +1,8 @@
 """A frame held against the one accepted before: what is new, filled, changed, mismatched, absent.
 
-A record is known by its id (client, episode, referral); what is compared is what each id's first row
-says. "Should not change" covers neither corrections nor moving from a null to a value: a blank that is
-filled is never a change (Data Entities, note).
+A record is known by its id (client, episode, referral); what is compared is the first value an id's rows
+have, since a blank says nothing. "Should not change" covers neither corrections nor moving from a null to a
+value: a blank that is filled is never a change (Data Entities, note).
 """
 
 from __future__ import annotations
@@ -93,7 +93,12 @@ def _entity(
 
 
 def _first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
-    return frame.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
+    """What is said of each id: the first value of each column, since a blank says nothing."""
+    known = frame.filter(pl.col(key).is_not_null())
+    once = known.filter(pl.col(key).is_unique())
+    several = known.filter(~pl.col(key).is_unique())
+    told = several.group_by(key, maintain_order=True).agg(pl.exclude(key).drop_nulls().first())
+    return pl.concat([once, told.select(once.columns)])
 
 
 def _whole(frame: pl.DataFrame, entity: Entity, key: str, change: Change) -> pl.DataFrame:
@@ -156,7 +161,7 @@ def _rules(field: Field) -> Iterator[Rule]:
         yield Rule(
             f"{field.header}.is_still_filled",
             Severity.QUERY,
-            f"Enter the {field.noun} again: your last submission had it and this one does not",
+            f"Check the {field.noun}: your last submission had it and this one does not",
             OUR_READING,
             never,
             {},

@@ -28,6 +28,10 @@ OUR_READING = "our reading"
 TODAY = "TODAY"
 SUBMITTER = "SUBMITTER"
 
+#: A column that rules across rows may read: true on rows whose gate failed, of which all but the client's id is
+#: null there.
+WITHHELD = "WITHHELD"
+
 
 class Severity(StrEnum):
     """What happens to a record, in the document's words; the gravest first."""

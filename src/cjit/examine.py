@@ -16,8 +16,8 @@ from datetime import date
 import polars as pl
 
 from cjit import derive
-from cjit.book import Book
-from cjit.dataset import SUBMITTER, TODAY, Record, Rule
+from cjit.book import Book, hashed
+from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule
 from cjit.findings import Finding
 from cjit.read import Batch
 
@@ -29,10 +29,10 @@ _FEW = 4096
 class Part:
     """What one piece of a file gives.
 
-    `findings` are those within rows, and of ids that disagree within the piece. `held` are findings of
-    written rules across rows with the hash of their id (`key`): they stand unless the id's rows go
-    on in another piece. `keys` has the narrow columns of `Book.key_columns` and `row`; `values`, for a comparison,
-    the typed columns, and `bad_cells` where they are null for want of a value.
+    `findings` are those within rows. `held` are those across rows with the hash of their id (`key`): they
+    stand unless the id's rows go on in another piece. `keys` has the narrow columns of `Book.key_columns`,
+    `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they are null
+    for want of a value.
     """
 
     rows: int
@@ -72,7 +72,9 @@ class Examiner:
         self.constants = [pl.lit(today).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)]
         self.written = [i for i in book.written if i in active or book.rules[i].gate]
         self.across = [i for i in book.across if i in active]
-        self.stories = [s for s in book.stories if book.index[s.rule.id] in active]
+        # Where the submitter is told, its own rule says more of a field than a comparison of rows.
+        told = {rule.header for rule in book.rules if SUBMITTER in rule.headers} if submitter else ()
+        self.stories = [s for s in book.stories if book.index[s.rule.id] in active and s.header not in told]
 
     # ---- a piece -------------------------------------------------------------------------------
 
@@ -95,17 +97,17 @@ class Examiner:
                 found[quieted] = found[quieted].filter(~found[quieted].is_in(failing[i].arg_true().implode()))
         within = self.gather({i: at for i, at in sorted(found.items()) if at.len()}, frame, rows)
         values = typed.values.with_columns(rows.alias("row"))
-        keys = values.select("row", *book.key_columns)
+        keys = values.select("row", *book.key_columns).with_columns(gated.alias(WITHHELD))
         counts = values.select(book.tally).row(0, named=True)
         if shut.len():
-            # What is withheld takes no part in anything that looks beyond its row.
-            keys = keys.filter(open_)
+            # Of what is withheld only the client's id looks beyond its row: another row may say otherwise.
+            kept = ("row", book.keys[0], WITHHELD)
+            keys = keys.with_columns(pl.when(~pl.col(WITHHELD)).then(pl.exclude(kept)).name.keep())
             withheld = values[shut].select(book.tally).row(0, named=True)
             counts = {name: count - withheld[name] for name, count in counts.items()}
         repeated = _repeated(keys, book.gathered)
-        told = self._local_stories(keys, repeated, values, frame, rows)
         ragged = self._ragged(batch)
-        findings = in_order(pl.concat([within, told, ragged]))
+        findings = in_order(pl.concat([within, ragged]))
         bad = {h: at.len() - int(gated[at].sum()) for h, at in typed.bad.items()}
         counts |= {f"bad {header}": count for header, count in bad.items()}
         rejects = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
@@ -115,7 +117,9 @@ class Examiner:
             ragged=len(batch.ragged),
             size=batch.size,
             findings=findings,
-            held=self._held(keys, repeated, frame, rows),
+            held=pl.concat(
+                [self._stories(keys, repeated, values, frame, rows), self._held(keys, repeated, frame, rows)]
+            ),
             keys=keys,
             values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
             bad_cells=_cells_at(typed.bad, rows),
@@ -273,7 +277,7 @@ class Examiner:
 
     # ---- across the rows of a piece ------------------------------------------------------------
 
-    def _local_stories(
+    def _stories(
         self,
         keys: pl.DataFrame,
         repeated: Mapping[str, pl.Series],
@@ -281,48 +285,40 @@ class Examiner:
         frame: pl.DataFrame,
         rows: pl.Series,
     ) -> pl.DataFrame:
-        """Rows of one id that disagree with one another inside this piece."""
-        found = [self.nothing()]
+        """Rows of one id that disagree with one another, as far as this piece shows, with their keys."""
+        found = [self.nothing().with_columns(key=pl.lit(None, pl.UInt64))]
         for key in self.book.keys:
             stories = [s for s in self.stories if s.key == key]
             apart = disagreeing(keys, key, repeated[key])
+            apart = apart.filter(~keys[WITHHELD][apart])
             if stories and apart.len():
-                at = rows.search_sorted(keys["row"][apart])
-                some = values.select("row", key, *(s.header for s in stories))[at]
+                some = values.select("row", key, *(s.header for s in stories))[apart]
                 found.append(self.told(stories, some, frame, rows))
         return pl.concat(found)
 
     def told(
         self, stories: Sequence[derive.Story], values: pl.DataFrame, frame: pl.DataFrame, rows: pl.Series
     ) -> pl.DataFrame:
-        """Findings of the one-story rules over rows that may disagree.
+        """Findings of the one-story rules over all rows of ids that may disagree, with the hashes of the ids.
 
-        `values` has `row` and the stories' typed columns; with a column `piece`, what disagrees inside
-        one piece is taken as told already. `frame` and `rows` are where the text of the rows is.
+        `values` has `row` and the stories' typed columns; `frame` and `rows` are where the rows' text is.
         """
-        pieces = "piece" in values.columns
-        hashed = values.select(
-            *(["piece"] if pieces else []),
-            *(
-                pl.when(pl.col(h).is_not_null()).then(pl.col(h).hash()).alias(h)
-                for h in values.columns
-                if h not in ("row", "piece")
-            ),
-        )
-        differ = hashed.select(s.rule.fails_when.fill_null(False).alias(s.rule.id) for s in stories)
-        if pieces:
-            within = [
-                pl.col(s.header).min().over(s.key, "piece") != pl.col(s.header).max().over(s.key, "piece")
-                for s in stories
-            ]
-            local = hashed.select(e.fill_null(False).alias(s.rule.id) for e, s in zip(within, stories, strict=True))
-            differ = differ.select(pl.col(name) & ~local[name] for name in differ.columns)
+        hashes = values.select(hashed(h) for h in values.columns if h != "row")
+        differ = hashes.select(s.rule.fails_when.fill_null(False).alias(s.rule.id) for s in stories)
+        # An id that belongs to several is not one thing, and its values need not agree.
+        belongs = [s.rule.id for s in stories if s.rule.header == s.key]
+        if belongs:
+            differ = differ.with_columns(
+                pl.col(s.rule.id) & ~pl.any_horizontal(belongs) for s in stories if s.rule.header != s.key
+            )
         found = {
             self.book.index[story.rule.id]: differ[story.rule.id].arg_true()
             for story in stories
             if differ[story.rule.id].any()
         }
-        return self.gather(found, frame[rows.search_sorted(values["row"])], values["row"])
+        told = self.gather(found, frame[rows.search_sorted(values["row"])], values["row"])
+        ids = hashes.select(pl.col(stories[0].key).alias("key")).with_columns(values["row"])
+        return told.join(ids, on="row", how="left", maintain_order="left")
 
     def _held(
         self, keys: pl.DataFrame, repeated: Mapping[str, pl.Series], frame: pl.DataFrame, rows: pl.Series
