@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 
 import polars as pl
 
 from cjit import compare, derive
-from cjit.dataset import Dataset, Entity, Field, Kind, Severity
+from cjit.dataset import SUBMITTER, TODAY, Dataset, Entity, Field, Kind, Severity
 from cjit.findings import RAGGED
 
 
@@ -33,9 +34,12 @@ class Book:
         self.derived = {h: [i for i in sorted(own) if self.rules[i].header == h] for h in dataset.headers}
         self.gates = [i for i in self.written if self.rules[i].gate]
         self.rejects = [i for i, rule in enumerate(self.rules) if rule.severity is Severity.REJECT]
-        self.fails = [rule.fails_when.fill_null(False).cast(pl.Boolean).alias(rule.id) for rule in self.rules]
+        # Null is "cannot tell": silent. Only a gate must be sure.
+        self.fails = [
+            (rule.fails_when.fill_null(False) if rule.gate else rule.fails_when).alias(rule.id) for rule in self.rules
+        ]
         self.likely = [
-            made if rule.likely is None else rule.likely.fill_null(False).alias(rule.id)
+            made if rule.likely is None else rule.likely.alias(rule.id)
             for rule, made in zip(self.rules, self.fails, strict=True)
         ]
         self.keys = [fields[0].header for fields in map(dataset.entity, Entity) if fields]
@@ -59,6 +63,7 @@ class Book:
         self.tally = self._tally()
         types = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
         self.types = {f.header: types.get(f.kind, pl.String) for f in dataset.fields}
+        self.idle = self._idle()
         self.blank = {
             h: [
                 pl.lit(None, pl.String).alias(f"{h} as sent"),
@@ -67,6 +72,16 @@ class Book:
             ]
             for h in dataset.headers
         }
+
+    def _idle(self) -> frozenset[int]:
+        """The written rules that have nothing to say where all they read is blank."""
+        read = {h for i in self.written for h in self.rules[i].headers}
+        columns = {h: self.types.get(h.removesuffix(" as read"), pl.String) for h in read}
+        blank = pl.DataFrame({h: [None] for h in columns}, schema=columns).with_columns(
+            pl.lit(date(2000, 1, 1)).alias(TODAY), pl.lit("X").alias(SUBMITTER)
+        )
+        said = blank.select(self.fails[i] for i in self.written).row(0)
+        return frozenset(i for i, fails in zip(self.written, said, strict=True) if not fails)
 
     def _key_columns(self) -> list[pl.Expr]:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""

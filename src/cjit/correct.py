@@ -65,7 +65,7 @@ class _Gates:
 def _gates(dataset: Dataset) -> _Gates:
     rules = tuple(rule for rule in dataset.rules if rule.gate)
     own = {rule.header for rule in rules}
-    kept = own | {f.header for f in dataset.fields if f.system}
+    kept = own | {f.header for f in dataset.fields if f.system and f.kind is Kind.ID}
     return _Gates(rules, _steps(dataset, {h for rule in rules for h in rule.headers} | own), frozenset(kept))
 
 

@@ -83,7 +83,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row of a code list. `start` and `end` are the first and last day it may be used."""
+    """One row of a code list.
+
+    `start` and `end` are the first and last day it may be used. They are shown and no rule checks them: which
+    date of a record they are to be held against is not public.
+    """
 
     code: str
     label: str
@@ -131,8 +135,11 @@ class CodeList:
         return tuple(row.code for row in self.rows if row.group == name)
 
     def not_answers(self) -> tuple[str, ...]:
-        """The codes that say a question was not answered: declined, not stated, not known."""
-        words = ("declined", "declines", "not stated", "not known", "unknown", "does not know")
+        """The codes that say a question was not answered: declined, not stated, not known.
+
+        What the client declined otherwise is an answer: "No – client declined", of naloxone.
+        """
+        words = ("declined to answer", "declines to disclose", "not stated", "not known", "unknown", "does not know")
         return tuple(dict.fromkeys(r.code for r in self.rows if any(w in r.label.lower() for w in words)))
 
 
@@ -141,11 +148,13 @@ class Field:
     """One data item of the dataset.
 
     `header` is its only name: in the frame, the form, the JSON and the rules. `also` are other
-    spellings a file may use. `noun` completes a message ("Enter the …"). `missing` is the stated
-    consequence of leaving it blank (None: the document states none). `minimum` and `maximum` bound a
+    spellings a file may use. `noun` completes a message ("Enter the …"). `as_of` is the moment the document has
+    it recorded as per ("start of episode"; "": none is named). `missing` is the stated
+    consequence of leaving it blank (None: the document states none), `required` the stated condition of a
+    field that is needed in some records only ("where …"; rules hold it). `minimum` and `maximum` bound a
     number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged. `none`
     are codes of other letters that say "none": read as blank, with a query.
-    `system` marks what "is populated by your software system".
+    `system` marks what the software fills in, not the provider.
     """
 
     header: str
@@ -156,8 +165,10 @@ class Field:
     entity: Entity
     kind: Kind
     changes: Changes
+    as_of: str = ""
     codes: str | None = None
     missing: Severity | None = None
+    required: str = ""
     minimum: int | None = None
     maximum: int | None = None
     apart: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -287,7 +298,7 @@ class Dataset:
 
         `add` pairs a new field with the header it comes after (None: at the end). `change` maps a
         header to the attributes that differ. Written rules that read a dropped header go with it;
-        `written` adds new ones.
+        `written` adds new ones, each in the place of the one with its id, if there is one.
         """
         gone = set(drop)
         change = change or {}
@@ -299,14 +310,16 @@ class Dataset:
         for field, after in add:
             headers = [f.header for f in fields]
             fields.insert(headers.index(after) + 1 if after else len(fields), field)
-        known = {f.header for f in fields} | {TODAY, SUBMITTER}
-        kept = [rule for rule in self.written if known.issuperset(h.removesuffix(" as read") for h in rule.headers)]
+        known = {f.header for f in fields} | {TODAY, SUBMITTER, WITHHELD}
+        readable = (r for r in self.written if known.issuperset(h.removesuffix(" as read") for h in r.headers))
+        new = {rule.id: rule for rule in written}
+        kept = [new.pop(rule.id, rule) for rule in readable]
         return Dataset(
             letter=letter,
             title=title,
             effective=effective,
             fields=tuple(fields),
             lists={**self.lists, **(lists or {})},
-            written=(*kept, *written),
+            written=(*kept, *new.values()),
             elsewhere={header: self.letter for header in self.headers if header not in known},
         )

@@ -222,7 +222,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
         case Kind.DATE:
             yield rule(
                 "is_a_date",
-                f"{_capital(noun)} must be a real date with a four-figure year, such as 27/03/1985",
+                f"{_capital(noun)} must be a real date written dd/mm/yyyy, such as 27/03/1985",
                 raw.is_not_null() & read.is_null(),
                 "31/02/2020",
                 good,
@@ -269,7 +269,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             blank = "" if not field.none else ", and leave it blank when there is none"
             plain = (
                 f" {good}",
-                f"Write the {noun} as the code list has it, with no spaces and no leading nought{blank}",
+                f"Write the {noun} as the code list has it: in capitals, with no spaces and no leading nought{blank}",
             )
         case Kind.INITIAL:
             yield rule(
@@ -284,7 +284,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
         case Kind.POSTCODE:
             yield rule(
                 "is_a_postcode",
-                f"{_capital(noun)} must be a postcode less its last two characters, such as NR14 7",
+                f"Record a whole {noun}, such as NR14 7UJ, which the file holds as NR14 7",
                 ~read.str.contains(TRUNCATED),
                 "NORWICH",
                 good,
@@ -292,7 +292,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             )
             yield rule(
                 "is_truncated",
-                f"Remove the last two characters of the {noun} before the file leaves your system",
+                f"Ask your software supplier to cut the last two characters of the {noun} on extract",
                 _whole(raw),
                 "NR14 7UJ",
                 good,
@@ -395,6 +395,17 @@ def _choices(codes: CodeList) -> str:
 # ---- across rows -----------------------------------------------------------------------------------
 
 
+_ONE_STORY = (
+    "A row is one episode with at most one referral, so what is true of a client, an episode or a referral repeats on "
+    "each of its rows and must agree; a blank says nothing. The document has some values of a client recorded as per "
+    "start of episode, so these may rightly differ between two episodes: it asks to look, no more."
+)
+_ONE_OWNER = (
+    "An episode is of one client, and a referral of one episode: where an ID stands under two, it was given twice, or "
+    "the ID it belongs to was altered."
+)
+
+
 @dataclass(frozen=True)
 class Story:
     """A value that must be the same on every row with the same id; blanks do not count.
@@ -425,7 +436,8 @@ def stories(dataset: Dataset) -> Iterator[Story]:
                 parent,
                 None,
                 f"{first.header}.belongs_to_one_{parent.entity.value}",
-                f"Send the same {parent.noun} on every row of the {entity.value}",
+                f"Give each {entity.value} an ID of its own, or send the same {parent.noun} on all its rows",
+                _ONE_OWNER,
             )
         for field in rest:
             if field.header in gated:
@@ -435,11 +447,12 @@ def stories(dataset: Dataset) -> Iterator[Story]:
                 field,
                 dataset.codes_of(field.header),
                 f"{field.header}.is_the_same_on_every_row",
-                f"Send the same {field.noun} on every row of the {entity.value}",
+                f"Check the {field.noun}: it differs between the rows of the {entity.value}",
+                _ONE_STORY,
             )
 
 
-def _story(key: Field, field: Field, codes: CodeList | None, name: str, message: str) -> Story:
+def _story(key: Field, field: Field, codes: CodeList | None, name: str, message: str, reading: str) -> Story:
     good = _good(field, codes)
     value = pl.col(field.header)
     fails = value.min().over(key.header) != value.max().over(key.header)
@@ -452,7 +465,6 @@ def _story(key: Field, field: Field, codes: CodeList | None, name: str, message:
         breaks=[{field.header: value} for value in _two(field, codes)],
         holds=[{field.header: good}, {field.header: ""}],
         across=key.header,
-        reading="A row is one episode with at most one referral, so what is true of a client, an episode or "
-        "a referral repeats on each of its rows and must agree; a blank says nothing.",
+        reading=reading,
     )
     return Story(key.header, field.header, rule)

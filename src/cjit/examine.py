@@ -85,11 +85,7 @@ class Examiner:
         failing, gated = self._written(typed.values, self.written, typed.bad)
         open_ = ~gated
         shut = gated.arg_true()
-        found = {
-            i: at if not shut.len() else at.filter(~at.is_in(shut.implode()))
-            for i, at in typed.found.items()
-            if i in self.active
-        }
+        found = {i: at.filter(open_[at]) if shut.len() else at for i, at in typed.found.items() if i in self.active}
         found |= {i: column.arg_true() for i, column in failing.items() if i in self.active}
         for i in failing:
             quieted = book.index.get(book.rules[i].replaces)
@@ -108,8 +104,7 @@ class Examiner:
         repeated = _repeated(keys, book.gathered)
         ragged = self._ragged(batch)
         findings = in_order(pl.concat([within, ragged]))
-        bad = {h: at.len() - int(gated[at].sum()) for h, at in typed.bad.items()}
-        counts |= {f"bad {header}": count for header, count in bad.items()}
+        counts |= {f"bad {h}": int(open_[at].sum()) for h, at in typed.bad.items()}
         rejects = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
         return Part(
             rows=frame.height + len(batch.ragged),
@@ -122,7 +117,7 @@ class Examiner:
             ),
             keys=keys,
             values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
-            bad_cells=_cells_at(typed.bad, rows),
+            bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
             rejected=findings.filter(pl.col("rule").is_in(rejects.implode()))["row"].unique(),
             touched=findings["row"].unique(),
             gated=shut.len(),
@@ -176,10 +171,8 @@ class Examiner:
 
     def _looked(self, headers: list[str], held: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
         book = self.book
-        longest = max(held[h].len() for h in headers)
-        filled = [held[h].alias(h).extend_constant(None, longest - held[h].len()) for h in headers]
         full = (
-            pl.DataFrame(filled)
+            pl.concat([held[h].to_frame(h) for h in headers], how="horizontal_extend")
             .with_columns(*self.constants)
             .with_columns(book.text[h] for h in headers)
             .with_columns(book.read[h] for h in headers)
@@ -381,7 +374,9 @@ class Examiner:
         unsure = [book.no_value[h] for h in odd if h in book.no_value]
         own = full.select(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
-        failing, gated = self._written(full, self.written, bad)
+        told = {*filled, *(f"{h} as read" for h in filled)}
+        asked_of_all = [i for i in self.written if i not in book.idle or not told.isdisjoint(book.rules[i].headers)]
+        failing, gated = self._written(full, asked_of_all, bad)
         found = set(failing)
         if not gated[0]:
             found |= {*given, *_raised(own, asked, book.rules)}

@@ -2,7 +2,7 @@
 
 Source: the business definitions (CJIT dataset Q, V4.2), section "CJIT dataset fields". Labels are the
 document's field descriptions, definitions are in our own words, and `clause` names the section and
-header where each is printed. Ranges, and nothing else here, are partly our reading: each says so.
+header where each is printed. Ranges, and the outcome of a missing consent, are partly our reading: each says so.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.CLIENT,
         kind=Kind.INITIAL,
         changes=Changes.MISMATCH,
+        as_of="start of episode",
         missing=Severity.REJECT,
     ),
     Field(
@@ -60,6 +61,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.CLIENT,
         kind=Kind.INITIAL,
         changes=Changes.MISMATCH,
+        as_of="start of episode",
         missing=Severity.REJECT,
     ),
     Field(
@@ -71,6 +73,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.CLIENT,
         kind=Kind.DATE,
         changes=Changes.MISMATCH,
+        as_of="start of episode",
         missing=Severity.REJECT,
     ),
     Field(
@@ -83,6 +86,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="SEX",
         changes=Changes.MISMATCH,
+        as_of="start of episode",
         missing=Severity.REJECT,
     ),
     Field(
@@ -98,6 +102,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="ETHNIC",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="NATION",
@@ -111,6 +116,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="NATION",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="AGNCY",
@@ -167,6 +173,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.ID,
         changes=Changes.MAY,
+        as_of="current situation",
         missing=Severity.REJECT,
         system=True,
     ),
@@ -176,14 +183,15 @@ FIELDS: tuple[Field, ...] = (
         noun="consent for NDTMS",
         definition=(
             "Whether the client agrees to their data being shared with NDTMS. Every client is asked for "
-            "consent that is informed and evidenced, and nothing about a client may be sent without it."
+            "consent that is informed and evidenced, and nothing about a client may be sent without it. (No "
+            "consequence is printed; that the record is rejected is our reading 10.)"
         ),
         clause="Episode details: CONSENT",
         entity=Entity.EPISODE,
         kind=Kind.CODE,
         codes="CONSENT",
         changes=Changes.MAY,
-        # Our reading: the document prints no consequence, only that consent comes before sending.
+        as_of="current situation",
         missing=Severity.REJECT,
     ),
     Field(
@@ -199,6 +207,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.POSTCODE,
         changes=Changes.MAY,
+        as_of="current living situation",
     ),
     Field(
         header="DAT",
@@ -215,6 +224,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DAT",
         changes=Changes.MAY,
+        as_of="current situation",
         missing=Severity.EXCLUDE,
     ),
     Field(
@@ -231,6 +241,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="UTLA",
         changes=Changes.MAY,
+        as_of="current situation",
+        system=True,
     ),
     Field(
         header="REFLD",
@@ -262,6 +274,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="CJRFLS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="TRIAGED",
@@ -287,6 +300,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="OFFENCE",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="PRISON",
@@ -298,6 +312,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="PRISON",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="SEXUALO",
@@ -309,6 +324,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="SEXUALO",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="PREGNANT",
@@ -320,6 +336,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="PREGNANT",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="RELIGION",
@@ -333,6 +350,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="RELIGION",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DISABLE1",
@@ -348,6 +366,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DISABLE2",
@@ -361,6 +380,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DISABLE3",
@@ -374,6 +394,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="ALCDDAYS",
@@ -384,13 +405,14 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.NUMBER,
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         minimum=0,
         maximum=28,
     ),
     Field(
         header="ALCUNITS",
         label="Units of alcohol",
-        noun="units of alcohol",
+        noun="number of units of alcohol",
         definition=(
             "How many units of alcohol the client typically drank on a drinking day in the 28 days before "
             "the initial assessment. (0 to 200: the range printed on a CJIT form for dataset P; dataset Q "
@@ -400,6 +422,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.NUMBER,
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         minimum=0,
         maximum=200,
     ),
@@ -416,6 +439,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="HOUSING",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="HOMELESS",
@@ -430,6 +454,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="HOMELESS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="VETERAN",
@@ -446,6 +471,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="VETERAN",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="PARENT",
@@ -462,6 +488,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="PARENT",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="PRNTSTAT",
@@ -477,6 +504,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="PRNTSTAT",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
+        required="where the client has parental responsibility",
     ),
     Field(
         header="CHILDWTH",
@@ -491,6 +520,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.NUMBER,
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         minimum=0,
         # Our reading: high enough for any household, low enough to catch 89 or 99 typed for 98.
         maximum=20,
@@ -512,6 +542,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
+        required="where the client has parental responsibility or lives with children",
         # The field table prints EHCS; the texts, Appendix C and the revision history EHCSC and EHCSC1.
         also=("EHCSC", "EHCSC1"),
     ),
@@ -528,6 +560,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="EHCSC3",
@@ -542,6 +575,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DRUG1",
@@ -557,6 +591,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DRUG",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         missing=Severity.REJECT,
     ),
     Field(
@@ -569,6 +604,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="ROUTE",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DRUG2",
@@ -583,6 +619,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DRUG",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         # Earlier core datasets wrote "no second substance" as a code; dataset Q leaves the field blank.
         none=("9996",),
     ),
@@ -599,6 +636,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="DRUG",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
         none=("9997",),
     ),
     Field(
@@ -611,6 +649,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="INJSTAT",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="CPLANDT",
@@ -625,6 +664,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.DATE,
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="NALOXISS",
@@ -640,6 +680,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="NALOXISS",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="NALOXAD",
@@ -654,6 +695,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="NALOXAD",
         changes=Changes.SHOULD_NOT,
+        as_of="start of episode",
     ),
     Field(
         header="DISD",
@@ -673,6 +715,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.DATE,
         # Printed beside the reason only; the two are given together, so it holds for both.
         changes=Changes.FILLED_ONLY,
+        required="when the case is closed, together with the case closure reason",
     ),
     Field(
         header="CJDISRSN",
@@ -687,6 +730,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.CODE,
         codes="CJDISRSN",
         changes=Changes.FILLED_ONLY,
+        required="when the case is closed, together with the case closure date",
     ),
     # ---- Referrals to structured treatment -----------------------------------------------------
     Field(
@@ -702,6 +746,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.REFERRAL,
         kind=Kind.ID,
         changes=Changes.SHOULD_NOT,
+        required="for each referral, or the record will be rejected",
         system=True,
     ),
     Field(
@@ -717,5 +762,6 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.REFERRAL,
         kind=Kind.DATE,
         changes=Changes.SHOULD_NOT,
+        required="for each referral",
     ),
 )
