@@ -1,5 +1,6 @@
 """The engine's laws: valid stays silent, one mistake one message, file equals form, shuffled equals ordered."""
 
+import sys
 from datetime import date
 
 import polars as pl
@@ -248,6 +249,26 @@ def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
     cut = check(Pieces(source, size), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
+
+
+@pytest.mark.parametrize(("keys", "together"), [(3, 10**6), (10**6, 2), (3, 2)])
+def test_a_file_too_long_for_memory_gives_the_same(monkeypatch, keys, together):
+    rows = [record(i % 7, REFERID=str(40000 + i), ETHNIC="AB"[i % 2], CLIENT=f"C{i % 3}") for i in range(30)]
+    whole = check(csv(*rows), today=TODAY)
+    assert whole.total > 30
+    module = sys.modules["cjit.check"]
+    monkeypatch.setattr(module, "_KEYS_IN_MEMORY", keys)
+    monkeypatch.setattr(module, "_ROWS_TOGETHER", together)
+    cut = check(Pieces(cjit.read.open_file(csv(*rows), Q), 600), today=TODAY)
+    assert key(cut) == key(whole)
+    assert summary(cut) == summary(whole)
+
+
+def test_a_client_who_consents_on_one_row_and_not_on_another_is_told():
+    rows = [record(), {**record(), EPISODE: "9", REFERRAL: "9", "TRIAGED": "07/11/2025", "CONSENT": "N"}]
+    names = found(check(frame(*rows), today=TODAY))
+    assert (2, "CONSENT.is_the_same_on_every_row") in names
+    assert [name for row, name in names if row == 3] == ["CONSENT.is_given"]
 
 
 class Pieces(cjit.read.Source):

@@ -100,12 +100,15 @@ def check(
         before = _pieces_of(previous, dataset) if isinstance(previous, pl.DataFrame) else previous.pieces
         run.before = pl.concat(_side_by_side(lambda piece: examiner.values(piece()), before()))
     done = 0
-    for part in _side_by_side(lambda piece: examiner.examine(piece()), pieces()):
-        run.take(part)
-        done += part.size
-        if progress and opened:
-            progress(min(done, opened.size), opened.size)
-    run.across(pieces)
+    try:
+        for part in _side_by_side(lambda piece: examiner.examine(piece()), pieces()):
+            run.take(part)
+            done += part.size
+            if progress and opened:
+                progress(min(done, opened.size), opened.size)
+        run.across(pieces)
+    finally:
+        run.keys.close()
     return run.findings(today, opened)
 
 
@@ -441,6 +444,11 @@ class _Keys:
             pl.concat(self.frames).write_ipc(path)
             self.files.append(path)
             self.frames, self.height = [], 0
+
+    def close(self) -> None:
+        """Remove what was put aside."""
+        if self.folder:
+            self.folder.cleanup()
 
     def _lazily(self) -> list[pl.LazyFrame]:
         return [pl.scan_ipc(path) for path in self.files] + [frame.lazy() for frame in self.frames]

@@ -75,7 +75,7 @@ class Findings:
     `frame` has a row a finding: row (UInt32, the spreadsheet's, header is 1), rule (Enum of the book's
     ids), value, client, episode (String; null where withheld). It holds the first `keep` findings where a
     check was told to keep only so many; `total` counts all. Findings are in row order, then book order;
-    in a file of several pieces those between distant rows come last. `looked` counts the rows that could be
+    in a file of several pieces those across rows come last. `looked` counts the rows that could be
     looked at: those whose client consents and whose cells can be told apart.
     """
 
