@@ -370,7 +370,8 @@ def _codes(dataset: Dataset) -> Iterator[str]:
         "The business definitions print five lists; the others stand in the CJIT reference data, which this project",
         "does not have. So each list says how sure it is, and one that is not known to be complete never makes a code",
         "wrong: the report counts the codes it does not know in one note for the file. Whoever has the official list",
-        "can [install it](guides/reference-data.md).",
+        "can [install it](guides/reference-data.md). The days from and to which a code holds, where a list has them,",
+        "are information: no rule checks them, as which date of a record they go with is not public.",
     )
     yield from _table(
         ("Status", "What it means", "A code that is not in the list"),
@@ -472,6 +473,20 @@ def _outcomes(dataset: Dataset) -> Iterator[str]:
         if fields:
             yield f"When missing, or no value: {_and(f'[{f.header}](dictionary.md#{f.header})' for f in fields)}."
             yield ""
+            # What is required in some records only, and rejected there.
+            yield from (
+                f"When missing where it is required: [{f.header}](dictionary.md#{f.header}), {f.required}.\n"
+                for f in dataset.fields
+                if f.required
+                and any(r.id.startswith(f"{f.header}.is_given") and r.severity is severity for r in dataset.written)
+            )
+            # A gate's outcome is printed nowhere.
+            yield from (
+                f"The document prints no consequence for [{r.header}](dictionary.md#{r.header}): that one is our "
+                "[reading 10](source.md#readings).\n"
+                for r in dataset.written
+                if r.gate and r.severity is severity
+            )
         rules = [r for r in book(dataset) if r.severity is severity]
         also = [r for r in rules if _is_written(r, dataset) or r.header not in dataset.by_header]
         yield f"{_count(len(rules), 'rule')}, of which {len(also)} across fields or rows" + (":" if also else ".")

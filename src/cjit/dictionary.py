@@ -164,12 +164,13 @@ def _concerns(rule: Rule, field: Field) -> bool:
 
 
 def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
-    """What there is to say of a field, name by name, as plain text."""
-    """What there is to say of a field beside its definition, codes and rules."""
+    """What there is to say of a field beside its definition, codes and rules, name by name, as plain text."""
     yield "Section", SECTIONS[field.entity]
     yield "Written as", _written(field)
-    yield "If missing", _missing(field)
+    yield "If missing", _missing(dataset, field)
     yield "Updatability", field.changes.value
+    if field.as_of:
+        yield "Recorded as per", field.as_of
     if field.system:
         yield "Filled in by", "your software system"
     if field.also:
@@ -179,10 +180,11 @@ def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
     yield "Source", f"business definitions, {field.clause}"
 
 
-def _missing(field: Field) -> str:
-    if field.entity is Entity.REFERRAL and field.missing is None:
-        return "needed for each referral, as a rule says; blank where there is none"
-    return _MISSING[field.missing]
+def _missing(dataset: Dataset, field: Field) -> str:
+    if not field.required:
+        return _MISSING[field.missing]
+    held = next(rule for rule in dataset.written if rule.id.startswith(f"{field.header}.is_given"))
+    return f"required {field.required}, or {_MISSING[held.severity]}; otherwise left blank"
 
 
 def _written(field: Field) -> str:
@@ -245,7 +247,7 @@ def _short_kind(field: Field) -> str:
 
 
 def _short_missing(field: Field) -> str:
-    if field.entity is Entity.REFERRAL and field.missing is None:
+    if field.required:
         return "by rule"
     return field.missing.value if field.missing else "-"
 
@@ -298,11 +300,20 @@ def _closed(dataset: Dataset, field: Field) -> CodeList | None:
 
 
 def _about(dataset: Dataset, field: Field) -> str:
-    """A field's definition, with a word on a list that is not closed."""
+    """A field's definition, with a word on when it is needed, as of when, and on a list that is not closed."""
     codes = dataset.codes_of(field.header)
-    if codes is None or codes.complete:
-        return field.definition
-    return f"{field.definition} (Codes: {STATUSES[codes.status]}.)"
+    about = [field.definition]
+    if field.required:
+        about.append(f"({_capital(_missing(dataset, field))}.)")
+    if field.as_of:
+        about.append(f"(Recorded as per {field.as_of}.)")
+    if codes and not codes.complete:
+        about.append(f"(Codes: {STATUSES[codes.status]}.)")
+    return " ".join(about)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _pattern(dataset: Dataset, field: Field) -> str:

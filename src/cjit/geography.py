@@ -22,7 +22,8 @@ expressions are then null, which means "cannot tell".
 
 Northern Ireland's rows are not under the Open Government Licence and are left out: every sector of the
 area BT is taken to exist, and to lie in Northern Ireland. The Channel Islands and the Isle of Man are
-outside the United Kingdom, whose residents get the default postcode: their sectors are unknown here.
+outside the United Kingdom, whose residents get the default postcode: their sectors are unknown here. So
+are those of the British Forces, BF1, which lie in no authority.
 """
 
 from __future__ import annotations
@@ -263,6 +264,34 @@ def sector_allows(pc: pl.Expr, utla: pl.Expr) -> pl.Expr:
     """
     sectors, upper, places = _listed()
     return _place(pc, utla, sectors, upper).is_in(places.implode())
+
+
+def sector_in_england(pc: pl.Expr) -> pl.Expr:
+    """True where every postcode of a sector lies in England, False where none does.
+
+    Null where some do, where it is blank, for the default sector, which lies nowhere, and for a sector not
+    known.
+    """
+    import polars as pl
+
+    sectors, _, _ = _listed()
+    wholly, nowhere = _in_england()
+    number = pc.cast(sectors, strict=False).to_physical().cast(pl.UInt32)
+    return pl.when(number.is_in(wholly.implode())).then(True).when(number.is_in(nowhere.implode())).then(False)
+
+
+@cache
+def _in_england() -> tuple[pl.Series, pl.Series]:
+    """The numbers of the sectors that lie wholly in England, and of those that lie wholly outside it."""
+    import polars as pl
+
+    sectors, _, _ = _listed()
+    english = pl.col("authority").str.starts_with("E")
+    today = _frame("sectors.parquet").group_by("sector").agg(all=english.all(), any=english.any())
+    numbers = today.with_columns(pl.col("sector").cast(sectors).to_physical().cast(pl.UInt32))
+    northern_ireland = pl.Series([s.startswith("BT") for s in sectors.categories]).arg_true()
+    outside = numbers.filter(~pl.col("any"))["sector"].append(northern_ireland.cast(pl.UInt32))
+    return numbers.filter("all")["sector"], outside
 
 
 def _place(pc: pl.Expr, utla: pl.Expr, sectors: pl.Enum, upper: pl.Enum) -> pl.Expr:

@@ -3,8 +3,10 @@
 Source: the revision history of the business definitions (CJIT dataset Q, V4.2), which prints the headers
 dataset Q dropped and added and the field descriptions it changed. It does not print dataset P itself, so
 these are our reading: the definitions of the fields that were dropped, their kinds and lists, where they
-stood, and that the rest was as it is in dataset Q. That dataset P took effect on 1 April 2020 is known
-from its data entry form.
+stood, that a row held at most one intervention beside at most one referral, the definitions of SEX, CONSENT and
+EHCS to EHCSC3 before they were changed, that PREGNANT was limited to female clients (the words are known only
+from their removal in V4.2), and that the rest was as it is in dataset Q. That dataset P took effect on 1 April
+2020 is known from its data entry form.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from datetime import date
 
 from cjit.dataset import Changes, Code, CodeList, Entity, Field, Kind, Status
 from cjit.datasets.q import Q
+from cjit.datasets.q.rules import sent_once
 
 _HELP = "What help are the client's children/children living with the client receiving?"
+_CHILDREN = "the client's children or children living with the client"
 _GUESSED = "labels from general knowledge; neither labels nor codes are public"
 
 
@@ -115,13 +119,16 @@ P = Q.revise(
         "PREGNANT": {"definition": "Whether the client is pregnant. It applies to female clients only."},
         "CONSENT": {
             # Dataset Q says more than dataset P did, which is not printed.
-            "definition": "Whether the client agrees to their data being shared with NDTMS.",
+            "definition": "Whether the client agrees to their data being shared with NDTMS. (No consequence is "
+            "printed; that the record is rejected is our reading 10.)",
         },
         "PRNTSTAT": {"label": "Do any of these children live with the client?"},
-        "EHCS": {"label": f"{_HELP} (1)"},
-        "EHCSC2": {"label": f"{_HELP} (2)"},
-        "EHCSC3": {"label": f"{_HELP} (3)"},
+        # The definitions before dataset Q are not printed: these follow the labels.
+        "EHCS": {"label": f"{_HELP} (1)", "definition": f"The help received by {_CHILDREN}."},
+        "EHCSC2": {"label": f"{_HELP} (2)", "definition": f"A second kind of help received by {_CHILDREN}."},
+        "EHCSC3": {"label": f"{_HELP} (3)", "definition": f"A third kind of help received by {_CHILDREN}."},
     },
+    written=[sent_once("interventions and referrals", "SUBMID", "REFERID")],
     lists={
         "CJACCMNEED": _placeholders(
             "CJACCMNEED", X01="No fixed abode", X02="Housing problem", X03="No housing problem"

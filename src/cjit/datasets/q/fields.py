@@ -746,7 +746,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.REFERRAL,
         kind=Kind.ID,
         changes=Changes.SHOULD_NOT,
-        required="for each referral, or the record will be rejected",
+        required="for each referral",
         system=True,
     ),
     Field(

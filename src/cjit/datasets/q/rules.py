@@ -19,22 +19,32 @@ import polars as pl
 from polars import col
 
 from cjit.dataset import OUR_READING, Rule, Severity
+from cjit.datasets.q.lists import LISTS
 from cjit.derive import as_read
-from cjit.geography import DEFAULT_SECTOR, sector_allows, sector_known
+from cjit.geography import DEFAULT_POSTCODE, DEFAULT_SECTOR, sector_allows, sector_in_england, sector_known
 
 REJECT, QUERY = Severity.REJECT, Severity.QUERY
 
 #: Codes that have stood for Kosovo, which has none in ISO 3166-1: the user-assigned ones of the European
 #: Commission, Unicode and the World Bank, of sport, of passports, and the two-letter ones.
-KOSOVO = ("XKX", "XKK", "XXK", "XKS", "XKO", "KOS", "KSV", "RKS", "UNK", "XK", "KV", "RK")
+KOSOVO = ("XKX", "XKK", "XXK", "XKS", "XKO", "KOS", "KSV", "RKS", "XK", "KV", "RK")
 
 #: Appendix E: the reasons printed under one heading only. 99, 13, 14 and 74 stand under both.
 PRIOR_TO_CASELOAD_ONLY = ("73", "1", "2")
 FROM_CASELOAD_ONLY = ("10", "15", "4", "7", "8", "12", "11", "9")
+#: The reasons for leaving the caseload that are not called "incomplete": a planned end.
+PLANNED = ("10", "15", "4", "99", "13", "14", "74", "7")
 TRANSFERRED_NOT_IN_CUSTODY, DIED = "99", "9"
 
 OUT_OF_ENGLAND = "Z00B"
-ALCOHOL, OTHER_OPIATES, OTHER_DRUGS = "7000", "1000", "8799"
+#: The DATs our list has, all of England; official ones installed over it are not told apart.
+DATS_OF_ENGLAND = tuple(code for code in LISTS["DAT"].codes if code != OUT_OF_ENGLAND)
+#: British Forces Post Office: the postcode of no place.
+FORCES = "BF1 "
+ALCOHOL = "7000"
+#: Codes whose label names a group of substances: other opiates, barbiturates, benzodiazepines, amphetamines,
+#: hallucinogens, solvents, major tranquilisers, anti-depressants, other drugs, prescription drugs.
+GROUPS_OF_SUBSTANCES = ("1000", "2100", "2200", "3100", "4000", "6000", "8200", "8300", "8799", "9005")
 INJECT, SNIFF, SMOKE = "1", "2", "3"
 NEVER_INJECTED = "N"
 ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT = "11", "12"
@@ -49,6 +59,7 @@ _NO_REFERRAL = {"REFERID": "", "REFDATE": ""}
 _SECOND_REFERRAL = {"REFERID": "30016", "REFDATE": "02/12/2025"}
 _SECOND_CLIENT = {"CLIENTID": "10043", "CLIENT": "C10043", "EPISODID": "20078", "REFERID": "30016"}
 _SECOND_EPISODE = {"EPISODID": "20078", "REFERID": "30016"}
+_DIED_BEFORE_THE_NEXT = {"DISD": "14/01/2026", "CJDISRSN": DIED}
 _NEXT_EPISODE = _SECOND_EPISODE | {
     "REFLD": "15/01/2026",
     "TRIAGED": "15/01/2026",
@@ -80,6 +91,8 @@ _NHS = "(?:4[0-9]|6[0-9]|70|99)[0-9][ -]?[0-9]{3}[ -]?[0-9]{4}"
 _NHS_NUMBER = f"(?:^|[^0-9])({_NHS})(?:[^0-9]|$)"
 #: The same in an id of which one person has several: there it is written 3-3-4, or joined to something.
 _NHS_NUMBER_JOINED = f"(?:^|[^0-9])({_NHS})[^0-9]|[^0-9]({_NHS})$|^({_NHS.replace('[ -]?', '[ -]')})$"
+#: A number made by chance, as software does; what it looks like is chance too.
+_GUID = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _EMAIL = r"[^@\s]@[^@\s]+\.[A-Za-z]"
 _POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
 
@@ -110,13 +123,16 @@ def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: st
         QUERY,
         message,
         clause,
-        is_birth_date(text.str.extract(f"({_WHOLE_DATE})"))
-        | is_birth_date(text.str.extract(_SHORT_DATE_ALONE))
-        | (initials & is_birth_date(text.str.extract(_AFTER_TWO_LETTERS)))
-        | _is_nhs_number(pl.coalesce(found))
-        | text.str.contains(_EMAIL)
-        | text.str.contains(_POSTCODE.replace(" ?", " "))
-        | own_postcode,
+        ~text.str.contains(_GUID)
+        & (
+            is_birth_date(text.str.extract(f"({_WHOLE_DATE})"))
+            | is_birth_date(text.str.extract(_SHORT_DATE_ALONE))
+            | (initials & is_birth_date(text.str.extract(_AFTER_TWO_LETTERS)))
+            | _is_nhs_number(pl.coalesce(found))
+            | text.str.contains(_EMAIL)
+            | text.str.contains(_POSTCODE.replace(" ?", " "))
+            | own_postcode
+        ),
         breaks={header: breaks},
         holds={header: holds},
         likely=text.str.contains("|".join((_WHOLE_DATE, _SHORT_DATE_ALONE, _AFTER_TWO_LETTERS, nhs, "@", _POSTCODE))),
@@ -137,8 +153,8 @@ _GAP = (
     "answer: so a later answer supposes the earlier ones."
 )
 _REPEAT = (
-    "A second or third answer is a further one. An answer such as 'other' may stand twice, since it names no single "
-    "thing."
+    "A second or third answer is a further one. An answer that names no single thing, such as 'other' or a group of "
+    "substances, may stand twice."
 )
 
 
@@ -150,11 +166,13 @@ def _in_turn(
     twice: tuple[str, ...],
     alone: tuple[str, ...] = (),
     labels: str = "",
+    unless: pl.Expr | None = None,
 ) -> Iterator[Rule]:
     """The rules of three fields that take a first, second and third answer from one list.
 
     `codes` are three different answers, for the examples; `twice` those that may stand twice; `alone` those
-    that admit no other answer and stand in the first field only (`labels` says them in words).
+    that admit no other answer and stand in the first field only (`labels` says them in words). `unless` is true
+    where none of the three should be given, which is said elsewhere.
     """
     one, two, three = headers
     first, second, third = (col(header) for header in headers)
@@ -191,6 +209,8 @@ def _in_turn(
         if not alone:
             # Here the first answer is mandatory, and its own absence says enough.
             gap &= first.is_not_null()
+        if unless is not None:
+            gap &= ~unless.fill_null(False)
         if alone or header == three:
             yield Rule(
                 f"{header}.leaves_no_gap",
@@ -218,14 +238,41 @@ def _in_turn(
 
 # A client's, and an episode's, rows looked at together.
 _newest = col.TRIAGED.max().over("CLIENTID")
+_one_client = col.CLIENTID.min().over("EPISODID").eq_missing(col.CLIENTID.max().over("EPISODID"))
 _referrals = col.REFERID.count().over("EPISODID") + col.REFDATE.count().over("EPISODID")
 
 # A blank middle date must not let the dates around it pass each other.
 _before_contact = pl.coalesce(col.REFLD, col.DOB)
 
 _utla_possible = sector_allows(col.PC, col.UTLA)
+_utla_in_england = col.UTLA.str.starts_with("E").fill_null(False)
+_pc_in_england = sector_in_england(col.PC)
 _lives_with_children = (col.CHILDWTH > 0) & (col.CHILDWTH != CHILDREN_DECLINED)
+# With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
+_no_children = (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null()
 _alcohol = (col.DRUG1 == ALCOHOL) | (col.DRUG2 == ALCOHOL) | (col.DRUG3 == ALCOHOL)
+
+
+def sent_once(what: str, *ids: str) -> Rule:
+    """An episode is sent once for each of what belongs to it; a row has at most one of each of the `ids`."""
+    # A referral that lacks its id is no repeat, and is said at REFERID.
+    unnamed = pl.when(col.REFERID.is_null()).then(col.REFDATE)
+    return Rule(
+        "EPISODID.is_sent_once",
+        QUERY,
+        f"Send each episode once for each of its {what}: this row repeats another",
+        OUR_READING,
+        # An episode of several clients is several, which is said of it.
+        pl.struct(col.EPISODID, *map(pl.col, ids), unnamed.alias("of")).is_duplicated()
+        & unnamed.is_null()
+        & _one_client,
+        breaks=[{}, {}],
+        holds=[{}, _SECOND_REFERRAL],
+        across="EPISODID",
+        reading="A row is one episode with at most one referral, so a second row of the same two says nothing "
+        "new, or contradicts the first.",
+    )
+
 
 RULES: tuple[Rule, ...] = (
     # ---- Client details ------------------------------------------------------------------------
@@ -265,7 +312,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the CJIT agency code: it is one or two letters and three or four figures, such as CJ123",
         OUR_READING,
-        ~col.AGNCY.str.contains("^[A-Z]{1,2}[0-9]{3,4}$"),
+        ~col.AGNCY.str.contains("^[A-Za-z]{1,2}[0-9]{3,4}$"),
         breaks={"AGNCY": "NORTH TEAM"},
         holds={"AGNCY": "CJ123"},
         reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
@@ -276,9 +323,10 @@ RULES: tuple[Rule, ...] = (
         REJECT,
         "CJIT agency code must be that of the agency that sends the file",
         OUR_READING,
-        col.AGNCY != col.SUBMITTER,
+        col.AGNCY.str.to_uppercase() != col.SUBMITTER.str.to_uppercase(),
         breaks={"AGNCY": "CJ124"},
-        holds={"AGNCY": "CJ123"},
+        holds={"AGNCY": "cj123"},
+        likely=col.AGNCY != col.SUBMITTER,
         # Where the submitter is told, this comparison says more than the form of the code.
         replaces="AGNCY.looks_like_an_agency_code",
         reading="Each team has its own code, and a record belongs to the team that sends it; under another "
@@ -309,22 +357,11 @@ RULES: tuple[Rule, ...] = (
         breaks="1986-02-14/2",
         holds="1986021",
     ),
-    Rule(
-        "EPISODID.is_sent_once",
-        QUERY,
-        "Send each episode once for each of its referrals: this row repeats another",
-        OUR_READING,
-        pl.struct(col.EPISODID, col.REFERID).is_duplicated(),
-        breaks=[{}, {}],
-        holds=[{}, _SECOND_REFERRAL],
-        across="EPISODID",
-        reading="A row is one episode with at most one referral, so a second row of the same two says nothing "
-        "new, or contradicts the first.",
-    ),
+    sent_once("referrals", "REFERID"),
     Rule(
         "CONSENT.is_given",
         REJECT,
-        "Leave the client out of the file until they consent to sharing their information with NDTMS",
+        "Record consent as Y (yes) where the client has given it; otherwise leave the client out of the file",
         "Episode details: CONSENT",
         col.CONSENT.ne_missing("Y"),
         breaks={"CONSENT": "N"},
@@ -332,9 +369,22 @@ RULES: tuple[Rule, ...] = (
         gate=True,
     ),
     Rule(
+        "CONSENT.is_the_same_on_every_row",
+        QUERY,
+        "Leave the client out of the file, or correct the consent: another row says that this client does not consent",
+        OUR_READING,
+        ~col.WITHHELD & col.WITHHELD.any().over("CLIENTID"),
+        breaks=[{}, _SECOND_REFERRAL | {"CONSENT": "N"}],
+        holds=[{}, _SECOND_REFERRAL],
+        across="CLIENTID",
+        reading="Whether a client agrees to sharing is said of the client as things are now, so it is one answer on "
+        "all of the client's rows; where one of them withholds it, nothing of the client may be sent.",
+    ),
+    Rule(
         "PC.is_the_default_postcode",
         QUERY,
-        f"Use the default postcode ({DEFAULT_SECTOR}) for a client of no fixed abode or from outside the UK",
+        f"Record the default postcode {DEFAULT_POSTCODE}, which the file holds as {DEFAULT_SECTOR}, for a client of no "
+        "fixed abode or normally resident outside the UK",
         "Episode details: PC",
         col.PC.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
         breaks={"PC": "ZZ99 9"},
@@ -343,13 +393,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "PC.is_in_use",
         QUERY,
-        "Check the postcode: there is no such postcode in the UK",
+        "Check the postcode: there is no such postcode in the UK; for a client living outside it, as in Jersey, "
+        f"Guernsey or the Isle of Man, record the default postcode {DEFAULT_POSTCODE}",
         OUR_READING,
-        ~sector_known(col.PC) & ~col.PC.str.starts_with("ZZ"),
+        ~sector_known(col.PC) & ~col.PC.str.starts_with("ZZ") & ~col.PC.str.starts_with(FORCES),
         breaks={"PC": "NE99 9"},
         holds={"PC": "NE8 1"},
         reading="The postcode of a place of residence is one that exists. Our list is that of the Office for "
-        "National Statistics and may lag behind a new postcode, so this is a query.",
+        "National Statistics and may lag behind a new postcode, so this is a query. Those of the British Forces, BF1, "
+        "are real and lie in no authority.",
+        likely=~sector_known(col.PC),
     ),
     Rule(
         "DAT.agrees_with_the_local_authority",
@@ -357,17 +410,34 @@ RULES: tuple[Rule, ...] = (
         "Check the DAT of residence: it is 'Out of England', but the upper tier local authority is in England",
         OUR_READING,
         # Where the postcode contradicts the authority, that is said at UTLA.
-        (col.DAT == OUT_OF_ENGLAND) & col.UTLA.str.starts_with("E") & _utla_possible.fill_null(True),
+        (col.DAT == OUT_OF_ENGLAND) & _utla_in_england & _utla_possible.fill_null(True),
         breaks={"DAT": OUT_OF_ENGLAND},
         holds={"DAT": OUT_OF_ENGLAND, "UTLA": "", "PC": "EH1 1"},
         reading="Both fields follow the postcode of the same residence. Public notes on the adult dataset have the "
         "authority left blank for a DAT of 'Out of England'; the business definitions ask for the code that "
         "reflects it: so an authority in England is queried, and a blank one is not.",
+        likely=col.DAT == OUT_OF_ENGLAND,
+    ),
+    Rule(
+        "DAT.agrees_with_the_postcode",
+        QUERY,
+        "Check the DAT of residence and the postcode: one of them is in England and the other is not",
+        OUR_READING,
+        # Where the authority contradicts either, that is said of it.
+        ~_utla_in_england
+        & _utla_possible.fill_null(True)
+        & (((col.DAT == OUT_OF_ENGLAND) & _pc_in_england) | (col.DAT.is_in(DATS_OF_ENGLAND) & ~_pc_in_england)),
+        breaks={"DAT": OUT_OF_ENGLAND, "UTLA": ""},
+        holds={"UTLA": ""},
+        likely=~_utla_in_england & col.DAT.is_not_null(),
+        reading="The DAT of residence is told by the postcode. Which DAT a postcode lies in is not public, but whether "
+        "it lies in England is; the default postcode, and one on both sides of the border, say nothing.",
     ),
     Rule(
         "UTLA.contains_the_postcode",
         QUERY,
-        "Check the upper tier local authority and the postcode: no part of this postcode lies in this authority",
+        "Check the postcode, which lies outside the upper tier local authority; if it is right, ask your software "
+        "supplier to map the authority from it",
         "Episode details: UTLA",
         ~_utla_possible,
         breaks={"UTLA": "E10000020"},
@@ -387,10 +457,12 @@ RULES: tuple[Rule, ...] = (
         "TRIAGED.is_not_before_the_event",
         QUERY,
         "Contact/assessment date must be on or after the date of the event which prompted this contact",
-        "Episode details: REFLD",
+        OUR_READING,
         col.TRIAGED < col.REFLD,
         breaks={"TRIAGED": "02/11/2025"},
         holds={"TRIAGED": "03/11/2025"},
+        reading="An event that prompts a contact comes before it; where none clearly did, the document has the date of "
+        "the contact itself.",
     ),
     Rule(
         "TRIAGED.is_after_birth",
@@ -458,19 +530,21 @@ RULES: tuple[Rule, ...] = (
         "ALCUNITS.is_nought_without_drinking_days",
         QUERY,
         "Units of alcohol must be 0 or blank where the number of drinking days is 0",
-        "Episode details: ALCUNITS",
+        OUR_READING,
         (col.ALCDDAYS == 0) & (col.ALCUNITS > 0),
         breaks={"ALCDDAYS": "0"},
         holds={"ALCDDAYS": "0", "ALCUNITS": "0"},
+        reading="Both fields are of the same 28 days, and without a drinking day there are no units on one.",
     ),
     Rule(
         "ALCUNITS.is_more_than_nought_on_a_drinking_day",
         QUERY,
         "Units of alcohol must be more than 0 where there are drinking days",
-        "Episode details: ALCUNITS",
+        OUR_READING,
         (col.ALCDDAYS > 0) & (col.ALCUNITS == 0),
         breaks={"ALCUNITS": "0"},
         holds={"ALCUNITS": "1"},
+        reading="Both fields are of the same 28 days, and a day without alcohol is no drinking day.",
     ),
     Rule(
         "PRNTSTAT.is_given_for_a_parent",
@@ -485,22 +559,26 @@ RULES: tuple[Rule, ...] = (
         "PRNTSTAT.is_blank_unless_a_parent",
         QUERY,
         "Leave blank whether the client's children live with the client: the client has no parental responsibility",
-        "Appendix C: PRNTSTAT",
+        OUR_READING,
         (col.PARENT == "N") & col.PRNTSTAT.is_not_null(),
         breaks={"PARENT": "N"},
         holds={"PARENT": "N", "PRNTSTAT": "", "EHCS": ""},
+        reading="The question is only needed where the client has parental responsibility, and its answers are all of "
+        "children the client has it for: with any of them, one of the two fields is wrong.",
     ),
     Rule(
         "CHILDWTH.counts_the_children_at_home",
         QUERY,
         "Check the number of children living in the same house: all or some of the client's children live with them",
-        "Episode details: CHILDWTH",
+        OUR_READING,
         # Where there is no parental responsibility, PRNTSTAT is what is out of place.
         col.PRNTSTAT.is_in([ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT])
         & (col.CHILDWTH == 0)
         & col.PARENT.ne_missing("N"),
         breaks={"PRNTSTAT": SOME_LIVE_WITH_CLIENT},
         holds={"PRNTSTAT": SOME_LIVE_WITH_CLIENT, "CHILDWTH": "1"},
+        reading="A child who lives with the client most of the time lives in the same house at least one night a "
+        "fortnight, which is what is counted.",
     ),
     Rule(
         "EHCS.is_given_where_there_are_children",
@@ -517,8 +595,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Leave blank what help the children are receiving: there are none the client is responsible for or lives with",
         "Episode details: EHCS",
-        # With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
-        (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null() & col.EHCS.is_not_null(),
+        _no_children & (col.EHCS.is_not_null() | col.EHCSC2.is_not_null() | col.EHCSC3.is_not_null()),
         breaks={"PARENT": "N", "PRNTSTAT": ""},
         holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "1"},
     ),
@@ -529,6 +606,7 @@ RULES: tuple[Rule, ...] = (
         twice=("6",),
         alone=("5", "99"),
         labels="'none of the children are receiving any help' or 'client declined to answer'",
+        unless=_no_children,
     ),
     Rule(
         "ROUTE.suits_alcohol",
@@ -544,26 +622,28 @@ RULES: tuple[Rule, ...] = (
         ("DRUG1", "DRUG2", "DRUG3"),
         "problem substance",
         ("1011", "3201", "5000"),
-        twice=(OTHER_OPIATES, OTHER_DRUGS),
+        twice=GROUPS_OF_SUBSTANCES,
     ),
     Rule(
         "INJSTAT.agrees_with_the_route",
         QUERY,
         "Check the injecting status: it is 'never injected', but the first problem substance is injected",
-        "Episode details: INJSTAT",
+        OUR_READING,
         # Alcohol that is injected is queried at ROUTE.
         (col.ROUTE == INJECT) & (col.INJSTAT == NEVER_INJECTED) & col.DRUG1.ne_missing(ALCOHOL),
         breaks={"ROUTE": INJECT, "INJSTAT": NEVER_INJECTED},
         holds={"ROUTE": INJECT, "INJSTAT": "P"},
+        reading="Whoever injects the first problem substance has injected.",
     ),
     Rule(
         "CPLANDT.is_not_before_triage",
         QUERY,
         "Caseload start date must be on or after the contact/assessment date",
-        "Episode details: CPLANDT",
+        OUR_READING,
         col.CPLANDT < col.TRIAGED,
         breaks={"CPLANDT": "05/11/2025"},
         holds={"CPLANDT": "06/11/2025"},
+        reading="A care plan is agreed with the client, and the contact/assessment date is that of the first contact.",
     ),
     Rule(
         "CPLANDT.is_not_before_contact",
@@ -590,7 +670,8 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Case closure date must be on or after the caseload start date",
         "Episode details: DISD",
-        col.DISD < col.CPLANDT,
+        # With a reason that is prior to caseload, what is doubtful is the caseload start, and that is said there.
+        (col.DISD < col.CPLANDT) & ~col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY).fill_null(False),
         breaks={"DISD": "19/11/2025", "CJDISRSN": "10"},
         holds={"DISD": "20/11/2025", "CJDISRSN": "10"} | _NO_REFERRAL,
     ),
@@ -618,11 +699,13 @@ RULES: tuple[Rule, ...] = (
         "DISD.is_before_the_newest_episode",
         QUERY,
         "Close the episode on or before the contact/assessment date of the client's newest one",
-        "Episode details: DISD",
+        OUR_READING,
         (col.TRIAGED < _newest) & (col.DISD.is_null() | (col.DISD > _newest)),
         breaks=[{}, _NEXT_EPISODE],
         holds=[_CLOSED, _NEXT_EPISODE],
         across="CLIENTID",
+        reading="The document has a new episode created for a client who comes back after closure; so before a new one "
+        "starts, the earlier ones are closed.",
     ),
     Rule(
         "CJDISRSN.is_given_with_a_date",
@@ -636,7 +719,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CJDISRSN.is_prior_to_caseload",
         QUERY,
-        "Select a 'prior to caseload' reason, or enter the caseload start date",
+        "Select a 'prior to caseload' reason, or enter the caseload start date if a care plan was agreed",
         "Appendix E: prior to caseload",
         col.CPLANDT.is_null() & col.CJDISRSN.is_in(FROM_CASELOAD_ONLY),
         breaks=_CLOSED | {"CPLANDT": ""},
@@ -669,14 +752,14 @@ RULES: tuple[Rule, ...] = (
         "CJDISRSN.ends_the_last_episode_if_the_client_died",
         QUERY,
         "Check the case closure reason: it is 'client died', but the client has a later episode",
-        "Appendix E: from caseload",
-        (col.CJDISRSN == DIED) & (_newest > col.DISD),
-        breaks=[
-            {"DISD": "14/01/2026", "CJDISRSN": DIED},
-            _NEXT_EPISODE,
-        ],
-        holds=[{"DISD": "14/01/2026", "CJDISRSN": "8"}, _NEXT_EPISODE],
+        OUR_READING,
+        # Where the closure comes before caseload start or triage, its date is wrong, and that is said at DISD.
+        (col.CJDISRSN == DIED) & (col.DISD < _newest) & (pl.max_horizontal(col.TRIAGED, col.CPLANDT) <= col.DISD),
+        breaks=[_DIED_BEFORE_THE_NEXT, _NEXT_EPISODE],
+        holds=[_DIED_BEFORE_THE_NEXT | {"CJDISRSN": "8"}, _NEXT_EPISODE],
         across="CLIENTID",
+        reading="Nobody is assessed after their death, so an episode that starts after it is another client's, or the "
+        "reason is wrong.",
     ),
     # ---- Referrals to structured treatment -----------------------------------------------------
     Rule(
@@ -708,11 +791,12 @@ RULES: tuple[Rule, ...] = (
         "REFDATE.is_not_before_triage",
         QUERY,
         "Date of the referral to structured treatment must be on or after the contact/assessment date",
-        "Referrals to structured treatment: REFDATE",
+        OUR_READING,
         # Where the caseload start or the closure comes before triage too, that is said there.
         (col.REFDATE < col.TRIAGED) & (pl.coalesce(col.CPLANDT, col.DISD, col.TRIAGED) >= col.TRIAGED),
         breaks={"REFDATE": "05/11/2025"},
         holds={"REFDATE": "06/11/2025"},
+        reading="The contact/assessment date is that of the first contact, and a referral by the team comes of one.",
     ),
     Rule(
         "REFDATE.is_not_before_contact",
@@ -728,11 +812,15 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFDATE.is_not_after_closure",
         QUERY,
-        "Date of the referral to structured treatment must be on or before the case closure date",
-        "Referrals to structured treatment: REFDATE",
-        # Where the closure comes before caseload start or triage, that is said there.
-        (col.REFDATE > col.DISD) & (col.DISD >= pl.coalesce(col.CPLANDT, col.TRIAGED, col.DISD)),
+        "Check the date of the referral to structured treatment: it is after the case closure date, of a closure that "
+        "was planned",
+        OUR_READING,
+        # Where the closure comes before caseload start, that is said there.
+        (col.REFDATE > col.DISD) & (col.DISD >= col.CPLANDT) & col.CJDISRSN.is_in(PLANNED),
         breaks={"DISD": "30/11/2025", "CJDISRSN": "10"},
-        holds={"DISD": "01/12/2025", "CJDISRSN": "10"},
+        holds={"DISD": "30/11/2025", "CJDISRSN": "8"},
+        reading="Referrals may be recorded while the client is on the caseload, so one after a planned end of it is "
+        "odd. An unplanned closure has the date of the last contact, and one prior to caseload that of the last "
+        "assessment: work for the client, a referral included, may go on after either.",
     ),
 )
