@@ -68,7 +68,7 @@ def test_a_record_without_what_must_be_completed_is_rejected(header):
 @pytest.mark.parametrize("header", ["DAT", "REFLD", "TRIAGED"])
 def test_a_record_without_these_may_be_excluded_but_is_accepted(header):
     findings = check(frame(record(**{header: ""})), today=TODAY)
-    assert (findings.rejected, findings.queried) == (0, 1)
+    assert (findings.rejected, findings.worst[Severity.EXCLUDE]) == (0, 1)
     assert findings.severities["exclude"] == 1
 
 
@@ -159,12 +159,30 @@ def test_rows_without_consent_are_not_in_the_completeness():
 
 def test_rows_without_consent_take_no_part_in_rules_across_rows():
     findings = check(frame(record(), {**record(), "CONSENT": "N", "SEX": "F", REFERRAL: "9"}), today=TODAY)
-    assert [name for _, name in found(findings)] == ["CONSENT.is_given"]
+    assert found(findings) == [(2, "CONSENT.is_the_same_on_every_row"), (3, "CONSENT.is_given")]
 
 
-def test_no_rule_can_be_left_out_that_would_show_a_client_who_did_not_consent():
-    findings = check(frame(record(CONSENT="N", SEX="?")), today=TODAY, skip=["CONSENT"])
+@pytest.mark.parametrize("choice", [{"skip": ["CONSENT"]}, {"only": ["DOB"]}])
+def test_consent_and_whole_rows_are_looked_at_whatever_is_chosen(choice):
+    findings = check(csv(record(CONSENT="N", SEX="?")) + b"1,2\n", today=TODAY, **choice)
+    assert findings.rejected == 2
     assert findings.frame["value"].drop_nulls().is_empty()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NE9 5CV.", "NE9-5CV", "NE9 5CV, Gateshead", "PC NE9 5CV", "NE9 OCV", "E1 1AA/E2 2BB", "E11AA.", "ＮＥ９ ５ＣＶ"],
+)
+def test_no_more_of_a_postcode_is_shown_than_its_beginning(text):
+    (shown,) = check(frame(record(PC=text)), today=TODAY).frame["value"]
+    assert shown == text[:3] + "**"
+    (told,) = check_rows(Q, [record(PC=text)], today=TODAY)
+    assert told.value == shown
+
+
+def test_a_postcode_in_another_field_is_struck_too():
+    shown = check(frame(record(NATION="NE9 5CV", DOB="ne95cv")), today=TODAY).frame["value"].to_list()
+    assert sorted(shown) == ["NE9 5**", "ne95**"]
 
 
 @pytest.mark.parametrize("text", ["NE8 1UJ", "ne81uj", " NE8  1UJ "])

@@ -162,7 +162,7 @@ def test_every_list_a_field_names_is_there_and_no_other():
 def test_an_unknown_code_is_only_wrong_where_the_whole_list_is_known():
     unsure = {name for name, codes in LISTS.items() if not codes.complete}
     placeholders = {"UTLA", "CJRFLS", "OFFENCE", "HOMELESS", "VETERAN", "PARENT", "NALOXISS", "NALOXAD"}
-    assert unsure == placeholders | {"DAT", "DRUG", "PRISON"}
+    assert unsure == placeholders | {"DAT", "DRUG", "PRISON", "PREGNANT"}
 
 
 def test_every_row_says_where_it_is_from():
@@ -256,6 +256,9 @@ def test_no_second_substance_is_a_blank_and_not_a_code():
         ("PRNTSTAT", {"15"}),
         ("EHCS", {"7", "99"}),
         ("INJSTAT", {"Z"}),
+        ("OFFENCE", {"X01", "X02"}),
+        # "No – client declined" answers whether naloxone was issued.
+        ("NALOXISS", set()),
         ("SEX", set()),
         ("CJDISRSN", set()),
     ],

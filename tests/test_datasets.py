@@ -7,10 +7,12 @@ from datetime import date
 
 import pytest
 
+from cjit.check import check_rows
 from cjit.dataset import Dataset, Entity, Kind, Status
 from cjit.datasets import DATASETS, UnknownDataset, dataset, due_on
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 
 # The revision history of version 4.0, "CDS-Q".
 NEW_HEADERS = ["HOUSING", "HOMELESS"]
@@ -48,7 +50,7 @@ DESCRIPTIONS_CHANGED = {
         for n, header in enumerate(("EHCS", "EHCSC2", "EHCSC3"), start=1)
     },
 }
-DEFINITIONS_CHANGED = ["SEX", "PREGNANT", "CONSENT"]
+DEFINITIONS_CHANGED = ["SEX", "PREGNANT", "CONSENT", "EHCS", "EHCSC2", "EHCSC3"]
 
 dropped = [tuple(line.split(" – ", 1)) for line in DROPPED_HEADERS.strip().splitlines()]
 
@@ -113,7 +115,23 @@ def test_what_dataset_p_alone_has_is_marked_as_a_stand_in():
 def test_every_rule_reads_only_fields_its_dataset_has(found: Dataset):
     for rule in found.rules:
         read = {h.removesuffix(" as sent").removesuffix(" as read") for h in rule.headers}
-        assert read <= {*found.headers, "TODAY", "SUBMITTER"}, rule.id
+        assert read <= {*found.headers, "TODAY", "SUBMITTER", "WITHHELD"}, rule.id
+
+
+def test_datasets_p_and_q_have_the_same_written_rules():
+    assert [rule.id for rule in P.written] == [rule.id for rule in Q.written]
+
+
+def test_an_episode_with_two_interventions_and_one_referral_is_no_repeat_in_dataset_p():
+    record = {h: EXAMPLE.get(h, "") for h in P.headers}
+    rows = [record | {"SUBMID": "40001"}, record | {"SUBMID": "40002"}]
+
+    def repeated(*records: dict[str, str]) -> list[int]:
+        told = check_rows(P, records, today=EXAMPLE_TODAY)
+        return [seen.row for seen in told if seen.rule.id == "EPISODID.is_sent_once"]
+
+    assert repeated(*rows) == []
+    assert repeated(*rows, rows[1]) == [1, 2]
 
 
 def test_rule_ids_are_unique():

@@ -271,6 +271,42 @@ def test_a_field_is_described_in_full():
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("SEX", "Recorded as per: start of episode"),
+        ("DAT", "Recorded as per: current situation"),
+        ("PC", "Recorded as per: current living situation"),
+        ("UTLA", "Filled in by: your software system"),
+        (
+            "DISD",
+            "If missing: required when the case is closed, together with the case closure reason, or the record is",
+        ),
+        ("CJDISRSN", "required when the case is closed, together with the case closure date, or the record is queried"),
+        ("PRNTSTAT", "required where the client has parental responsibility, or the record is queried"),
+        ("EHCS", "required where the client has parental responsibility or lives with children, or the record is"),
+        ("REFERID", "required for each referral, or the record will be rejected; otherwise left blank"),
+        ("REFDATE", "required for each referral, or the record is queried; otherwise left blank"),
+        ("CONSENT", "No consequence is printed; that the record is rejected is our reading 10"),
+        ("OFFENCE", "no consequence is stated; blanks are counted"),
+    ],
+)
+def test_a_field_says_when_it_is_required_as_of_when_and_who_fills_it_in(header: str, said: str):
+    assert said in " ".join(describe(Q, header).split())
+
+
+def test_what_is_said_of_a_field_is_in_the_exports_too():
+    for format_ in ("json-schema", "table-schema", "csvw"):
+        text = export(Q, format_)
+        assert text.count("(Recorded as per start of episode.)") == 34
+        assert text.count("(Required when the case is closed, together with") == 2
+    assert export(Q, "markdown").count("- Recorded as per: start of episode\n") == 34
+
+
+def test_a_field_that_names_no_moment_says_none():
+    assert "Recorded as per" not in describe(Q, "TRIAGED")
+
+
 @pytest.mark.parametrize("letter", ["P", "Q"])
 def test_every_field_is_described_with_its_codes_in_lines_a_terminal_can_hold(letter: str):
     found = dataset(letter)

@@ -16,56 +16,59 @@ from cjit.datasets.q.fields import FIELDS
 #   S  Should not change
 #   C  If changed, it will create a validation mismatch
 #   M  May change
-#   P  This is populated by your software system
+#   P  This is populated by your software system; "should be completed by software provider"
 #   F  Should only change from 'null' to populated as episode progresses
+#   E  Record as per start of episode
+#   N  Record as per current situation
+#   L  Record as per current living situation
 CLIENT_DETAILS = """
 CLIENTID | Client ID | RPS
-FINITIAL | Initial of client's first name | RSC
-SINITIAL | Initial of client's surname | RSC
-DOB | Client date of birth | RSC
-SEX | Client stated sex | RSC
-ETHNIC | Ethnicity | S
-NATION | Country of birth | S
+FINITIAL | Initial of client's first name | RSCE
+SINITIAL | Initial of client's surname | RSCE
+DOB | Client date of birth | RSCE
+SEX | Client stated sex | RSCE
+ETHNIC | Ethnicity | SE
+NATION | Country of birth | SE
 AGNCY | CJIT agency code | RPSC
 CLIENT | Client reference | RS
 """
 EPISODE_DETAILS = """
 EPISODID | Episode ID | RPS
-CMSID | Software system and version used | RPM
-CONSENT | Consent for NDTMS | M
-PC | Postcode | M
-DAT | DAT of residence | XM
-UTLA | Upper tier local authority | M
+CMSID | Software system and version used | RPMN
+CONSENT | Consent for NDTMS | MN
+PC | Postcode | ML
+DAT | DAT of residence | XMN
+UTLA | Upper tier local authority | PMN
 REFLD | Date of the event which prompted this contact | XSC
-CJRFLS | What event prompted the contact? | S
+CJRFLS | What event prompted the contact? | SE
 TRIAGED | Contact/assessment date | XS
-OFFENCE | Offence | S
-PRISON | DAT/LA or secure setting transferred from | S
-SEXUALO | Client stated sexual orientation | S
-PREGNANT | Pregnant | S
-RELIGION | Religion | S
-DISABLE1 | Disability 1 | S
-DISABLE2 | Disability 2 | S
-DISABLE3 | Disability 3 | S
-ALCDDAYS | Drinking days | S
-ALCUNITS | Units of alcohol | S
-HOUSING | What is the client's current housing situation? | S
-HOMELESS | Is the client threatened with homelessness in the next 56 days (8 weeks)? | S
-VETERAN | British Armed Forces veteran | S
-PARENT | Parental responsibility | S
-PRNTSTAT | If client has parental responsibility, do any of these children live with the client? | S
-CHILDWTH | How many children under 18 in total live in the same house as the client? | S
-EHCS | If client has parental responsibility and/or children living with them, what help are the children receiving? (1) | S
-EHCSC2 | If client has parental responsibility and/or children living with them, what help are the children receiving? (2) | S
-EHCSC3 | If client has parental responsibility and/or children living with them, what help are the children receiving? (3) | S
-DRUG1 | Problem substance number 1 | RS
-ROUTE | Route of administration of problem substance number 1 | S
-DRUG2 | Problem substance number 2 | S
-DRUG3 | Problem substance number 3 | S
-INJSTAT | Injecting status | S
-CPLANDT | Caseload start date | S
-NALOXISS | Has the client been issued with naloxone at episode start? | S
-NALOXAD | Has the client ever been administered with naloxone to reverse the effects of an overdose? | S
+OFFENCE | Offence | SE
+PRISON | DAT/LA or secure setting transferred from | SE
+SEXUALO | Client stated sexual orientation | SE
+PREGNANT | Pregnant | SE
+RELIGION | Religion | SE
+DISABLE1 | Disability 1 | SE
+DISABLE2 | Disability 2 | SE
+DISABLE3 | Disability 3 | SE
+ALCDDAYS | Drinking days | SE
+ALCUNITS | Units of alcohol | SE
+HOUSING | What is the client's current housing situation? | SE
+HOMELESS | Is the client threatened with homelessness in the next 56 days (8 weeks)? | SE
+VETERAN | British Armed Forces veteran | SE
+PARENT | Parental responsibility | SE
+PRNTSTAT | If client has parental responsibility, do any of these children live with the client? | SE
+CHILDWTH | How many children under 18 in total live in the same house as the client? | SE
+EHCS | If client has parental responsibility and/or children living with them, what help are the children receiving? (1) | SE
+EHCSC2 | If client has parental responsibility and/or children living with them, what help are the children receiving? (2) | SE
+EHCSC3 | If client has parental responsibility and/or children living with them, what help are the children receiving? (3) | SE
+DRUG1 | Problem substance number 1 | RSE
+ROUTE | Route of administration of problem substance number 1 | SE
+DRUG2 | Problem substance number 2 | SE
+DRUG3 | Problem substance number 3 | SE
+INJSTAT | Injecting status | SE
+CPLANDT | Caseload start date | SE
+NALOXISS | Has the client been issued with naloxone at episode start? | SE
+NALOXAD | Has the client ever been administered with naloxone to reverse the effects of an overdose? | SE
 DISD | Case closure date |
 CJDISRSN | Case closure reason | F
 """  # noqa: E501
@@ -137,9 +140,26 @@ def test_every_other_field_should_not_change():
     assert headers(lambda f: f.changes is Changes.SHOULD_NOT) == said
 
 
-def test_five_fields_are_populated_by_the_software_system():
+def test_six_fields_are_populated_by_the_software():
     assert headers(lambda f: f.system) == printed("P")
-    assert len(printed("P")) == 5
+    assert len(printed("P")) == 6
+
+
+@pytest.mark.parametrize(
+    ("mark", "moment"), [("E", "start of episode"), ("N", "current situation"), ("L", "current living situation")]
+)
+def test_a_field_is_recorded_as_per_the_moment_the_document_names(mark: str, moment: str):
+    assert headers(lambda f: f.as_of == moment) == printed(mark)
+    assert len(printed(mark)) > 0
+
+
+def test_the_document_names_no_moment_for_the_other_fields():
+    assert headers(lambda f: not f.as_of) == [h for h, marks in MARKS.items() if not set("ENL") & set(marks)]
+
+
+def test_six_fields_are_required_in_some_records_only():
+    assert headers(lambda f: f.required) == ["PRNTSTAT", "EHCS", "DISD", "CJDISRSN", "REFERID", "REFDATE"]
+    assert not headers(lambda f: f.required and f.missing)
 
 
 def test_a_record_is_rejected_without_the_fields_that_must_be_completed_and_without_consent():

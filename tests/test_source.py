@@ -29,7 +29,9 @@ LISTS = sorted({name for row in CLAUSES for name in re.findall(r"\*list\* ([A-Z]
 
 
 def read_as_ours(rule_id: str) -> list[list[str]]:
-    return [row for row in READINGS if fnmatchcase(rule_id, row[0].strip("`"))]
+    """The rows for a rule: its own if it has one, else those whose pattern takes it in."""
+    own = [row for row in READINGS if row[0] == f"`{rule_id}`"]
+    return own or [row for row in READINGS if fnmatchcase(rule_id, row[0].strip("`"))]
 
 
 def test_the_table_is_whole():

@@ -33,7 +33,8 @@ class Book:
         own = {self.index[r.id] for r in dataset.rules if r.across is None} - set(self.written)
         self.derived = {h: [i for i in sorted(own) if self.rules[i].header == h] for h in dataset.headers}
         self.gates = [i for i in self.written if self.rules[i].gate]
-        self.rejects = [i for i, rule in enumerate(self.rules) if rule.severity is Severity.REJECT]
+        order = list(Severity)
+        self.grades = pl.Series([order.index(rule.severity) for rule in self.rules], dtype=pl.UInt8)
         # Null is "cannot tell": silent. Only a gate must be sure.
         self.fails = [
             (rule.fails_when.fill_null(False) if rule.gate else rule.fails_when).alias(rule.id) for rule in self.rules

@@ -23,7 +23,7 @@ import polars as pl
 
 from cjit import compare
 from cjit.book import Book, prepared
-from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule
+from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Batch, Made, Piece, Source, open_file
@@ -141,16 +141,26 @@ def check_rows(
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
+    only, skip = [_cased(p) for p in only], [_cased(p) for p in skip]
     for pattern in (*only, *skip):
         if not any(rule.matches(pattern) for rule in rules):
-            near = difflib.get_close_matches(pattern, [rule.id for rule in rules], n=1)
+            known = dict.fromkeys([*(rule.id for rule in rules), *(rule.header for rule in rules)])
+            near = difflib.get_close_matches(pattern, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
             raise UnknownRule(f"There is no rule called {pattern}: {hint}")
-    return frozenset(
+    # Without these the verdict would speak of rows that nobody has looked at.
+    always = {i for i, rule in enumerate(rules) if rule.gate or rule is RAGGED}
+    return frozenset(always) | frozenset(
         i
         for i, rule in enumerate(rules)
         if (not only or any(rule.matches(p) for p in only)) and not any(rule.matches(p) for p in skip)
     )
+
+
+def _cased(pattern: str) -> str:
+    """A rule or header as it is written, whatever the case it is asked for in."""
+    header, dot, name = pattern.partition(".")
+    return header.upper() + dot + name.lower()
 
 
 def _pieces_of(frame: pl.DataFrame, dataset: Dataset) -> Pieces:
@@ -206,8 +216,7 @@ class _Run:
         self.pending = examiner.nothing()
         self.kept: list[pl.DataFrame] = [examiner.nothing()]
         self.room = keep
-        self.rejected: list[pl.Series] = []
-        self.touched: list[pl.Series] = []
+        self.grades: list[pl.DataFrame] = []
         self.held: list[pl.DataFrame] = []
         self.keys = _Keys()
         #: The values of the last submission and of this one, where there is one to compare with.
@@ -223,8 +232,7 @@ class _Run:
         self.ragged += part.ragged
         for name, count in part.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
-        self.rejected.append(part.rejected)
-        self.touched.append(part.touched)
+        self._count(part.findings)
         self.keys.add(part.keys)
         self.held.append(part.held)
         if part.values is not None:
@@ -233,6 +241,11 @@ class _Run:
         # The last piece's findings wait: where it is the only one, those across rows stand among them.
         self._emit(self.pending)
         self.pending = part.findings
+
+    def _count(self, found: pl.DataFrame) -> None:
+        """Keep the gravest severity of each row, as its place in `Severity`."""
+        grade = self.book.grades[found["rule"].to_physical()].alias("grade")
+        self.grades.append(found.select("row", grade).group_by("row").min())
 
     def _emit(self, found: pl.DataFrame) -> None:
         if found.is_empty():
@@ -282,9 +295,7 @@ class _Run:
         if self.before is not None:
             late.append(self._changes(self.before))
         found = pl.concat(late)
-        self.touched.append(found["row"].unique())
-        gravest = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
-        self.rejected.append(found.filter(pl.col("rule").is_in(gravest.implode()))["row"].unique())
+        self._count(found)
         if self.keys.pieces == 1:
             self.pending, found = pl.concat([self.pending, found]), found.clear()
         self._emit(in_order(self.pending))
@@ -343,8 +354,8 @@ class _Run:
     def findings(self, today: date, source: Source | None) -> Findings:
         """Everything found, added up."""
         book = self.book
-        rejected = pl.concat(self.rejected).n_unique() if self.rejected else 0
-        touched = pl.concat(self.touched).n_unique() if self.touched else 0
+        graded = pl.concat(self.grades).group_by("row").min()["grade"].value_counts()
+        worst = dict(graded.iter_rows())
         ledger = tuple(
             RuleRun(rule, self._state(i, rule), self.fired.get(i, 0), tuple(self.first.get(i, ())))
             for i, rule in enumerate(book.rules)
@@ -355,9 +366,7 @@ class _Run:
             source=source,
             rows=self.rows,
             looked=self._looked(),
-            accepted=self.rows - rejected,
-            rejected=rejected,
-            queried=touched - rejected,
+            worst={severity: worst.get(place, 0) for place, severity in enumerate(Severity)},
             ledger=ledger,
             completeness=self._completeness(),
             notes=self._notes(source),

@@ -19,7 +19,11 @@ from cjit import derive
 from cjit.book import Book, hashed
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule
 from cjit.findings import Finding
+from cjit.geography import TRUNCATED
 from cjit.read import Batch
+
+#: A whole postcode anywhere in a text, however it is spaced; its first part is the group.
+_WHOLE_WITHIN = r"(?i)\b([a-z]{1,2}[0-9][0-9a-z]?\s*[0-9])[a-z]{2}\b"
 
 #: Fields with no more odd cells than this in a piece are looked at together.
 _FEW = 4096
@@ -44,8 +48,6 @@ class Part:
     keys: pl.DataFrame
     values: pl.DataFrame | None
     bad_cells: pl.DataFrame
-    rejected: pl.Series
-    touched: pl.Series
     gated: int
     counts: Mapping[str, int]
 
@@ -105,7 +107,6 @@ class Examiner:
         ragged = self._ragged(batch)
         findings = in_order(pl.concat([within, ragged]))
         counts |= {f"bad {h}": int(open_[at].sum()) for h, at in typed.bad.items()}
-        rejects = pl.Series([book.rules[i].id for i in book.rejects], dtype=book.ids)
         return Part(
             rows=frame.height + len(batch.ragged),
             blank=batch.blank,
@@ -118,8 +119,6 @@ class Examiner:
             keys=keys,
             values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
-            rejected=findings.filter(pl.col("rule").is_in(rejects.implode()))["row"].unique(),
-            touched=findings["row"].unique(),
             gated=shut.len(),
             counts=counts,
         )
@@ -238,7 +237,7 @@ class Examiner:
             {
                 "row": rows[places],
                 "rule": _numbers(found),
-                "value": pl.concat(values),
+                "value": _struck(pl.concat(values)),
                 "client": frame[book.keys[0]][places],
                 "episode": frame[book.keys[1]][places],
             }
@@ -385,7 +384,10 @@ class Examiner:
 
     def _shown(self, rule: Rule, text: Mapping[str, str]) -> str | None:
         value = None if rule.gate else text[rule.header] or None
-        return _cut(pl.Series([value]))[0] if value and rule.header in self.book.postcodes else value
+        if value is None:
+            return None
+        shown = _cut if rule.header in self.book.postcodes else _struck
+        return shown(pl.Series("value", [value]))[0]
 
 
 def _cells_at(bad: Mapping[str, pl.Series], rows: pl.Series) -> pl.DataFrame:
@@ -445,7 +447,24 @@ def _as_text(value: date | int | str | None) -> str | None:
 
 
 def _cut(postcodes: pl.Series) -> pl.Series:
-    """Whole postcodes with their last two characters struck out: they are never shown."""
+    """Postcodes fit to be shown: never more than a whole one less its last two characters."""
     text = pl.col("x as sent").str.strip_chars()
-    shown = pl.when(derive.whole_postcode("x")).then(text.str.head(-2) + "**").otherwise(text)
+    shown = (
+        pl.when(derive.whole_postcode("x"))
+        .then(text.str.head(-2) + "**")
+        .when(text.str.to_uppercase().str.contains(TRUNCATED) | (text.str.len_chars() <= 3))
+        .then(text)
+        .otherwise(text.str.head(3) + "**")
+    )
     return postcodes.to_frame("x as sent").select(shown)[:, 0].alias(postcodes.name)
+
+
+def _struck(values: pl.Series) -> pl.Series:
+    """Any text that holds a whole postcode, with the postcode's last two characters struck out."""
+    text = pl.col("value")
+    long = text.str.len_bytes() >= 5
+    return values.to_frame("value").select(
+        pl.when(long & text.str.contains(_WHOLE_WITHIN))
+        .then(text.str.replace_all(_WHOLE_WITHIN, "$1**"))
+        .otherwise(text)
+    )[:, 0]

@@ -15,7 +15,7 @@ from random import Random
 import polars as pl
 
 from cjit import derive
-from cjit.dataset import SUBMITTER, TODAY, CodeList, Dataset, Entity, Field, Kind, Rule
+from cjit.dataset import SUBMITTER, TODAY, WITHHELD, CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
 
@@ -334,13 +334,17 @@ class _Book:
             typed = typed.with_columns(step)
         others = [pl.lit(False)]
         gated = pl.Series([], dtype=pl.UInt32)
+        shown = pl.lit(True)
         if not rule.gate:
-            # A gate that fails hides the row, and what else there is to say of it.
-            shut = pl.any_horizontal(pl.lit(False), *self.gates)
-            gated = typed.filter(shut)["at"]
-            typed = typed.filter(~shut)
+            # A gate that fails hides the row, and what else there is to say of it, but for whose it is.
+            typed = typed.with_columns(pl.any_horizontal(pl.lit(False), *self.gates).alias(WITHHELD))
+            gated = typed.filter(WITHHELD)["at"]
+            kept = ("at", self.client, WITHHELD, TODAY)
+            typed = typed.with_columns(pl.when(~pl.col(WITHHELD)).then(pl.exclude(kept)).name.keep())
+            shown = ~pl.col(WITHHELD)
             others += [fails for name, fails in self.fails.items() if name != rule.id]
-        seen = typed.select("at", self.fails[rule.id].alias("this"), pl.any_horizontal(others).alias("other"))
+        this, other = self.fails[rule.id].alias("this"), pl.any_horizontal(others).alias("other")
+        seen = typed.select("at", this, other, shown.alias("shown")).filter("shown")
         places = seen.filter("this")["at"].unique(maintain_order=True)
         more = pl.concat([gated, seen.filter("other")["at"]])
         return places, places.filter(~places.is_in(more.implode()))

@@ -75,7 +75,8 @@ class Findings:
     `frame` has a row a finding: row (UInt32, the spreadsheet's, header is 1), rule (Enum of the book's
     ids), value, client, episode (String; null where withheld). It holds the first `keep` findings where a
     check was told to keep only so many; `total` counts all. Findings are in row order, then book order;
-    in a file of several pieces those across rows come last. `looked` counts the rows that could be
+    in a file of several pieces those across rows come last. `worst` counts rows by
+    their gravest severity. `looked` counts the rows that could be
     looked at: those whose client consents and whose cells can be told apart.
     """
 
@@ -84,14 +85,27 @@ class Findings:
     source: Source | None
     rows: int
     looked: int
-    accepted: int
-    rejected: int
-    queried: int
+    worst: Mapping[Severity, int]
     ledger: tuple[RuleRun, ...]
     completeness: Mapping[str, Filled]
     notes: tuple[str, ...]
     frame: pl.DataFrame
     total: int
+
+    @property
+    def rejected(self) -> int:
+        """The rows that would be rejected."""
+        return self.worst[Severity.REJECT]
+
+    @property
+    def accepted(self) -> int:
+        """The rows that would not."""
+        return self.rows - self.rejected
+
+    @property
+    def queried(self) -> int:
+        """The rows of which a query is the gravest that is said."""
+        return self.worst[Severity.QUERY]
 
     @property
     def severities(self) -> dict[str, int]:
