@@ -185,6 +185,36 @@ def test_several_files_are_told_one_after_the_other_and_the_worst_decides(good, 
     assert sorted(path.name for path in folder.iterdir()) == ["bad.html", "good.html"]
 
 
+def test_no_file_of_one_command_is_written_over_another(good, bad, tmp_path):
+    for words in (
+        ("check", good, "--previous", bad, "-o", bad),
+        ("check", good, "-o", tmp_path / "x", "--annotated", tmp_path / "x"),
+        ("check", good, "--corrected", ""),
+        ("check", good, "--corrected", tmp_path),
+    ):
+        sentence(run(*words, *DAY))
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    (twin / "good.csv").write_bytes(good.read_bytes())
+    assert "written twice" in sentence(run("check", good, twin / "good.csv", *DAY, "-o", tmp_path))
+    assert "to be read" in sentence(run("check", bad, twin / "good.csv", *DAY, "--format", "csv", "-o", twin))
+
+
+def test_the_form_is_that_of_the_name_the_report_is_given(good, tmp_path):
+    run("check", good, *DAY, "-o", tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text().startswith("<!")
+
+
+def test_several_files_are_not_printed_as_one_document(good, bad):
+    assert "folder" in sentence(run("check", good, bad, *DAY, "--format", "json"))
+
+
+def test_what_is_missing_since_the_last_submission_is_noted(good, tmp_path):
+    other = write(tmp_path / "other.csv", line(CLIENTID="2", CLIENT="C2", EPISODID="2", REFERID="2"))
+    told = json.loads(run("check", other, "--previous", good, *DAY, "--format", "json").stdout)
+    assert any("1 client, 1 episode and 1 referral of your last submission" in note for note in told["notes"])
+
+
 def test_a_report_is_not_left_half_written(bad, tmp_path):
     path = tmp_path / "report.csv"
     bad.write_text(bad.read_text() + line(CLIENT='"open'))

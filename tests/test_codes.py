@@ -256,7 +256,7 @@ def test_no_second_substance_is_a_blank_and_not_a_code():
         ("PRNTSTAT", {"15"}),
         ("EHCS", {"7", "99"}),
         ("INJSTAT", {"Z"}),
-        ("OFFENCE", {"X01", "X02"}),
+        ("NALOXAD", {"X01", "X02"}),
         # "No – client declined" answers whether naloxone was issued.
         ("NALOXISS", set()),
         ("SEX", set()),

@@ -226,7 +226,7 @@ def test_a_header_that_stands_twice():
 
 def test_a_header_and_its_other_spelling():
     headers = HEADER.replace("EHCSC2", "EHCSC1")
-    assert "the header EHCS more than once" in refusal(headers.encode() + PLAIN[len(HEADER) :])
+    assert "EHCS and EHCSC1 which are one and the same" in refusal(headers.encode() + PLAIN[len(HEADER) :])
 
 
 def test_a_header_without_which_every_record_would_be_rejected():
@@ -236,14 +236,14 @@ def test_a_header_without_which_every_record_would_be_rejected():
 
 def test_a_near_miss_is_asked_about():
     sentence = refusal(HEADER.replace("FINITIAL", "FINTIAL").encode() + PLAIN[len(HEADER) :])
-    assert "did you mean that by “FINTIAL”" in sentence
+    assert "did you mean FINITIAL by “FINTIAL”" in sentence
 
 
 def test_a_missing_column_that_rejects_nobody_is_a_note():
     source = open_file(HEADER.replace("RELIGION", "RELIGON").encode() + PLAIN[len(HEADER) :], Q)
     assert source.missing == ("RELIGION",)
     assert source.unknown == ("RELIGON",)
-    assert any("did you mean that by “RELIGON”" in note for note in source.notes)
+    assert any("did you mean RELIGION by “RELIGON”" in note for note in source.notes)
 
 
 def test_an_unknown_column_is_not_read_and_told():
@@ -311,6 +311,64 @@ def test_one_line_without_end(tmp_path):
 
 def test_a_long_line_after_good_ones():
     assert "Row 3" in refusal(text(line()) + b"9" * (4 * LONGEST_LINE) + b"\n" + line().encode())
+
+
+def test_headers_below_a_title_are_found_and_told():
+    assert "headers of the file are in row 2" in refusal(b"March 2026\n" + PLAIN)
+
+
+def test_a_first_line_that_names_the_separator_is_passed_over():
+    source = open_file(b"sep=;\n" + PLAIN.replace(b",", b";"), Q)
+    assert next(source.pieces())().rows.to_list() == [2, 3]
+
+
+def test_a_header_may_span_lines():
+    data = HEADER.replace("DOB", '"DOB\n"').encode() + PLAIN[len(HEADER) :]
+    assert read(data).frame.equals(read(PLAIN).frame)
+
+
+@pytest.mark.parametrize("cell", [' "a,b"', 'a"b,c"d', '"a"b'])
+def test_a_quote_inside_a_cell_never_hides_a_separator(cell):
+    wide = text(line(), line(CLIENT=cell))
+    if cell.startswith('"'):
+        assert "Row 3" in refusal(wide)
+    else:
+        assert read(wide).ragged == ((3, 50),)
+
+
+def test_a_quote_in_the_middle_of_a_cell_is_a_character():
+    told = text(line(CLIENT='a"b', SEX='c"d'), line(CLIENT='"x,y"'))
+    assert values(read(told), "CLIENT") == ['a"b', "x,y"]
+
+
+def test_two_encodings_in_one_file_are_not_guessed():
+    data = text(line(CMSID="Á"), *[line()] * 6_000) + line(CMSID="é").encode("latin-1") + b"\n"
+    assert "Row 6003" in refusal(data)
+    assert "another encoding" in refusal(text(line(CMSID="Zoë")) + line(CMSID="é").encode("latin-1") + b"\n")
+
+
+def test_a_row_of_spaces_is_a_blank_row():
+    batch = read(text(line(), ",".join(["  "] * 49), line(CLIENT="C3")))
+    assert (batch.rows.to_list(), batch.blank) == ([2, 4], 1)
+
+
+def test_a_row_with_something_in_an_unknown_column_is_no_blank_row():
+    data = "\n".join([HEADER + ",NOTES", line() + ",", "," * 49 + "x", ""]).encode()
+    assert read(data).rows.to_list() == [2, 3]
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
+    path = tmp_path / "growing.csv"
+    path.write_bytes(PLAIN)
+    source = open_file(path, Q)
+    with path.open("ab") as file:
+        file.write(line().encode())
+    with pytest.raises(Unusable, match="changed while it was being read"):
+        source.assure()
+
+
+def test_a_long_quoted_cell_is_a_cell():
+    assert values(read(text(line(CLIENT='"' + "x\n" * 70_000 + '"'))), "CLIENT") == ["x\n" * 70_000]
 
 
 # ---- what is given in other ways -------------------------------------------------------------------

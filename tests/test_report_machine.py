@@ -145,6 +145,10 @@ def test_a_comparison_adds_what_was_sent_before(checked):
     assert json.loads(out.getvalue())["findings"][0]["previous"] == "F"
 
 
+def test_a_file_name_that_is_not_utf_8_is_written_all_the_same(checked):
+    assert json.loads(to_json(checked({}, name="m\udce4rz.csv")))["file"]["name"] == "m\ufffdrz.csv"
+
+
 # ---- CSV -------------------------------------------------------------------------------------------
 
 
@@ -194,6 +198,16 @@ def test_a_row_as_a_whole_and_a_column_that_is_missing_have_no_cell(csv_of):
 
     assert (row["cell"], row["header"], row["CLIENTID"]) == ("", "", "")
     assert postcode["cell"] == ""
+
+
+def test_a_comparison_has_a_column_for_what_was_sent_before(csv_of):
+    out = io.BytesIO()
+    sink = csv_findings(out, BOOK, open_file(csv_of({}), Q), compared=True)
+    sink(frame((2, "SEX.is_given", None, "1", "2"), previous=pl.lit("=F")))
+    (line,) = lines_of(out.getvalue())
+
+    assert list(line)[5:8] == ["value", "previous", "message"]
+    assert (line["value"], line["previous"]) == ("", "'=F")
 
 
 def test_the_csv_opens_in_excel(csv_of):

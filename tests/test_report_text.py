@@ -5,8 +5,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from cjit.check import check
+from cjit.dataset import Severity
+from cjit.datasets import dataset
+from cjit.datasets.q.example import EXAMPLE_TODAY
+from cjit.read import open_file
 from cjit.report import text, verdict
 
+Q = dataset("Q")
 ISO_DATE, NO_SEX, NO_CONSENT, NO_DAT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}, {"DAT": ""}
 
 
@@ -50,10 +56,10 @@ def test_the_gravest_faults_come_first_and_then_the_most_frequent(checked):
 
 
 def test_a_fault_on_every_row_is_said_to_be_one_fault(checked):
-    said = text.plain(checked(*[ISO_DATE] * 4))
+    said = text.plain(checked(*[ISO_DATE] * 20))
 
-    assert "All 4 rows  Write the date of birth as dd/mm/yyyy" in said
-    assert "One fault in the extract, not 4" in said
+    assert "All 20 rows  Write the date of birth as dd/mm/yyyy" in said
+    assert "One fault in the extract, not 20" in said
     assert said.count("row 2, ") == 1
     assert "row 3, " not in said
 
@@ -85,17 +91,67 @@ def test_bars_and_shares_show_how_far_a_field_is_filled(checked):
     assert re.search(r"DOB +50\.0%  █{10} +1\n", said)
 
 
-@pytest.mark.parametrize("width", [80, 60, 120])
+@pytest.mark.parametrize("width", [80, 60, 40, 120])
 def test_no_line_is_wider_than_the_console(checked, width):
     findings = checked({"SEX": "x" * 200, "CLIENTID": "c" * 300}, NO_SEX, ISO_DATE, name="n" * 200 + ".csv")
 
     assert max(map(len, text.plain(findings, width).splitlines())) <= width
 
 
+def test_on_a_narrow_screen_the_bars_go_and_the_numbers_stay(checked):
+    said = text.plain(checked({}, {"DOB": ""}, {"DOB": "x"}), width=40)
+
+    assert "█" not in said
+    assert re.search(r"DOB +66\.7% +1 +1\n", said)
+
+
+def test_columns_that_are_missing_are_said_under_the_verdict_and_not_line_by_line(csv_of):
+    headers = [h for h in Q.headers if Q.by_header[h].missing is Severity.REJECT]
+    findings = check(open_file(csv_of({}, headers=headers), Q), Q, today=EXAMPLE_TODAY)
+    said = text.plain(findings)
+    missing = len(Q.headers) - len(headers)
+
+    assert said.splitlines()[1].startswith(f"{missing} columns are missing: ETHNIC, NATION, ")
+    assert f" and {missing - 5} more" in " ".join(said.splitlines()[1:3])
+    assert f"{missing} columns are not in the file\n" in said
+    assert not re.search(r"^ +PRISON +0%", said, re.MULTILINE)
+
+
+def test_completeness_says_which_rows_it_does_not_count(checked):
+    said = text.plain(checked({}, NO_CONSENT, NO_CONSENT))
+
+    assert "Not counted: 2 rows without consent\n" in said
+    assert "Not counted" not in text.plain(checked({}))
+
+
+def test_a_code_is_told_with_its_label(checked):
+    episode = {"EPISODID": "1", "CLIENT": "1", "CLIENTID": "1"}
+    said = text.plain(checked({**episode, "HOUSING": "21"}, {**episode, "HOUSING": "14"}), width=120)
+
+    assert "“21” (No home of their own – hostel)" in said
+
+
+def test_what_was_sent_last_time_stands_beside_the_value(checked, csv_of):
+    before = open_file(csv_of({"SEX": "F"}), Q)
+
+    assert "“M” (Male), last time “F” (Female)" in text.plain(checked({"SEX": "M"}, previous=before), width=120)
+
+
+def test_no_note_reaches_the_screen_with_control_characters_or_a_header_of_any_length(checked):
+    evil = f"The column “\x1b[31m{'x' * 200}” is not read"
+    said = text.plain(replace(checked({}), notes=(evil, *["a note"] * 3_000)))
+
+    assert "\x1b" not in said
+    assert "x" * 41 not in said
+    assert said.count("a note") == 19
+    assert "and 2,981 more notes" in said
+
+
 def test_a_hundred_thousand_rows_fit_their_column(checked):
     findings = checked(NO_SEX, {})
     runs = tuple(replace(run, count=1_234_567) if run.count else run for run in findings.ledger)
-    many = replace(findings, ledger=runs, rows=1_234_567, looked=1_234_567, rejected=1_234_567, accepted=0)
+    worst = {**findings.worst, Severity.REJECT: 1_234_567}
+    many = replace(findings, ledger=runs, rows=1_234_567, looked=1_234_567, worst=worst)
 
     assert "All 1,234,567 rows  Select the client stated sex" in text.plain(many)
 

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit import report
-from cjit.dataset import Code
+from cjit.check import check
+from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
+from cjit.datasets.q.example import EXAMPLE_TODAY
 from cjit.findings import Filled
 from cjit.read import open_file
 from cjit.report.spreadsheet import neutral, neutral_column
 
 Q = dataset("Q")
-NO_SEX, ISO_DATE, NO_CONSENT = {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}
+NO_SEX, ISO_DATE, NO_CONSENT, NO_DAT = {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"DAT": ""}
 
 
 # ---- the verdict -----------------------------------------------------------------------------------
@@ -35,21 +37,56 @@ NO_SEX, ISO_DATE, NO_CONSENT = {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "
         ([NO_SEX, NO_CONSENT], "All 2 records would be rejected"),
         ([{}, {}, NO_SEX], "2 of 3 records would be accepted, 1 rejected"),
         ([{}, ISO_DATE, NO_SEX], "2 of 3 records would be accepted (1 with a query), 1 rejected"),
+        ([NO_DAT], "The one record would be accepted, but may be left out of reports"),
+        ([{}, NO_DAT], "All 2 records would be accepted (1 may be left out of reports)"),
+        ([NO_DAT, NO_DAT], "All 2 records would be accepted (each may be left out of reports)"),
+        (
+            [{}, NO_SEX, NO_DAT, {**NO_DAT, **ISO_DATE}, ISO_DATE],
+            "4 of 5 records would be accepted (2 may be left out of reports, 1 with a query), 1 rejected",
+        ),
     ],
 )
 def test_the_verdict_says_how_many_records_are_accepted_queried_and_rejected(checked, changes, said):
     assert report.verdict(checked(*changes)) == said
 
 
+def test_a_mismatch_is_no_query(checked, csv_of):
+    before = open_file(csv_of({"SEX": "F"}, {}), Q)
+
+    assert report.verdict(checked({"SEX": "M"}, {}, previous=before)) == (
+        "All 2 records would be accepted (1 would make a mismatch)"
+    )
+
+
 def test_the_verdict_of_no_records_promises_nothing(checked):
-    nothing = replace(checked({}), rows=0, accepted=0, rejected=0, queried=0)
+    nothing = replace(checked({}), rows=0)
 
     assert report.verdict(nothing) == "There are no records in the file, so there is nothing to accept or reject"
 
 
 def test_rules_left_out_are_said_beside_the_verdict(checked):
-    assert report.caution(checked({})) == ""
-    assert report.caution(checked({}, skip=["DOB.*"])).endswith("rules were left out, as asked")
+    (said,) = report.cautions(checked({}, skip=["DOB.*"]))
+
+    assert report.cautions(checked({})) == ()
+    assert said.endswith("rules were left out, as asked")
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (["PC"], "1 column is missing: PC; "),
+        (["PC", "UTLA"], "2 columns are missing: PC and UTLA; "),
+        (
+            ["ETHNIC", "NATION", "PC", "UTLA", "HOUSING", "PRISON"],
+            "6 columns are missing: ETHNIC, NATION, PC, UTLA, PRISON and 1 more; ",
+        ),
+    ],
+)
+def test_missing_columns_are_said_beside_the_verdict(csv_of, gone, said):
+    source = open_file(csv_of({}, headers=[h for h in Q.headers if h not in gone]), Q)
+    (caution,) = report.cautions(check(source, Q, today=EXAMPLE_TODAY))
+
+    assert caution.startswith(said)
 
 
 def test_rules_that_need_the_agency_are_a_note(checked):
@@ -58,12 +95,15 @@ def test_rules_that_need_the_agency_are_a_note(checked):
 
 
 def test_a_fault_on_every_row_is_one_fault_in_the_extract(checked):
-    (run,) = checked(*[ISO_DATE] * 3).fired
+    all_of_them, all_but_one, few = checked(*[ISO_DATE] * 20), checked(*[ISO_DATE] * 20, {}), checked(*[ISO_DATE] * 19)
+    (run,) = all_of_them.fired
 
-    assert report.extent(run, checked(*[ISO_DATE] * 3)) == "All 3 rows"
-    assert report.one_fault(run, checked(*[ISO_DATE] * 3)) == "one fault in the extract, not 3"
-    assert report.extent(run, checked(*[ISO_DATE] * 3, {})) == "3 rows"
-    assert report.one_fault(run, checked(*[ISO_DATE] * 3, {})) == ""
+    assert report.extent(run, all_of_them) == "All 20 rows"
+    assert report.one_fault(run, all_of_them) == "one fault in the extract, not 20"
+    assert report.extent(run, all_but_one) == "20 rows"
+    assert report.one_fault(run, all_but_one) == ""
+    assert report.extent(few.fired[0], few) == "All 19 rows"
+    assert report.one_fault(few.fired[0], few) == ""
 
 
 # ---- values and figures ----------------------------------------------------------------------------
@@ -96,9 +136,32 @@ def test_a_long_value_is_cut_to_size():
 
 def test_a_value_is_told_from_a_blank_one_and_a_withheld_one(checked):
     findings = checked(NO_SEX, NO_CONSENT, {"SEX": " m"})
-    said = {run.rule.id: report.value_shown(run.rule, run.first[0].value) for run in findings.fired}
+    said = {run.rule.id: report.value_shown(Q, run.rule, run.first[0].value) for run in findings.fired}
 
     assert said == {"SEX.is_given": "(blank)", "CONSENT.is_given": "(withheld)", "SEX.is_plainly_written": "“ m”"}
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "said"),
+    [
+        ("SEX", "M", "M (Male)"),
+        ("SEX", "X", "X"),
+        ("HOUSING", "21", "21 (No home of their own – hostel)"),
+        ("CHILDWTH", "98", "98 (client declined to answer)"),
+        ("DOB", "x", "x"),
+    ],
+)
+def test_a_code_is_shown_with_its_label_where_it_has_one(header, value, said):
+    rule = next(rule for rule in Q.rules if rule.header == header)
+
+    assert report.value_shown(Q, rule, value) == said
+
+
+def test_a_label_that_is_our_stand_in_is_not_shown():
+    codes = CodeList("SEX", (Code("M", "Made up", status=Status.PLACEHOLDER),))
+    rule = next(rule for rule in Q.rules if rule.header == "SEX")
+
+    assert report.value_shown(Q.with_lists({"SEX": codes}), rule, "M") == "M"
 
 
 def test_columns_have_the_letters_of_a_spreadsheet():
@@ -113,9 +176,10 @@ def test_columns_have_the_letters_of_a_spreadsheet():
 
 def test_fields_filled_and_answered_on_every_row_are_told_apart(checked):
     findings = checked({})
-    full, other = report.gaps(findings)
+    full, other, missing = report.gaps(findings)
 
     assert {*full, *other} == set(Q.headers)
+    assert missing == ()
     assert "PRISON" in other
     assert "DOB" in full
     assert other["PRISON"] == Filled(filled=0, blank=1, not_answered=0, bad=0)
@@ -215,6 +279,24 @@ def test_a_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    ("sent", "held", "mode"),
+    [(0o600, None, 0o600), (0o640, None, 0o640), (0o755, None, 0o644), (0o400, None, 0o600), (0o644, 0o600, 0o600)],
+)
+def test_nobody_may_read_a_report_who_may_not_read_the_file(tmp_path, csv_of, sent, held, mode):
+    path, out = tmp_path / "sent.csv", tmp_path / "report.csv"
+    path.write_bytes(csv_of({}))
+    path.chmod(sent)
+    if held is not None:
+        out.write_text("old")
+        out.chmod(held)
+
+    with report.placed(out, open_file(path, Q)):
+        (beside,) = tmp_path.glob(".report.csv.*")
+        assert beside.stat().st_mode & 0o077 == 0
+    assert out.stat().st_mode & 0o777 == mode
+
+
 def test_the_file_that_was_sent_is_never_written_over(tmp_path, csv_of):
     path = tmp_path / "sent.csv"
     path.write_bytes(csv_of({}))
@@ -276,6 +358,22 @@ def test_a_record_without_consent_shows_its_row_and_nothing_of_itself(tmp_path, 
 
     assert b"SECRET" not in written
     assert b"CONSENT.is_given" in written
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="This system has no device that is always full")
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html", "xlsx"])
+def test_a_full_disk_is_told_once(csv_of, checked, form):
+    # A complaint while something is thrown away would be a warning, and so fail the test.
+    with pytest.raises(OSError, match="No space left"):
+        report.write(lambda sink: checked({}, sink=sink), open_file(csv_of({}), Q), form, "/dev/full")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html", "xlsx"])
+def test_a_file_name_that_is_not_utf_8_is_no_hindrance(tmp_path, csv_of, form):
+    source = open_file(csv_of({}), Q, "m\udce4rz.csv")
+    report.write(lambda sink: check(source, Q, today=EXAMPLE_TODAY, sink=sink), source, form, tmp_path / "report")
+
+    assert (tmp_path / "report").stat().st_size
 
 
 def test_nothing_is_left_of_a_report_when_the_check_fails(tmp_path, csv_of):

@@ -77,7 +77,7 @@ def test_no_cell_is_a_formula_a_link_or_a_number_by_accident(checked):
     book = opened(checked({"SEX": "=1+1"}, {"SEX": "http://example.org"}, {"SEX": "@x"}, {"SEX": "007"}))
     values = [row["Value sent"] for row in table(book["Findings"])]
 
-    assert values == ["'=1+1", "http://example.org", "'@x", "007"]
+    assert values == ["=1+1", "http://example.org", "@x", "007"]
     assert all(cell.data_type in "sn" and not cell.hyperlink for sheet in book for row in sheet for cell in row)
 
 

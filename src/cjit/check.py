@@ -26,7 +26,7 @@ from cjit.book import Book, prepared
 from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
-from cjit.read import Batch, Made, Piece, Source, open_file
+from cjit.read import Batch, Made, Piece, Source, Unusable, open_file
 
 __all__ = [
     "RAGGED",
@@ -107,6 +107,10 @@ def check(
             if progress and opened:
                 progress(min(done, opened.size), opened.size)
         run.across(pieces)
+        if opened:
+            opened.assure()
+            if not run.rows:
+                raise Unusable(f"{opened.name} has headers but no records: make the extract again and check its dates")
     finally:
         run.keys.close()
     return run.findings(today, opened)
@@ -221,6 +225,7 @@ class _Run:
         self.keys = _Keys()
         #: The values of the last submission and of this one, where there is one to compare with.
         self.before: pl.DataFrame | None = None
+        self.notes: list[str] = []
         self.incoming: list[pl.DataFrame] = []
         self.bad_cells: list[pl.DataFrame] = []
 
@@ -307,6 +312,7 @@ class _Run:
         incoming = pl.concat(self.incoming)
         client, episode = book.keys[:2]
         changed = compare.compare(incoming, held, book.dataset)
+        self.notes += _absent(changed)
         ids = {
             (header, change): name
             for header in book.dataset.headers
@@ -402,7 +408,7 @@ class _Run:
         return self.counts.get(f"null {header}", 0) - self.counts.get(f"bad {header}", 0)
 
     def _notes(self, source: Source | None) -> tuple[str, ...]:
-        notes = list(source.notes) if source else []
+        notes = [*(source.notes if source else ()), *self.notes]
         if self.blank:
             rows = "row was" if self.blank == 1 else "rows were"
             notes.append(f"{self.blank:,} blank {rows} left out")
@@ -417,6 +423,20 @@ class _Run:
                     f" {f.codes} FILE”"
                 )
         return tuple(notes)
+
+
+def _absent(changed: pl.DataFrame) -> list[str]:
+    """What of the last submission is not in this file, in words: nothing vanishes without one."""
+    gone = changed.filter(pl.col("change") == compare.Change.ABSENT)["entity"].value_counts()
+    counts = dict(gone.iter_rows())
+    parts = [
+        f"{n:,} {name}{'' if n == 1 else 's'}" for name in ("client", "episode", "referral") if (n := counts.get(name))
+    ]
+    if not parts:
+        return []
+    told = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    are = "is" if sum(counts.values()) == 1 else "are"
+    return [f"{told} of your last submission {are} not in this file: check that the extract is whole"]
 
 
 def _tasks(rows: pl.DataFrame, key: str) -> Iterator[pl.DataFrame]:

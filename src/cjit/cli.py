@@ -5,9 +5,11 @@ Exit status: 0 nothing rejected, 1 something rejected, 2 not usable (one sentenc
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -56,6 +58,9 @@ def _plainly() -> Iterator[None]:
         # The reader (`head`, a closed pager) has seen enough.
         sys.stderr.close()
         sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("cjit: stopped", err=True)
+        sys.exit(130)
     except ValueError as problem:
         # Ours are sentences; anything else is a fault of ours and should be seen.
         if type(problem).__module__.startswith("cjit."):
@@ -77,6 +82,11 @@ dataset_option = click.option(
 )
 
 
+def _ends(number: int, frame: object) -> NoReturn:
+    # Ended from outside, Python must still remove what it put aside.
+    sys.exit(128 + number)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cjit", message="cjit %(version)s")
 def main() -> None:
@@ -84,6 +94,9 @@ def main() -> None:
 
     Unofficial. Nothing leaves this computer.
     """
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _ends)
 
 
 # ---- check -----------------------------------------------------------------------------------------
@@ -97,7 +110,7 @@ def main() -> None:
 @click.option("--agency", metavar="CODE", help="The agency that submits, such as CJ123.")
 @click.option("--only", multiple=True, metavar="RULE", help="Run only this rule, field or pattern. Repeatable.")
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule, field or pattern out. Repeatable.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By default what --output ends in, or text.")
 @click.option("--output", "-o", metavar="PATH", help="Write the report here (a folder, for several files).")
 @click.option("--corrected", metavar="PATH", help="Write a copy with mechanical faults mended, and a list of them.")
 @click.option("--annotated", metavar="PATH", help="Write a copy of your file with the findings beside each row.")
@@ -109,7 +122,7 @@ def check(
     agency: str | None,
     only: tuple[str, ...],
     skip: tuple[str, ...],
-    form: str,
+    form: str | None,
     output: str | None,
     corrected: str | None,
     annotated: str | None,
@@ -119,12 +132,17 @@ def check(
     FILE may be - for standard input. Exit status: 0 nothing is rejected; 1 something is; 2 a file cannot be
     used, or the command cannot be carried out.
     """
+    form = form or {suffix: name for name, suffix in _SUFFIXES.items()}.get(Path(output or "").suffix.lower(), "text")
     if form == "xlsx" and not output:
         _stop("A workbook cannot be printed: say where to write it with --output report.xlsx")
     if len(files) > 1 and (corrected or annotated):
         _stop("Give one file at a time with --corrected or --annotated")
     if len(files) > 1 and output and not Path(output).is_dir():
         _stop(f"With several files, --output must be a folder, and {output} is not one: make it first")
+    if len(files) > 1 and not output and form != "text":
+        _stop("With several files, say in which folder to write the reports with --output FOLDER")
+    reports = [_where(name, form, output) for name in files] if output is not None else []
+    _keep_apart([*files, *([previous] if previous else [])], [*reports, annotated, corrected, _changes(corrected)])
     day = today or date.today()  # noqa: DTZ011 - the user's own calendar
     worst = 0
     with _plainly():
@@ -135,7 +153,8 @@ def check(
         for name in files:
             try:
                 source = open_file(name, dataset)
-                findings = _report(source, dataset, before, day, agency, only, skip, form, output)
+                where = _where(name, form, output)
+                findings = _report(source, dataset, before, day, agency, only, skip, form, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
                 worst = 2
@@ -144,6 +163,36 @@ def check(
                 _copies(source, findings, before, agency, annotated, corrected)
             worst = max(worst, 1 if findings.rejected else 0)
     sys.exit(worst)
+
+
+def _where(name: str, form: str, output: str | None) -> str | None:
+    """Where the report on a file goes: into the folder, under the file's own name, where there is one."""
+    if output is None or not Path(output).is_dir():
+        return output
+    stem = "standard input" if name == "-" else Path(name).stem
+    return str(Path(output) / (stem + _SUFFIXES[form]))
+
+
+def _changes(corrected: str | None) -> str | None:
+    """The list of changes that goes with a corrected copy."""
+    return str(Path(corrected).with_suffix(".changes.csv")) if corrected and Path(corrected).name else None
+
+
+def _keep_apart(inputs: Sequence[str], outputs: Sequence[str | None]) -> None:
+    """Stop before anything is written where a file would be written over another of this command's files."""
+    read = {os.path.realpath(name) for name in inputs if name != "-"}
+    written: set[str] = set()
+    for path in outputs:
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if not path or (Path(place).is_dir()):
+            _stop(f"“{path}” is not a file name: say which file to write")
+        if place in read:
+            _stop(f"{path} is a file to be read: choose another name to write to")
+        if place in written and Path(place).is_file() | (not Path(place).exists()):
+            _stop(f"{path} would be written twice: give each report and copy a name of its own")
+        written.add(place)
 
 
 def _report(
@@ -155,13 +204,11 @@ def _report(
     only: tuple[str, ...],
     skip: tuple[str, ...],
     form: str,
-    output: str | None,
+    where: str | None,
 ) -> Findings:
     """Check one file and write its report in the form asked for."""
     from cjit import compare, report
     from cjit.check import check as run
-
-    where = Path(output) / (Path(source.name).stem + _SUFFIXES[form]) if output and Path(output).is_dir() else output
 
     def checked(sink: Callable[..., None] | None = None) -> Findings:
         with _progress(source) as progress:
@@ -230,7 +277,7 @@ def _copies(
         correct.annotate(source, findings, annotated, submitter=agency, previous=before)
         click.echo(f"The copy with the findings beside each row is in {annotated}", err=True)
     if corrected:
-        changes = Path(corrected).with_suffix(".changes.csv")
+        changes = _changes(corrected) or ""
         done = correct.correct(source, corrected, changes, today=findings.today)
         click.echo(f"{done}: the corrected copy is in {corrected}, and every change in {changes}", err=True)
 
@@ -344,6 +391,8 @@ def synth(
     agencies: int, clients: int, months: int, faults: float, seed: int, today: date, output: str, letter: str
 ) -> None:
     """Make up monthly submissions that keep every rule, or break some. No real person is in them."""
+    if not date(2000, 1, 1) <= today <= date(2100, 1, 1) or faults != faults:  # noqa: PLR0124 - not a number
+        _stop("Choose a day from 2000 to 2100 and a share from 0 to 1")
     with _plainly():
         from cjit import synth as made_up
         from cjit.datasets import dataset

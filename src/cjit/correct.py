@@ -4,7 +4,7 @@ The annotated copy is the file as it was sent, for a person with a spreadsheet. 
 to submit, in the one form the dataset has; it mends only what is understood without doubt, guesses nothing,
 and every change stands in a list beside it.
 
-Of a record without consent both hold no more than what the clinical system needs to find it again.
+Of a record without consent neither holds anything but its row number.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import codecs
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import IO
 
 import polars as pl
@@ -25,17 +28,23 @@ import polars as pl
 from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
+from cjit.examine import _cut as struck_postcodes
+from cjit.examine import _struck as struck
 from cjit.findings import Findings
-from cjit.geography import upper_tier_for_sector
+from cjit.geography import TRUNCATED, upper_tier_for_sector
 from cjit.read import Batch, Source
-from cjit.report import placed
+from cjit.report import placed, shown, value_shown
 from cjit.report.spreadsheet import neutral, neutral_column
 
 #: The columns an annotated copy has more than the file it was made from.
 ADDED = ("FINDINGS", "SEVERITY")
+_OTHERWISE = ("FINDINGS (cjit)", "SEVERITY (cjit)")
 
 _CLOSED = "Values left out, because the client does not consent"
-_NOTHING = "Row left out: nothing is left of it"
+_RAGGED = "Values left out, because the row's cells cannot be told apart, so whether the client consents is not known"
+_GONE = "Row left out, because the client does not consent"
+#: What a row is left blank for in an annotated copy, by the byte that marks it.
+_BLANKED = {1: _CLOSED, 2: _RAGGED}
 _CRLF = "\r\n"
 
 
@@ -44,11 +53,10 @@ _CRLF = "\r\n"
 
 @dataclass(frozen=True)
 class _Gates:
-    """The rules that hide a whole row, the columns they read, and the headers a hidden row may keep."""
+    """The rules that hide a whole row, and the columns they read."""
 
     rules: tuple[Rule, ...]
     steps: tuple[list[pl.Expr], ...]
-    kept: frozenset[str]
 
     def closed(self, frame: pl.DataFrame, today: date) -> pl.Series:
         """True for each row of text whose values must not be shown."""
@@ -64,9 +72,7 @@ class _Gates:
 @lru_cache(maxsize=8)
 def _gates(dataset: Dataset) -> _Gates:
     rules = tuple(rule for rule in dataset.rules if rule.gate)
-    own = {rule.header for rule in rules}
-    kept = own | {f.header for f in dataset.fields if f.system and f.kind is Kind.ID}
-    return _Gates(rules, _steps(dataset, {h for rule in rules for h in rule.headers} | own), frozenset(kept))
+    return _Gates(rules, _steps(dataset, {h for rule in rules for h in (*rule.headers, rule.header)}))
 
 
 def _steps(dataset: Dataset, wanted: Iterable[str]) -> tuple[list[pl.Expr], ...]:
@@ -89,11 +95,15 @@ def _constants(today: date) -> list[pl.Expr]:
 
 
 class _Marks:
-    """A sink that keeps of each finding its row and its rule, eight bytes, for an annotated copy."""
+    """A sink that keeps of each finding its row and its rule, eight bytes, for an annotated copy.
+
+    Where the last submission has another value, both values are kept too.
+    """
 
     def __init__(self) -> None:
         self._batches: list[pl.DataFrame] = []
         self.ids: list[str] = []
+        self.values: dict[tuple[int, str], tuple[str | None, str]] = {}
 
     def __call__(self, found: pl.DataFrame) -> None:
         """Take a batch of findings."""
@@ -102,12 +112,31 @@ class _Marks:
             assert isinstance(kind, pl.Enum)  # noqa: S101 - for the type checker
             self.ids = kind.categories.to_list()
         self._batches.append(found.select("row", pl.col("rule").to_physical().cast(pl.UInt32)))
+        if "previous" in found.columns:
+            for row, rule, value, previous in (
+                found.select("row", "rule", "value", "previous").drop_nulls("previous").iter_rows()
+            ):
+                self.values[row, rule] = value, previous
 
     def in_order(self) -> Iterator[tuple[int, str]]:
         """(row, rule id) of every finding, row by row."""
         if self._batches:
             for row, rule in pl.concat(self._batches).sort("row", "rule").iter_rows():
                 yield row, self.ids[rule]
+
+    def by_row(self, rules: Mapping[str, Rule], dataset: Dataset) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Row by row the messages of its findings, and the gravest severity."""
+        order = list(Severity)
+        for row, marks in groupby(self.in_order(), key=itemgetter(0)):
+            found = [rules[name] for _, name in marks]
+            gravest = min((rule.severity for rule in found), key=order.index)
+            told = (f"{rule.message}{self._differs(row, rule, dataset)} [{rule.id}]" for rule in found)
+            yield row, ("; ".join(told), gravest.value)
+
+    def _differs(self, row: int, rule: Rule, dataset: Dataset) -> str:
+        if (row, rule.id) not in self.values:
+            return ""
+        return f" ({value_shown(dataset, rule, *self.values[row, rule.id], quote=True)})"
 
 
 def annotate(
@@ -121,46 +150,52 @@ def annotate(
     """Write the file as it was sent, with two columns more: the findings of each row and the gravest severity.
 
     Rows, columns and values stay as they were, the sender's own columns and blank rows too. What differs:
-    cells that a spreadsheet would take for formulas are neutralised; a row without consent keeps
-    only its technical ids; a row with too few cells is filled up with blank ones, and one with too many has
-    its findings after its last. Encoding and separator are the sender's (UTF-8 gets the byte order mark
-    Excel asks for), line ends are CRLF.
+    cells that a spreadsheet would take for formulas are neutralised; a row without consent, and one whose cells
+    cannot be told apart and so may be of a client who does not consent, keeps its place and none of its
+    cells; a postcode that is not cut as it should be is struck out as in the findings. Encoding and separator
+    are the sender's (UTF-8 gets the byte order mark Excel asks for), line ends are CRLF.
+
+    The two columns of an annotated copy are not there twice when it is annotated; where the sender has columns of
+    those names, ours are FINDINGS (cjit) and SEVERITY (cjit).
 
     Where `findings` hold only the first of what was found, the file is checked again by the same rules, with
     the same agency (`submitter`) and last submission (`previous`).
     """
     marks = _marks(source, findings, submitter, previous)
-    gates = _gates(source.dataset)
-    closed = _closed_rows(source, gates, findings.today)
+    blanked = _blanked_rows(source, findings.today)
     rules = {run.rule.id: run.rule for run in findings.ledger}
     encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
     with placed(path, source) as out:
         text = io.TextIOWrapper(out, encoding, errors="replace", newline="")
         writer = csv.writer(text, delimiter=source.separator, lineterminator=_CRLF)
         heads = _heads(source)
-        # A copy of a copy does not get the columns twice.
-        width = len(heads) - len(ADDED) if tuple(heads[-len(ADDED) :]) == ADDED else len(heads)
-        again = width < len(heads)
-        writer.writerow([*map(neutral, heads[:width]), *ADDED])
-        keeps = [header in gates.kept for header in source.columns[:width]]
-        told = _by_row(marks.in_order(), rules)
+        if _annotated(source, heads):
+            heads = heads[: -len(ADDED)]
+        width = len(heads)
+        writer.writerow([*map(neutral, heads), *(ADDED if not {*ADDED} & {*heads} else _OTHERWISE)])
+        postcodes = [
+            at
+            for at, header in enumerate(source.columns[:width])
+            if header and source.dataset.by_header[header].kind is Kind.POSTCODE
+        ]
+        told = marks.by_row(rules, source.dataset)
         next_row, next_told = next(told, (0, ("", "")))
         for row, sent in _rows(source):
-            cells = sent
+            cells = sent[:width]
             here = ("", "")
             if row == next_row:
                 here = next_told
                 next_row, next_told = next(told, (0, ("", "")))
-            if row < len(closed) and closed[row]:
-                cells = [cell if keep else "" for cell, keep in zip(cells, keeps, strict=False)]
-                here = "; ".join(filter(None, (here[0], _CLOSED))), here[1]
-            elif not any(here) and not any(cell.strip() for cell in cells):
+            if why := _BLANKED.get(blanked[row] if row < len(blanked) else 0):
+                writer.writerow([*[""] * width, "; ".join(filter(None, (here[0], why))), here[1]])
+                continue
+            if not any(here) and not any(cell.strip() for cell in cells):
                 writer.writerow(cells if len(cells) > 1 else [])
                 continue
-            elif again and len(cells) == len(heads):
-                cells = cells[:width]
-            blank = [""] * (width - len(cells))
-            writer.writerow([*(neutral(c) if c and not c[0].isalnum() else c for c in cells), *blank, *here])
+            for at in postcodes:
+                cells[at] = _postcode(cells[at])
+            writer.writerow([*(neutral(c) if c and not c[0].isalnum() else c for c in cells), *here])
+        source.assure()
         # Flushes, and leaves closing to who opened.
         text.detach()
 
@@ -185,42 +220,54 @@ def _marks(source: Source, findings: Findings, submitter: str | None, previous: 
     return marks
 
 
-def _closed_rows(source: Source, gates: _Gates, today: date) -> bytearray:
-    """A byte a row, by row number: 1 where its values must not be shown."""
-    closed = bytearray()
+def _blanked_rows(source: Source, today: date) -> bytearray:
+    """A byte a row, by row number: why nothing of it may be shown (see `_BLANKED`), or 0."""
+    gates = _gates(source.dataset)
+    blanked = bytearray()
     for piece in source.pieces():
         batch = piece()
-        for row in batch.rows.filter(gates.closed(batch.frame, today)):
-            if row >= len(closed):
-                closed.extend(bytes(row + 1 - len(closed)))
-            closed[row] = 1
-    return closed
+        closed = ((row, 1) for row in batch.rows.filter(gates.closed(batch.frame, today)))
+        ragged = ((row, 2) for row, _ in batch.ragged)
+        for row, why in (*closed, *ragged):
+            if row >= len(blanked):
+                blanked.extend(bytes(row + 1 - len(blanked)))
+            blanked[row] = why
+    return blanked
 
 
-def _by_row(marks: Iterator[tuple[int, str]], rules: Mapping[str, Rule]) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Row by row the messages of its findings, and the gravest severity."""
-    order = list(Severity)
-    row, found = 0, list[Rule]()
-    for at, name in marks:
-        if at != row and found:
-            yield row, _told(found, order)
-            found = []
-        row = at
-        found.append(rules[name])
-    if found:
-        yield row, _told(found, order)
+@lru_cache(maxsize=65_536)
+def _postcode(cell: str) -> str:
+    """The cell of a postcode as it was sent, or struck out where it is not cut as it should be."""
+    if not cell.strip() or _TRUNCATED.fullmatch(" ".join(cell.upper().split())):
+        return cell
+    return str(struck_postcodes(pl.Series([cell]))[0])
 
 
-def _told(found: Sequence[Rule], order: Sequence[Severity]) -> tuple[str, str]:
-    gravest = min((rule.severity for rule in found), key=order.index)
-    return "; ".join(f"{rule.message} [{rule.id}]" for rule in found), gravest.value
+_TRUNCATED = re.compile(TRUNCATED, re.ASCII)
 
 
 def _heads(source: Source) -> list[str]:
-    """The cells of the header row as they were sent."""
+    """The cells of the header row as they were sent; a line before it is Excel's."""
     with source.path.open("rb") as file:
-        line = file.read(source.start).removeprefix(codecs.BOM_UTF8)
-    return next(csv.reader([line.decode(source.encoding).rstrip("\r\n")], delimiter=source.separator))
+        text = file.read(source.start).removeprefix(codecs.BOM_UTF8).decode(source.encoding)
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator))[-1]
+
+
+def _annotated(source: Source, heads: Sequence[str]) -> bool:
+    """Whether the last two columns are those of an annotated copy: by their names, and by every cell in them."""
+    if tuple(heads[-len(ADDED) :]) not in (ADDED, _OTHERWISE):
+        return False
+    return all(
+        _ours(cells[-2], cells[-1]) for _, cells in _rows(source) if len(cells) == len(heads) and any(cells[-2:])
+    )
+
+
+def _ours(findings: str, severity: str) -> bool:
+    return severity in ("", *Severity) and bool(_SAID.search(findings))
+
+
+#: How what we say of a row ends.
+_SAID = re.compile(rf"(\[[A-Z0-9]+\.[a-z0-9_]+\]|{'|'.join(map(re.escape, _BLANKED.values()))})$")
 
 
 def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
@@ -248,7 +295,7 @@ class Corrected:
     """What was changed for a corrected copy, in numbers.
 
     `cells` mended or filled in; `left_out` rows whose cells cannot be told apart, and blank ones; `closed`
-    rows without consent, whose values were left out; `form` changes to the file as a whole.
+    rows without consent, left out too; `form` changes to the file as a whole.
     """
 
     cells: int
@@ -266,7 +313,7 @@ class Corrected:
         said = [
             _counted(self.cells, "cell was mended", "cells were mended"),
             _counted(self.left_out, "row was left out", "rows were left out"),
-            _counted(self.closed, "row without consent was emptied", "rows without consent were emptied"),
+            _counted(self.closed, "row without consent was left out", "rows without consent were left out"),
             _counted(self.form, "change was made to the file itself", "changes were made to the file itself"),
         ]
         return "; ".join(filter(None, said)) or "Nothing needed mending"
@@ -285,11 +332,13 @@ def correct(
 ) -> Corrected:
     """Write a copy in the dataset's one form with mechanical faults mended, and a list of every change.
 
-    Mended: outer spaces, capitals, date style, leading noughts, whole postcodes, codes that say "none", and a
-    blank upper tier local authority where the postcode leaves no doubt. A value that is no value stays as it
-    was sent, since nobody but the sender knows what was meant. The copy has the dataset's headers in the
-    document's order, commas, CRLF and UTF-8; columns the dataset does not have are left out, and so are
-    rows whose cells cannot be told apart. Of a row without consent only technical ids stay.
+    Mended: outer spaces, capitals (A to Z only), date style, leading noughts, whole postcodes, codes that say
+    "none", and a blank upper tier local authority where the postcode leaves no doubt. A value that is no value, or
+    a code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
+    knows what was meant. The copy has the dataset's headers in the document's order, commas, CRLF and
+    UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows whose
+    cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
+    are not neutralised in it: an apostrophe would be submitted.
 
     `changes` is a CSV for a spreadsheet: row (of the file that was sent; blank for the whole file), header, was,
     now, what. Whole postcodes are never whole in it. Correcting a corrected file changes nothing.
@@ -325,23 +374,23 @@ class _Corrector:
                 self.fill.learn(frame.filter(~self.gates.closed(frame, self.today)))
         for piece in self.source.pieces():
             batch = piece()
-            written, mended, emptied, gone = self._mended(batch)
+            written, mended, gone = self._mended(batch)
             ragged_rows = _changes(
                 (row, "", "", "", f"Row left out: it has {count:,} cells, not {len(self.source.columns):,}")
                 for row, count in batch.ragged
             )
-            self._say(pl.concat([mended, emptied, gone, ragged_rows]))
+            self._say(pl.concat([mended, gone, ragged_rows]).sort("row", maintain_order=True))
             _csv(written, self.out)
             cells += mended.height
-            closed += emptied.height
-            ragged += ragged_rows.height + gone.height
+            closed += gone.height
+            ragged += ragged_rows.height
             blank += batch.blank
         if blank:
             self._say(_changes([(None, "", "", "", f"{_counted(blank, 'blank row', 'blank rows')} left out")]))
         return Corrected(cells, ragged + blank, closed, len(form))
 
     def _mended(self, batch: Batch) -> tuple[pl.DataFrame, ...]:
-        """The rows to write, the changes to their cells, the rows emptied, and those with nothing left."""
+        """The rows to write, the changes to their cells, and the rows left out for want of consent."""
         frame, rows = batch.frame, batch.rows
         full = frame.with_columns(_constants(self.today))
         for step in self.steps:
@@ -353,17 +402,10 @@ class _Corrector:
             certain = self.fill.certain(full, closed)
             filled = certain.is_not_null()
             new = new.with_columns(pl.coalesce(certain, self.fill.header).alias(self.fill.header))
-        stub = frame.select(
-            pl.when(pl.lit(h in self.gates.kept) & (pl.col(h).str.strip_chars() != "")).then(h).alias(h)
-            for h in frame.columns
-        )
-        new = new.select(pl.when(~closed).then(h).otherwise(stub[h]).alias(h) for h in frame.columns)
         differs = new.select(pl.col(h).ne_missing(frame[h]) for h in new.columns)
-        gone = new.select(pl.all_horizontal(pl.all().is_null())).to_series()
-        emptied = differs.select(pl.any_horizontal(pl.all()) & closed & ~gone).to_series()
         said = [_changes(())]
         for f in self.dataset.fields:
-            at = (differs[f.header] & ~closed & ~gone).arg_true()
+            at = (differs[f.header] & ~closed).arg_true()
             if at.len():
                 change = full.select(f"{f.header} as sent")[at].with_columns(
                     rows.gather(at).alias("row"),
@@ -373,20 +415,27 @@ class _Corrector:
                     filled.gather(at).alias("filled"),
                 )
                 said.append(change.select("row", "header", _shown(f), "now", _what(f)))
-        mended = pl.concat(said).sort("row", maintain_order=True)
-        emptied_rows = _changes((row, "", "", "", _CLOSED) for row in rows.filter(emptied))
-        gone_rows = _changes((row, "", "", "", _NOTHING) for row in rows.filter(gone))
-        return new.filter(~gone), mended, emptied_rows, gone_rows
+        return new.filter(~closed), pl.concat(said), _changes((row, "", "", "", _GONE) for row in rows.filter(closed))
 
     def _say(self, changes: pl.DataFrame) -> None:
+        changes = changes.with_columns(struck(changes[name]).alias(name) for name in ("was", "now"))
         _csv(changes.with_columns(map(neutral_column, ("header", "was", "now"))), self.said)
 
 
 def _corrected(field: Field, dataset: Dataset) -> pl.Expr:
     """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
-    raw, bad = derive.sent(field.header), derive.no_value(field, dataset)
+    raw, kept = derive.sent(field.header), derive.no_value(field, dataset)
+    codes = dataset.codes_of(field.header)
+    if codes is not None and not codes.complete:
+        # It may be a code that we do not know, and how that is written we do not know either.
+        kept = ~derive.as_read(field.header).is_in(codes.codes)
     plain = pl.when(raw.is_not_null()).then(derive.plainly(field))
-    return (plain if bad is None else pl.when(bad).then(raw).otherwise(plain)).alias(field.header)
+    if kept is None:
+        return plain.alias(field.header)
+    if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
+        # In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
+        kept = kept.fill_null(False) | raw.str.contains(r"[\p{L}--[A-Za-z]]")
+    return pl.when(kept).then(raw).otherwise(plain).alias(field.header)
 
 
 def _shown(field: Field) -> pl.Expr:
@@ -506,9 +555,9 @@ def _form(source: Source) -> Iterator[Change]:
     if b'"' in first:
         yield None, "", "", "", "Quotation marks kept only round cells that need them"
     for was, now in source.renamed.items():
-        yield 1, now, was, now, "Header written as the dataset has it"
+        yield 1, now, shown(was, 40), now, "Header written as the dataset has it"
     for name in source.unknown:
-        yield 1, "", name, "", f"Column left out: dataset {source.dataset.letter} does not have it"
+        yield 1, "", shown(name, 40), "", f"Column left out: dataset {source.dataset.letter} does not have it"
     for header in source.missing:
         yield 1, header, "", header, "Column added, blank on every row"
     known = [header for header in source.columns if header]

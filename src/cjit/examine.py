@@ -386,8 +386,10 @@ class Examiner:
         value = None if rule.gate else text[rule.header] or None
         if value is None:
             return None
-        shown = _cut if rule.header in self.book.postcodes else _struck
-        return shown(pl.Series("value", [value]))[0]
+        shown: list[str | None] = (_cut if rule.header in self.book.postcodes else _struck)(
+            pl.Series("value", [value])
+        ).to_list()
+        return shown[0]
 
 
 def _cells_at(bad: Mapping[str, pl.Series], rows: pl.Series) -> pl.DataFrame:

@@ -25,6 +25,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -37,7 +38,8 @@ PIECE = 12 << 20
 #: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
 LONGEST_LINE = 1 << 20
 
-_KEEP = b',;\t|"\n'
+#: Letters of Western Europe as UTF-8 writes them; in Windows-1252 such a pair would be nonsense ("Ã©").
+_UTF_8 = re.compile(rb"[\xc2-\xc5][\x80-\xbf]")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SIGNATURES = {
     b"PK\x03\x04": "an Excel workbook or a ZIP file: open it and save it as “CSV UTF-8 (comma delimited)”",
@@ -47,6 +49,9 @@ _SIGNATURES = {
     b"\xff\xfe": "Unicode text (UTF-16): save it as “CSV UTF-8 (comma delimited)”",
     b"\xfe\xff": "Unicode text (UTF-16): save it as “CSV UTF-8 (comma delimited)”",
 }
+
+
+csv.field_size_limit(2 * LONGEST_LINE)
 
 
 class Unusable(ValueError):  # noqa: N818 - it is the document's outcome for a file, not a fault of ours
@@ -117,9 +122,19 @@ class Source:
     quotes: bool
     quoted_lines: bool
     start: int
+    stamp: tuple[int, int, int]
     notes: tuple[str, ...]
     _kept: list[object] = field(default_factory=list, repr=False, compare=False)
     _places: dict[int, list[tuple[int, int, int, int]]] = field(default_factory=dict, repr=False, compare=False)
+
+    def assure(self) -> None:
+        """Raise `Unusable` where the file is not the one that was opened: an extract may still be running."""
+        try:
+            now = _stamp(self.path)
+        except OSError:
+            now = (0, 0, 0)
+        if now != self.stamp:
+            raise Unusable(f"{self.name} changed while it was being read: wait until it is complete, then check again")
 
     def sha256(self) -> str:
         """The hash of the file's bytes, as 64 hexadecimal figures."""
@@ -235,6 +250,7 @@ def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
 def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Source:
     """One pass over the bytes: encoding, NULs, line ends, quotes, over-long lines."""
     notes: list[str] = []
+    stamp = _stamp(path)
     with path.open("rb") as file:
         head = file.read(LONGEST_LINE)
         if not head.removeprefix(codecs.BOM_UTF8).strip():
@@ -256,10 +272,9 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
         blank += 1
     if blank:
         raise Unusable(f"{name} begins with a blank line: the first row must hold the headers")
-    end = first_line.find(b"\n")
-    end = len(first_line) if end < 0 else end + 1
-    header_text = first_line[:end].decode(encoding).rstrip("\r\n")
-    separator, cells = _header(header_text, name, dataset)
+    if not only_cr and b"\n" not in head and len(head) == LONGEST_LINE:
+        raise Unusable(f"The first row of {name} is over {LONGEST_LINE:,} characters long, so this is not a CSV file")
+    separator, cells, end = _header(first_line, encoding, name, dataset, notes)
     columns, missing, unknown, renamed = _columns(cells, name, dataset, notes)
     if separator != ",":
         notes.append(
@@ -283,9 +298,15 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
         quotes=quotes,
         quoted_lines=quoted_lines,
         start=start + end,
+        stamp=stamp,
         notes=tuple(notes),
         _kept=kept,
     )
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    told = path.stat()
+    return told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def _has_more(path: Path, start: int) -> bool:
@@ -303,7 +324,8 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_end = b"\r" if only_cr else b"\n"
     rest = b""
-    gap = at = 0
+    gap = at = odd = 0
+    utf_8 = False
     while chunk := file.read(LONGEST_LINE):
         if b"\0" in chunk:
             nul = at + chunk.index(b"\0")
@@ -311,17 +333,23 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
                 f"Row {_row(file, nul, line_end)} of {name} has NUL characters, so the file is"
                 " damaged or not a CSV file: make it again"
             )
-        if encoding != "cp1252" and (encoding == "utf-8" or not chunk.isascii()):
+        if not chunk.isascii() and encoding == "ascii":
             encoding = "utf-8"
+        if encoding == "utf-8":
             try:
                 decoder.decode(chunk)
-            except UnicodeDecodeError:
+            except UnicodeDecodeError as bad:
                 encoding = "cp1252"
-        if encoding == "cp1252" and (bad := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk)):
-            raise Unusable(
-                f"Row {_row(file, at + bad.start(), line_end)} of {name} has characters that are neither UTF-8 nor"
-                " Windows-1252: save the file as “CSV UTF-8 (comma delimited)”"
-            )
+                odd = odd or at + max(0, bad.start - len(bad.object) + len(chunk))
+        if not chunk.isascii():
+            utf_8 = utf_8 or bool(_UTF_8.search(chunk))
+            if encoding == "cp1252" and (no_character := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk)):
+                odd, utf_8 = odd if utf_8 else at + no_character.start(), True
+            if encoding == "cp1252" and utf_8:
+                raise Unusable(
+                    f"Row {_row(file, odd, line_end)} of {name} has characters in another encoding than the rest: save"
+                    " the file as “CSV UTF-8 (comma delimited)”"
+                )
         end = chunk.rfind(line_end) + 1
         if gap + (end or len(chunk)) > 2 * LONGEST_LINE:
             raise Unusable(
@@ -371,24 +399,46 @@ def _left_open(lines: bytes, line_end: bytes) -> bool:
     return b'"' in bare.replace(b'""', b"")
 
 
-def _header(text: str, name: str, dataset: Dataset) -> tuple[str, list[str]]:
-    """The separator and the cells of the header row: the separator that makes most known headers."""
+def _header(head: bytes, encoding: str, name: str, dataset: Dataset, notes: list[str]) -> tuple[str, list[str], int]:
+    """The separator, the cells of the header row, and the bytes it takes.
+
+    The separator is the one that makes most known headers. A first line such as "sep=;" is for Excel and is
+    passed over.
+    """
+    lines = head.splitlines(keepends=True)
+    skipped = 0
+    if re.fullmatch(rb'"?sep=.?"?\s*', lines[0], re.IGNORECASE):
+        notes.append("The first line only names the separator, for Excel, so it was passed over")
+        skipped = len(lines.pop(0))
     known = {h.upper() for f in dataset.fields for h in (f.header, *f.also)}
-    best: tuple[int, str, list[str]] = (0, ",", [])
-    for separator in _SEPARATORS:
-        try:
-            cells = next(csv.reader([text], delimiter=separator, strict=True), [])
-        except csv.Error:
-            continue
-        found = sum(_tidy_header(cell) in known for cell in cells)
-        if found > best[0]:
-            best = (found, separator, cells)
-    if not best[0]:
+
+    def found(cells: Sequence[str]) -> int:
+        return sum(_tidy_header(cell) in known for cell in cells)
+
+    rows = [_first_record(lines, separator, encoding) for separator in _SEPARATORS]
+    best = max(range(len(rows)), key=lambda i: found(rows[i][0]))
+    cells, taken = rows[best]
+    if not found(cells):
+        for number, line in enumerate(lines[1:10], 2):
+            if any(found(line.decode(encoding, "replace").split(separator)) > 1 for separator in _SEPARATORS):
+                raise Unusable(f"The headers of {name} are in row {number}: delete the rows above them")
         raise Unusable(
             f"The first row of {name} holds none of the headers of dataset {dataset.letter}, such as"
             f" {dataset.headers[0]}: make the extract again with a header row"
         )
-    return best[1], best[2]
+    return list(_SEPARATORS)[best], cells, skipped + taken
+
+
+def _first_record(lines: Sequence[bytes], separator: str, encoding: str) -> tuple[list[str], int]:
+    """The cells of the first record, which may span lines, and the bytes it takes; no cells where it cannot end."""
+    text = [line.decode(encoding, "replace") for line in lines[:200]]
+    for count in range(1, len(text) + 1):
+        try:
+            cells = next(csv.reader(text[:count], delimiter=separator, strict=True), [])
+        except csv.Error:
+            continue
+        return cells, sum(map(len, lines[:count]))
+    return [], 0
 
 
 def _tidy_header(cell: str) -> str:
@@ -408,12 +458,14 @@ def _columns(
         header = tidy if tidy in dataset.by_header else also.get(tidy)
         columns.append(header)
         if header is None:
-            unknown.append(cell.strip() or f"(column {len(columns)}, no header)")
+            unknown.append(_shown(cell) or f"(column {len(columns)}, no header)")
         elif cell != header:
             renamed[cell] = header
     twice = sorted({h for h in columns if h and columns.count(h) > 1}, key=dataset.headers.index)
     if twice:
-        raise Unusable(f"{name} has the header {_and(twice)} more than once: keep one column for each header")
+        spelt = list(dict.fromkeys(_tidy_header(c) for c, h in zip(cells, columns, strict=True) if h in twice))
+        more = "more than once" if len(spelt) == len(twice) else "which are one and the same,"
+        raise Unusable(f"{name} has the header {_and(spelt)} {more}: keep one column for each header")
     missing = tuple(h for h in dataset.headers if h not in columns)
     other = [h for h in map(_tidy_header, unknown) if h in dataset.elsewhere]
     if other and missing:
@@ -423,20 +475,36 @@ def _columns(
             f" --dataset {letter}, or ask your software supplier for dataset {dataset.letter}"
         )
     near = _near(missing, unknown)
+    hints = [f"{header} by “{near[header]}”" for header in missing if header in near]
+    hint = f" (did you mean {_and(hints)}?)" if hints else ""
     fatal = [h for h in missing if dataset.by_header[h].missing is Severity.REJECT]
     if fatal:
-        hint = "".join(f" (did you mean that by “{near[h]}”?)" if h in near else "" for h in fatal[-1:])
         raise Unusable(
-            f"{name} has no column {_and(fatal)}{hint}, without which every record would be rejected: ask your"
-            " software supplier to add it"
+            f"{name} has no {_columns_called(fatal)}{hint}, without which every record would be rejected: ask your"
+            " software supplier for a file that has every column"
         )
-    for header in missing:
-        hint = f"; did you mean that by “{near[header]}”?" if header in near else ""
-        notes.append(f"There is no column {header}, so it was read as blank on every row{hint}")
-    for header in unknown:
-        if header not in near.values():
-            notes.append(f"The column “{header}” is not in dataset {dataset.letter}, so it was not read")
+    if missing:
+        notes.append(
+            f"There is no {_columns_called(missing)}{hint}: read as blank on every row; ask your software supplier for"
+            " a file that has every column"
+        )
+    others = [header for header in unknown if header not in near.values()]
+    if others:
+        shown = _and([f"“{header}”" for header in others[:5]] + ([f"{len(others) - 5:,} more"] if others[5:] else []))
+        verb, was = ("is", "it was") if len(others) == 1 else ("are", "they were")
+        column = "column" if len(others) == 1 else "columns"
+        notes.append(f"The {column} {shown} {verb} not in dataset {dataset.letter}, so {was} not read")
     return tuple(columns), missing, tuple(unknown), renamed
+
+
+def _shown(cell: str) -> str:
+    """A header cell as it may be shown: printable, and no longer than a header could be."""
+    text = "".join(c if c.isprintable() else " " for c in cell).strip()
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _columns_called(headers: Sequence[str]) -> str:
+    return f"column {headers[0]}" if len(headers) == 1 else f"columns {_and(headers)}"
 
 
 def _near(missing: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
@@ -470,6 +538,8 @@ class _Piece:
             with self.source.path.open("rb") as file:
                 file.seek(self.at)
                 data = file.read(self.size)
+            if len(data) != self.size:
+                self.source.assure()
             if self.source.carriage_returns_only:
                 data = data.replace(b"\r", b"\n")
         return data if data.endswith(b"\n") else data + b"\n"
@@ -490,7 +560,7 @@ class _Piece:
         count = self.count
         rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
         if bare == pattern * count:
-            return _without_blanks(Batch(_frame(source, data, self.first), rows, size=size))
+            return self._without_blanks(Batch(_frame(source, data, self.first), rows, size=size), data)
         return self._line_by_line(data, bare, separator, size)
 
     def only(self, rows: pl.Series) -> Batch:
@@ -510,42 +580,65 @@ class _Piece:
         straight = separator * (width - 1)
         patterns = bare[:-1].split(b"\n")
         odd = [place for place, pattern in enumerate(patterns) if pattern != straight]
+        lines = data[:-1].split(b"\n") if odd else []
         left_out: set[int] = set()
         ragged: list[tuple[int, int]] = []
+        stray = False
         for place in odd:
-            cells = _cells(patterns[place], source.separator, self.first + place, source.name)
+            quoted = b'"' in patterns[place]
+            cells = _cells(lines[place], separator, quoted, self.first + place, source.name)
             if cells != width:
                 left_out.add(place)
                 ragged.append((self.first + place, cells))
+            stray = stray or (quoted and not _well_quoted(separator).fullmatch(lines[place].rstrip(b"\r")))
         rows = pl.int_range(self.first, self.first + len(patterns), dtype=pl.UInt32, eager=True)
         blank = 0
         if left_out:
-            lines = data[:-1].split(b"\n")
             empty = {self.first + place for place in left_out if not lines[place].strip(separator + b'" \t\r')}
             blank = len(empty)
             ragged = [(row, cells) for row, cells in ragged if row not in empty]
             kept = [place for place in range(len(lines)) if place not in left_out]
             data = b"".join(lines[place] + b"\n" for place in kept)
             rows = rows[kept]
-        frame = _frame(source, data, self.first) if data else _empty(source.dataset)
-        return _without_blanks(Batch(frame, rows, tuple(ragged), blank, size))
+        frame = _frame(source, data, self.first, by_the_book=stray) if data else _empty(source.dataset)
+        return self._without_blanks(Batch(frame, rows, tuple(ragged), blank, size), data)
+
+    def _without_blanks(self, batch: Batch, data: bytes) -> Batch:
+        """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
+        some = _blanks(batch)
+        if not some.any():
+            return batch
+        if self.source.unknown:
+            # What is in a column that is not read is something all the same.
+            lines = data.split(b"\n")
+            nothing = self.source.separator.encode() + b'" \t\r'
+            some = some.scatter([at for at in some.arg_true() if lines[at].strip(nothing)], False)
+        left = batch.blank + int(some.sum())
+        return replace(batch, frame=batch.frame.filter(~some), rows=batch.rows.filter(~some), blank=left)
 
 
-def _without_blanks(batch: Batch) -> Batch:
-    """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
-    frame = batch.frame
-    if not frame[:, 0].null_count():
-        return batch
-    empty = frame.select(pl.all_horizontal(pl.all().is_null()))[:, 0]
-    blank = batch.blank + int(empty.sum())
-    return replace(batch, frame=frame.filter(~empty), rows=batch.rows.filter(~empty), blank=blank)
+def _blanks(batch: Batch) -> pl.Series:
+    """Where a row has nothing but spaces in it."""
+    first = batch.frame[:, 0]
+    if not (first.null_count() or first.str.starts_with(" ").any()):
+        return first.is_null()
+    blank = pl.all().is_null() | (pl.all().str.strip_chars() == "")
+    return batch.frame.select(pl.all_horizontal(blank))[:, 0]
 
 
-def _cells(pattern: bytes, separator: str, row: int, name: str) -> int:
-    """How many cells a line has, from its separators and quotes alone."""
-    if b'"' not in pattern:
-        return pattern.count(separator.encode()) + 1
-    return len(_split([pattern.decode()], separator, row, name)[0])
+def _cells(line: bytes, separator: bytes, quoted: bool, row: int, name: str) -> int:
+    """How many cells a line has."""
+    if not quoted:
+        return line.count(separator) + 1
+    return len(_split([line.decode()], separator.decode(), row, name)[0])
+
+
+@cache
+def _well_quoted(separator: bytes) -> re.Pattern[bytes]:
+    """A line whose quotes all begin or end a cell: the only kind on which every reader agrees."""
+    sep = re.escape(separator)
+    cell = rb'(?:"(?:[^"]|"")*"|[^"' + sep + rb"]*)"
+    return re.compile(cell + rb"(?:" + sep + cell + rb")*")
 
 
 def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
@@ -562,11 +655,13 @@ def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[
     return found
 
 
-def _frame(source: Source, data: bytes, first: int) -> pl.DataFrame:
+def _frame(source: Source, data: bytes, first: int, *, by_the_book: bool = False) -> pl.DataFrame:
     """Regular lines to a frame of text: a column for each header of the dataset, blank as null."""
     names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
     wanted = [i for i, h in enumerate(source.columns) if h]
     try:
+        if by_the_book:
+            raise pl.exceptions.ComputeError
         frame = pl.read_csv(
             data,
             has_header=False,
@@ -609,7 +704,7 @@ def _records(source: Source) -> Iterator[Piece]:
     def batch() -> Batch:
         frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
         frame = _shaped(frame, source.dataset, blanks=True) if cells else _empty(source.dataset)
-        return _without_blanks(Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank))
+        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank)
 
     with source.path.open("r", encoding=source.encoding, newline="") as text:
         text.seek(source.start)

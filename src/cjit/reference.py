@@ -60,7 +60,10 @@ def directory() -> Path:
     """Where official lists are kept: `CJIT_REFERENCE`, or the user's data directory."""
     given = os.environ.get("CJIT_REFERENCE", "").strip()
     if given:
-        return Path(given).expanduser()
+        try:
+            return Path(given).expanduser()
+        except RuntimeError:
+            raise ReferenceProblem("CJIT_REFERENCE names a user that does not exist: give a folder") from None
     return platformdirs.user_data_path("cjit", appauthor=False) / "reference"
 
 

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
+from operator import and_
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cjit.dataset import OUR_READING, TODAY, Dataset, Rule, Severity
+from cjit.dataset import OUR_READING, TODAY, Dataset, Rule, Severity, Status
+from cjit.findings import RAGGED
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cjit.findings import Filled, Findings, RuleRun
+    from cjit.findings import Filled, Findings, RuleRun, Seen
     from cjit.read import Source
 
     Sink = Callable[[pl.DataFrame], None]
@@ -47,7 +49,7 @@ WORDS: dict[Severity, Words] = {
     Severity.EXCLUDE: Words(
         "May be left out of reports",
         "Exclude",
-        "The record is accepted, but may be left out of performance monitoring reports",
+        "This alone does not stop the record, but it may be left out of performance monitoring reports",
     ),
     Severity.MISMATCH: Words(
         "Would make a validation mismatch",
@@ -55,44 +57,93 @@ WORDS: dict[Severity, Words] = {
         "The record differs from the one held: at submission, answer with replace or delete",
     ),
     Severity.QUERY: Words(
-        "Queries", "Query", "The record is accepted; please look at this and correct it if it is wrong"
+        "Queries", "Query", "This alone does not stop the record; look at it, and correct it if it is wrong"
     ),
 }
+
+#: What is said of accepted records, by the gravest finding on them.
+_ACCEPTED = {
+    Severity.EXCLUDE: "may be left out of reports",
+    Severity.MISMATCH: "would make a mismatch",
+    Severity.QUERY: "with a query",
+}
+#: From how many rows on a rule that fires wherever it can is one fault in the extract, and no coincidence.
+_ONE_FAULT = 20
+#: Notes that are read; names that are said before "and 12 more".
+_NOTES = 20
+_NAMES = 5
 
 
 # ---- what every form says --------------------------------------------------------------------------
 
 
 def verdict(findings: Findings) -> str:
-    """How many records would be accepted, rejected and queried, in one sentence."""
-    rows, rejected, queried = findings.rows, findings.rejected, findings.queried
+    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence."""
+    rows, rejected = findings.rows, findings.rejected
+    said = {severity: findings.worst[severity] for severity in _ACCEPTED if findings.worst[severity]}
     if rows == 0:
         return "There are no records in the file, so there is nothing to accept or reject"
     if rows == 1:
         if rejected:
             return "The one record would be rejected"
-        return "The one record would be accepted" + (", with a query" if queried else "; nothing was found wrong")
+        but = "".join(", with a query" if s is Severity.QUERY else f", but {_ACCEPTED[s]}" for s in said)
+        return f"The one record would be accepted{but or '; nothing was found wrong'}"
     if rejected == rows:
         return f"All {rows:,} records would be rejected"
-    query = f"{queried:,} with a query" if queried < rows else "each with a query"
+    parts = ", ".join(f"{'each' if n == rows else f'{n:,}'} {_ACCEPTED[s]}" for s, n in said.items())
     if not rejected:
-        return f"All {rows:,} records would be accepted" + (f" ({query})" if queried else "; nothing was found wrong")
+        return f"All {rows:,} records would be accepted" + (f" ({parts})" if parts else "; nothing was found wrong")
     accepted = f"{findings.accepted:,} of {rows:,} records would be accepted"
-    return accepted + (f" ({query})" if queried else "") + f", {rejected:,} rejected"
+    return accepted + (f" ({parts})" if parts else "") + f", {rejected:,} rejected"
 
 
-def caution(findings: Findings) -> str:
-    """What the verdict does not speak of, in one sentence: rules left out; empty where none were."""
-    skipped = sum(run.state == "skipped" for run in findings.ledger)
-    return f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked" if skipped else ""
+def cautions(findings: Findings) -> tuple[str, ...]:
+    """What the verdict does not speak of, a sentence each: columns that are missing, rules left out."""
+    said = []
+    if missing := _missing(findings):
+        columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
+        said.append(f"{columns}: {_some(missing)}; read as blank on every row")
+    if skipped := sum(run.state == "skipped" for run in findings.ledger):
+        said.append(f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked")
+    return tuple(said)
 
 
 def notes(findings: Findings) -> tuple[str, ...]:
-    """The notes on the file, then the rules that could not be checked."""
-    idle = [run.rule.id for run in findings.ledger if run.state == "not applicable"]
-    if not idle:
-        return findings.notes
-    return (*findings.notes, f"Not checked without knowing who submits: {', '.join(idle)}; say it with --agency CODE")
+    """The notes on the file, fit for a screen, then the rules that could not be checked."""
+    told = [shown(_QUOTED.sub(lambda cell: f"“{shown(cell[1], 40)}”", note), 600) for note in findings.notes[:_NOTES]]
+    if more := len(findings.notes) - len(told):
+        told.append(f"and {more:,} more {'note' if more == 1 else 'notes'}")
+    if idle := [run.rule.id for run in findings.ledger if run.state == "not applicable"]:
+        told.append(f"Not checked without knowing who submits: {', '.join(idle)}; say it with --agency CODE")
+    return tuple(told)
+
+
+#: A header cell of the sender's, as notes have them.
+_QUOTED = re.compile("“([^“”]*)”")
+
+
+def uncounted(findings: Findings) -> str:
+    """Which rows the completeness of fields leaves out, in one sentence; empty where none."""
+    ragged = sum(run.count for run in findings.ledger if run.rule is RAGGED)
+    closed = findings.rows - findings.looked - ragged
+    parts = [
+        f"{count:,} {'row' if count == 1 else 'rows'} {what}"
+        for count, what in ((closed, "without consent"), (ragged, "whose cells cannot be told apart"))
+        if count
+    ]
+    return f"Not counted: {' and '.join(parts)}" if parts else ""
+
+
+def _missing(findings: Findings) -> tuple[str, ...]:
+    return findings.source.missing if findings.source else ()
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _NAMES
+    if more > 0:
+        return f"{', '.join(names[:_NAMES])} and {more:,} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def extent(run: RuleRun, findings: Findings) -> str:
@@ -105,8 +156,8 @@ def extent(run: RuleRun, findings: Findings) -> str:
 
 
 def one_fault(run: RuleRun, findings: Findings) -> str:
-    """The comment on a rule that fired on every row, or on every row its field is filled; else empty."""
-    if run.count > 1 and (run.count == findings.looked or _wherever_filled(run, findings)):
+    """The comment on a rule that fired on many rows and on every one, or on every one its field is filled on."""
+    if run.count >= _ONE_FAULT and (run.count == findings.looked or _wherever_filled(run, findings)):
         return f"one fault in the extract, not {run.count:,}"
     return ""
 
@@ -115,7 +166,7 @@ def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
     """Whether a rule on one field fired wherever that field is filled, too often for a coincidence."""
     filled = findings.completeness.get(run.rule.header)
     alone = all(h.split(" as ")[0] in (run.rule.header, TODAY) for h in run.rule.headers)
-    return filled is not None and run.count == filled.filled >= 10 and alone
+    return filled is not None and run.count == filled.filled >= _ONE_FAULT and alone
 
 
 def field_label(dataset: Dataset, rule: Rule) -> str:
@@ -141,16 +192,48 @@ def each(findings: Findings, most: int) -> Iterator[tuple[int, Rule, str | None,
         yield row, rules[name], value, previous, client, episode
 
 
-def value_shown(rule: Rule, value: str | None, previous: str | None = None, limit: int = 60) -> str:
-    """The value of a finding for a person: blank ones in words, outer spaces in quotes, long ones cut."""
+def value_shown(
+    dataset: Dataset,
+    rule: Rule,
+    value: str | None,
+    previous: str | None = None,
+    limit: int = 60,
+    *,
+    quote: bool = False,
+) -> str:
+    """The value of a finding for a person: codes with their label, blank ones in words, long ones cut.
+
+    It stands in quotation marks where it has outer spaces, or where `quote` asks for them; `previous`, the value
+    of the last submission, follows it.
+    """
     if previous is not None:
-        return f"{value_shown(rule, value, limit=limit)}, last time {value_shown(rule, previous, limit=limit)}"
+        now, before = (value_shown(dataset, rule, v, limit=limit, quote=quote) for v in (value, previous))
+        return f"{now}, last time {before}"
     if value is not None:
         text = shown(value, limit)
-        return text if text == text.strip() else f"“{text}”"
+        label = _label(dataset, rule.header, value)
+        return (f"“{text}”" if quote or text != text.strip() else text) + (f" ({shown(label, 48)})" if label else "")
     if rule.gate:
         return "(withheld)"
     return "(blank)" if rule.header != "ROW" else "(the row)"
+
+
+def sent(findings: Findings, run: RuleRun, seen: Seen, limit: int = 60) -> str:
+    """The value of one of a rule's first findings, in quotation marks; empty where it was blank."""
+    # Only where a last submission was compared is there a value of it.
+    previous = getattr(seen, "previous", None)
+    if seen.value is None and previous is None:
+        return "values withheld" if run.rule.gate else ""
+    return value_shown(findings.dataset, run.rule, seen.value, previous, limit, quote=True)
+
+
+def _label(dataset: Dataset, header: str, value: str) -> str:
+    """What a code stands for; empty where it is none, and where its label would be our stand-in."""
+    field = dataset.by_header.get(header)
+    codes = dataset.codes_of(header) if field else None
+    if field is None or codes is None:
+        return field.apart.get(value, "") if field else ""
+    return codes.labels.get(value, "") if codes.status is not Status.PLACEHOLDER else ""
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -169,15 +252,15 @@ def percent(part: int, whole: int) -> str:
     return ">99.9%" if share >= 99.95 else "<0.1%" if share < 0.05 else f"{share:.1f}%"
 
 
-def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled]]:
-    """The headers that are filled and answered on every row, and how complete the others are."""
-    full, other = [], {}
+def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled], tuple[str, ...]]:
+    """The headers that are filled and answered on every row, how complete others are, and those not in the file."""
+    full, other, missing = [], {}, _missing(findings)
     for header, count in findings.completeness.items():
         if count.filled and not (count.blank or count.not_answered or count.bad):
             full.append(header)
-        else:
+        elif header not in missing:
             other[header] = count
-    return full, other
+    return full, other, missing
 
 
 def letters(columns: Sequence[str | None]) -> dict[str, str]:
@@ -206,8 +289,6 @@ def engine() -> str:
 
 def book(dataset: Dataset) -> tuple[Rule, ...]:
     """Every rule a check of a file knows: that on the rows themselves, then the dataset's."""
-    from cjit.findings import RAGGED
-
     return (RAGGED, *dataset.rules)
 
 
@@ -243,8 +324,9 @@ def placed(path: str | os.PathLike[str], source: Source | None = None) -> Iterat
     """A file to write to, that takes its place under its name only when it is whole.
 
     It is written beside the place it goes to and removed again when anything goes wrong. A device or a
-    pipe is written to straight. Raises `WouldOverwrite` where `path` is the file that was sent, and
-    OSError with the name the user gave.
+    pipe is written to straight. It may be read by no one who may not read the file that was sent, and the one
+    it replaces. Raises `WouldOverwrite` where `path` is the file that was sent, and OSError with the name the
+    user gave.
     """
     where = Path(os.path.realpath(path))
     if source is not None and where.exists() and where.samefile(source.path):
@@ -256,20 +338,30 @@ def placed(path: str | os.PathLike[str], source: Source | None = None) -> Iterat
             yield out
         return
     beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
+    mode = _mode(where, source)
     try:
-        with _named(path, beside) as out:
+        with _named(path, beside, mode) as out:
             yield out
-        with suppress(OSError):
-            shutil.copymode(where, beside)
+        if mode is not None:
+            with suppress(OSError):
+                beside.chmod(mode)
         beside.replace(where)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
-def _named(path: str | os.PathLike[str], beside: Path) -> IO[bytes]:
+def _mode(where: Path, source: Source | None) -> int | None:
+    """Who may read and write a file made from others; None where there are none."""
+    modes = [path.stat().st_mode for path in (where, source and source.path) if path and path.exists()]
+    return reduce(and_, modes) & 0o666 | 0o200 if modes else None
+
+
+def _named(path: str | os.PathLike[str], beside: Path, mode: int | None) -> IO[bytes]:
     try:
-        return beside.open("xb")
+        # Not for a moment may it be read by more people than in the end.
+        opener = None if mode is None else lambda name, flags: os.open(name, flags, 0o600)
+        return open(beside, "xb", opener=opener)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(path)) from None
 
@@ -284,10 +376,12 @@ def write(
     """Run a check and write its report: "text", "json", "csv", "html" or "xlsx".
 
     `checked` runs the check, handing its findings to the sink it is given. `where` None is standard
-    output. `rules` are those beyond the dataset's own that may fire. Nothing is left at `where` when the
+    output. `rules` are those beyond the dataset's own that may fire, on what the
+    last submission has otherwise. Nothing is left at `where` when the
     check cannot be carried out.
     """
-    known = (*book(source.dataset), *rules)
+    more = tuple(rules)
+    known = (*book(source.dataset), *more)
     if form == "text":
         from cjit.report import text
 
@@ -306,7 +400,7 @@ def write(
         if form == "csv":
             from cjit.report.machine import csv_findings
 
-            return checked(csv_findings(out, known, source))
+            return checked(csv_findings(out, known, source, compared=bool(more)))
         if form == "json":
             from cjit.report.machine import JsonFindings
 

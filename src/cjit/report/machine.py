@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,14 +23,19 @@ from cjit.findings import Findings
 from cjit.read import Source
 from cjit.report.spreadsheet import neutral_column
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 # ---- CSV -------------------------------------------------------------------------------------------
 
 
-def csv_findings(out: IO[bytes], rules: Iterable[Rule], source: Source) -> Callable[[pl.DataFrame], None]:
+def csv_findings(
+    out: IO[bytes], rules: Iterable[Rule], source: Source, *, compared: bool = False
+) -> Callable[[pl.DataFrame], None]:
     """A sink that writes every batch of findings to `out` as CSV; the header row is written at once.
 
     Columns: row, cell (such as D12 in the sender's own file), header, rule, severity, value, message,
-    clause, and the sender's client and episode ids. UTF-8 with a byte order mark, without which Excel
+    clause, and the sender's client and episode ids; where the file is `compared` with the last submission, its
+    value (previous) follows the value. UTF-8 with a byte order mark, without which Excel
     takes UTF-8 for Windows-1252; line ends are CRLF; cells like formulas are neutralised.
     """
     client, episode = (source.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
@@ -45,17 +51,20 @@ def csv_findings(out: IO[bytes], rules: Iterable[Rule], source: Source) -> Calla
             "clause": [rule.clause for rule in known],
         },
     )
-    shown = ["row", "cell", "header", "rule", "severity", "value", "message", "clause", client, episode]
+    values = ["value", "previous"] if compared else ["value"]
+    shown = ["row", "cell", "header", "rule", "severity", *values, "message", "clause", client, episode]
     out.write(b"\xef\xbb\xbf" + ",".join(shown).encode() + b"\r\n")
 
     def sink(found: pl.DataFrame) -> None:
+        if compared and "previous" not in found.columns:
+            found = found.with_columns(previous=pl.lit(None, pl.String))
         told = found.with_columns(texts.of(found["rule"])).select(
             "row",
             (pl.col("letter") + pl.col("row").cast(pl.String)).alias("cell"),
             "header",
             "rule",
             "severity",
-            neutral_column("value"),
+            *map(neutral_column, values),
             "message",
             "clause",
             neutral_column("client"),
@@ -134,7 +143,8 @@ def to_json(findings: Findings) -> str:
 def _head(findings: Findings) -> str:
     source = findings.source
     file = {
-        "name": source.name if source else None,
+        # A name that is not UTF-8 comes in surrogates, which no JSON can hold.
+        "name": _SURROGATE.sub("\ufffd", source.name) if source else None,
         "sha256": source.sha256() if source else None,
         "rows": findings.rows,
         "missing_headers": source.missing if source else [],

@@ -54,7 +54,7 @@ class Share:
 def render(findings: Findings) -> str:
     """The page. It shows the first `SHOWN` findings and says how many more there are."""
     lines = list(_lines(findings))
-    full, other = report.gaps(findings)
+    full, other, missing = report.gaps(findings)
     style, script = _inline("page.css"), _inline("page.js")
     return _template().render(
         findings=findings,
@@ -70,6 +70,7 @@ def render(findings: Findings) -> str:
         more=findings.total - len(lines),
         full=full,
         other=other,
+        missing=missing,
         style=Markup(style),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -88,17 +89,19 @@ def _lines(findings: Findings) -> Iterator[Line]:
             episode=report.shown(episode or "–", 40),
             rule=rule,
             label=report.field_label(findings.dataset, rule),
-            value=report.value_shown(rule, value, previous),
-            is_value=value is not None,
+            value=report.value_shown(findings.dataset, rule, value, previous),
+            is_value=value is not None or previous is not None,
         )
 
 
 def _shares(findings: Findings) -> list[Share]:
     shares, start = [], 0.0
     for name, label, count in (
-        ("accepted", "Accepted, nothing found", findings.accepted - findings.queried),
-        ("queried", "Accepted, with a query", findings.queried),
-        ("rejected", "Rejected", findings.rejected),
+        ("accepted", "Accepted, nothing found", findings.rows - sum(findings.worst.values())),
+        ("query", "Accepted, with a query", findings.worst[Severity.QUERY]),
+        ("mismatch", "Accepted, would make a mismatch", findings.worst[Severity.MISMATCH]),
+        ("exclude", "Accepted, may be left out of reports", findings.worst[Severity.EXCLUDE]),
+        ("reject", "Rejected", findings.worst[Severity.REJECT]),
     ):
         width = round(count / findings.rows * 1000, 1) if findings.rows else 0.0
         shares.append(Share(name, label, count, report.percent(count, findings.rows), round(start, 1), width))

@@ -16,6 +16,11 @@ from cjit.findings import Findings, RuleRun, Seen
 #: Rows shown under each cause; the other forms show more.
 _ROWS = 3
 _BAR = 20
+#: Columns of the table of fields; the one with the bars has no name.
+_COLUMNS = ("", "Filled", "", "Blank", "Not answered", "No value")
+_BAR_AT = 2
+#: Characters a line must have for the bars to fit.
+_NARROW = 78
 _STYLE = {
     Severity.REJECT: "bold red",
     Severity.EXCLUDE: "bold yellow",
@@ -36,11 +41,12 @@ def plain(findings: Findings, width: int = 80, encoding: str = "utf-8") -> str:
 def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
     verdict = report.verdict(findings)
-    style = "bold red" if findings.rejected else "bold green" if findings.rows else "bold"
-    console.print(Text(verdict, style=style))
+    cautions = report.cautions(findings)
+    good = "bold green" if findings.rows and not cautions else "bold"
+    console.print(Text(verdict, style="bold red" if findings.rejected else good))
+    for caution in cautions:
+        console.print(Text(caution, style="yellow"))
     console.print(Text(_checked(findings), style="dim"))
-    if caution := report.caution(findings):
-        console.print(Text(caution))
     _causes(findings, console)
     _notes(findings, console)
     _completeness(findings, console)
@@ -91,10 +97,8 @@ def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
     for word, identifier in (("client", seen.client), ("episode", seen.episode)):
         if identifier is not None:
             parts.append(f"{word} {report.shown(identifier, 24)}")
-    if seen.value is not None:
-        parts.append(f"“{report.shown(seen.value, 32)}”")
-    elif run.rule.gate:
-        parts.append("values withheld")
+    if value := report.sent(findings, run, seen, 32):
+        parts.append(value)
     return ", ".join(parts)
 
 
@@ -115,29 +119,38 @@ def _notes(findings: Findings, console: Console) -> None:
 def _completeness(findings: Findings, console: Console) -> None:
     if not findings.rows:
         return
-    full, other = report.gaps(findings)
+    full, other, missing = report.gaps(findings)
     console.print()
     console.print(Text("How complete each field is", style="bold"))
     if full:
         fields = "1 field is" if len(full) == 1 else f"{len(full)} fields are"
-        every = "All fields are" if not other else fields
-        console.print(Padding(Text(f"{every} filled and answered on every row"), (0, 0, 0, 2), expand=False))
-    if not other:
+        every = "All fields are" if not (other or missing) else fields
+        _indented(f"{every} filled and answered on every row", console)
+    if missing:
+        _indented(f"{'1 column is' if len(missing) == 1 else f'{len(missing)} columns are'} not in the file", console)
+    if uncounted := report.uncounted(findings):
+        _indented(uncounted, console)
+    if not other or not findings.looked:
         return
+    narrow = console.width < _NARROW
     bar = _bar_of(console)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("", "Filled", "", "Blank", "Not answered", "No value"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True, header_style="dim")
+    table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False)
+    # Of the bar and the numbers, the numbers are what a narrow screen keeps.
+    names = ("", "Filled", "Blank", "Not\nanswered", "No\nvalue") if narrow else _COLUMNS
+    for place, name in enumerate(names):
+        figure = place and (narrow or place != _BAR_AT)
+        table.add_column(name, justify="right" if figure else "left", no_wrap=True, header_style="dim")
     for header, count in other.items():
         rows = count.filled + count.blank
         length = count.filled * _BAR // rows if rows else 0
-        table.add_row(
-            Text(header),
-            report.percent(count.filled, rows),
-            Text(bar * length, style="cyan"),
-            *(f"{n:,}" if n else "" for n in (count.blank, count.not_answered, count.bad)),
-        )
+        figures = [f"{n:,}" if n else "" for n in (count.blank, count.not_answered, count.bad)]
+        bars = [] if narrow else [Text(bar * length, style="cyan")]
+        table.add_row(Text(header), report.percent(count.filled, rows), *bars, *figures)
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _indented(text: str, console: Console) -> None:
+    console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
 
 
 def _bar_of(console: Console) -> str:

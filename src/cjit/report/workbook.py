@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime, time
 from typing import IO, Any
@@ -11,7 +12,6 @@ import xlsxwriter
 from cjit import report
 from cjit.dataset import Entity, Severity
 from cjit.findings import Findings
-from cjit.report.spreadsheet import neutral
 
 #: Findings in the sheet: more would take minutes to write, and nobody reads them.
 SHOWN = 20_000
@@ -29,10 +29,14 @@ _COLOUR = {
 def write(findings: Findings, out: IO[bytes]) -> None:
     """Write the workbook. The same findings give the same bytes.
 
-    Cells are text or numbers, never formulas or links, and ids are text whatever they look like.
+    Cells are text or numbers, never formulas or links, and ids are text whatever they look like. A cell typed as
+    text is never run, neither by Excel nor by LibreOffice, also where it begins with "=", and the text format keeps
+    it so when it is edited; so unlike in a CSV nothing is put before it. It is sent to `out` when it is whole.
     """
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(out, options) as workbook:
+    # Written straight to a full disk, the ZIP archive would fail a second time when it is thrown away.
+    whole = io.BytesIO()
+    with xlsxwriter.Workbook(whole, options) as workbook:
         workbook.set_properties(
             {
                 "title": report.verdict(findings),
@@ -47,6 +51,7 @@ def write(findings: Findings, out: IO[bytes]) -> None:
         _findings(sheets, findings)
         _completeness(sheets, findings)
         _ledger(sheets, findings)
+    out.write(whole.getbuffer())
 
 
 class _Sheets:
@@ -93,7 +98,7 @@ class _Sheets:
             sheet.write_string(row, column, report.WORDS[cell].short, self.of[cell])
             return len(report.WORDS[cell].short)
         if isinstance(cell, str):
-            text = neutral(cell if len(cell) <= _LONGEST else report.shown(cell, _LONGEST))
+            text = cell if len(cell) <= _LONGEST else report.shown(cell, _LONGEST)
             sheet.write_string(row, column, text, self.text)
             return len(text)
         if isinstance(cell, float):
@@ -111,18 +116,18 @@ def _read_me(sheets: _Sheets, findings: Findings) -> None:
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 26)
     sheet.set_column(1, 1, 100)
-    sheet.write_string(0, 0, neutral(report.verdict(findings)), sheets.title)
+    sheet.write_string(0, 0, report.verdict(findings), sheets.title)
     row = 2
     for name, text in _about(findings):
         sheet.write_string(row, 0, name, sheets.strong)
-        sheet.write_string(row, 1, neutral(report.shown(text, 2_000)), sheets.text)
+        sheet.write_string(row, 1, report.shown(text, 2_000), sheets.text)
         row += 1
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)
 
 
 def _about(findings: Findings) -> Iterable[tuple[str, str]]:
-    if caution := report.caution(findings):
+    for caution in report.cautions(findings):
         yield "Please note", caution
     if note := _left_out(findings):
         yield "Please note", note
@@ -199,7 +204,7 @@ def _findings(sheets: _Sheets, findings: Findings) -> None:
                 rule.message,
                 report.field_label(findings.dataset, rule),
                 _header(rule.header),
-                report.value_shown(rule, value, previous, _LONGEST),
+                report.value_shown(findings.dataset, rule, value, previous, _LONGEST),
                 rule.severity,
                 rule.id,
                 rule.clause,
@@ -230,7 +235,7 @@ def _completeness(sheets: _Sheets, findings: Findings) -> None:
             yield header, label, share, count.filled, count.blank, count.not_answered, count.bad
 
     heads = ("Header", "Field", "Filled", "Rows filled", "Rows blank", "Of filled: not answered", "Of filled: no value")
-    sheets.table("Completeness", heads, rows())
+    sheets.table("Completeness", heads, rows(), note=report.uncounted(findings))
 
 
 def _ledger(sheets: _Sheets, findings: Findings) -> None:
