@@ -287,13 +287,16 @@ def test_the_laws_of_correcting(tmp_path, data):
     first = open_file(data, Q)
     correct.correct(first, once, said, today=EXAMPLE_TODAY)
     changes = records_of(said)
+    gone = {int(c["row"]) for c in changes if c["what"].startswith("Row left out")}
+    assert gone == {row for row, rule in fired(data) if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
+    if not records_of(once):
+        return
+
     again = correct.correct(open_file(once, Q), twice, said, today=EXAMPLE_TODAY)
 
     assert once.read_bytes() == twice.read_bytes(), "correcting twice is correcting once"
     assert again.total == 0
 
-    gone = {int(c["row"]) for c in changes if c["what"].startswith("Row left out")}
-    assert gone == {row for row, rule in fired(data) if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
     batches = [piece() for piece in first.pieces()]
     places = [row for batch in batches for row in batch.rows if row not in gone]
     before = fired(data)

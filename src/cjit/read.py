@@ -338,14 +338,15 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
         if encoding == "utf-8":
             try:
                 decoder.decode(chunk)
+                utf_8 = utf_8 or not chunk.isascii()
             except UnicodeDecodeError as bad:
                 encoding = "cp1252"
                 odd = odd or at + max(0, bad.start - len(bad.object) + len(chunk))
-        if not chunk.isascii():
+        if encoding == "cp1252" and not chunk.isascii():
             utf_8 = utf_8 or bool(_UTF_8.search(chunk))
-            if encoding == "cp1252" and (no_character := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk)):
+            if no_character := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk):
                 odd, utf_8 = odd if utf_8 else at + no_character.start(), True
-            if encoding == "cp1252" and utf_8:
+            if utf_8:
                 raise Unusable(
                     f"Row {_row(file, odd, line_end)} of {name} has characters in another encoding than the rest: save"
                     " the file as “CSV UTF-8 (comma delimited)”"

@@ -42,8 +42,8 @@ def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
     verdict = report.verdict(findings)
     cautions = report.cautions(findings)
-    good = "bold green" if findings.rows and not cautions else "bold"
-    console.print(Text(verdict, style="bold red" if findings.rejected else good))
+    style = "bold red" if findings.rejected else "bold green" if findings.rows and not cautions else "bold"
+    console.print(Text(verdict, style=style))
     for caution in cautions:
         console.print(Text(caution, style="yellow"))
     console.print(Text(_checked(findings), style="dim"))
