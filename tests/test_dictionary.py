@@ -227,7 +227,7 @@ def test_an_official_list_is_exported_as_a_closed_one(tmp_path: Path):
 
 
 def test_an_unknown_format_is_answered_with_those_there_are():
-    with pytest.raises(DictionaryProblem, match=r"‘yaml’: choose one of json-schema, table-schema, csvw"):
+    with pytest.raises(DictionaryProblem, match=r"“yaml”: choose one of json-schema, table-schema, csvw"):
         export(Q, "yaml")
 
 
@@ -348,11 +348,11 @@ def test_a_field_shows_the_rules_that_read_it_and_not_those_that_only_gather_its
     [
         ("DBO", "did you mean DOB"),
         ("SUBMID", "it is in dataset P"),
-        ("9", "‘cjit dictionary’ lists them all"),
+        ("9", "“cjit dictionary” lists them all"),
     ],
 )
 def test_an_unknown_field_gets_a_hint(said: str, hint: str):
-    with pytest.raises(DictionaryProblem, match=f"^CJIT dataset Q has no field ‘{said}’: {hint}"):
+    with pytest.raises(DictionaryProblem, match=f"^CJIT dataset Q has no field “{said}”: {hint}"):
         describe(Q, said)
 
 

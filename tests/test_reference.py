@@ -105,10 +105,10 @@ def test_codes_are_kept_in_capitals_as_a_files_codes_are_read(tmp_path: Path, fo
         ),
         (
             "code,label,price\n1,Heroin,10\n",
-            "official.csv has a column ‘price’ that no code list has: "
+            "official.csv has a column “price” that no code list has: "
             "use only the columns code, label, definition, group, from, to",
         ),
-        ("code,label,status\n1,Heroin,stated\n", "official.csv has a column ‘status’"),
+        ("code,label,status\n1,Heroin,stated\n", "official.csv has a column “status”"),
         ("PK\x03\x04rest of a workbook", "official.csv is not a CSV file"),
         (b"\xff\xfec\0o\0d\0e\0", "official.csv is not a CSV file"),
         (b"code,label\n1,\x81\n", "official.csv is not text in UTF-8"),
@@ -144,9 +144,9 @@ def test_a_file_that_is_not_there_is_said_to_be_so(path: str, say: str, tmp_path
 @pytest.mark.parametrize(
     ("said", "say"),
     [
-        ("DRUGS", "‘DRUGS’: did you mean DRUG"),
-        ("HOUSNG", "‘HOUSNG’: did you mean HOUSING"),
-        ("colour", "‘colour’: choose one of SEX, ETHNIC, NATION"),
+        ("DRUGS", "“DRUGS”: did you mean DRUG"),
+        ("HOUSNG", "“HOUSNG”: did you mean HOUSING"),
+        ("colour", "“colour”: choose one of SEX, ETHNIC, NATION"),
         ("DOB", "DOB has no code list, so none can be installed for it: choose one of SEX"),
         ("../../DRUG", "There is no field or code list"),
     ],
@@ -159,7 +159,7 @@ def test_an_unknown_field_is_answered_with_those_there_are(said: str, say: str, 
 
 
 def test_case_closure_reasons_must_keep_the_documents_two_headings(tmp_path: Path, folder: Path):
-    with pytest.raises(ReferenceProblem, match="enter ‘prior to caseload’ or ‘from caseload’"):
+    with pytest.raises(ReferenceProblem, match="enter “prior to caseload” or “from caseload”"):
         install(Q, "CJDISRSN", file(tmp_path, "code,label\n99,Transferred\n"), folder)
     both = "code,label,group\n99,Transferred,prior to caseload\n99,Transferred,from caseload\n"
     assert len(install(Q, "CJDISRSN", file(tmp_path, both), folder).rows) == 2

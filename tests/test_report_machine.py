@@ -76,7 +76,7 @@ def test_the_json_has_its_keys_in_their_order(checked):
             "rule": "SEX.is_given",
             "severity": "reject",
             "value": None,
-            "message": "Select the client stated sex",
+            "message": "Select the client's stated sex",
             "clause": "Client details: SEX",
         },
     ]
@@ -176,7 +176,7 @@ def test_the_csv_has_row_cell_rule_texts_and_the_senders_ids(csv_of, checked):
             "rule": "SEX.is_given",
             "severity": "reject",
             "value": "",
-            "message": "Select the client stated sex",
+            "message": "Select the client's stated sex",
             "clause": "Client details: SEX",
             "CLIENTID": "10002",
             "EPISODID": "30002",

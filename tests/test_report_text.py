@@ -153,13 +153,13 @@ def test_a_hundred_thousand_rows_fit_their_column(checked):
     worst = {**findings.worst, Severity.REJECT: 1_234_567}
     many = replace(findings, ledger=runs, rows=1_234_567, looked=1_234_567, worst=worst)
 
-    assert "All 1,234,567 rows  Select the client stated sex" in text.plain(many)
+    assert "All 1,234,567 rows  Select the client's stated sex" in text.plain(many)
 
 
 def test_a_long_report_ends_with_its_verdict(checked):
     findings = checked(NO_SEX, ISO_DATE, NO_DAT, {"PC": "x"}, {"DRUG1": ""})
 
-    assert text.plain(findings).splitlines()[-1] == verdict(findings)
+    assert text.plain(findings, width=120).splitlines()[-1] == verdict(findings)
 
 
 def test_colour_is_for_terminals_only(checked):

@@ -54,7 +54,7 @@ def test_findings_begin_with_the_senders_own_ids(checked):
             "EPISODID": "30002",
             "Row": 3,
             "Cell": "E3",
-            "What to do": "Select the client stated sex",
+            "What to do": "Select the client's stated sex",
             "Field": "Client stated sex",
             "Header": "SEX",
             "Value sent": "(blank)",
@@ -93,7 +93,7 @@ def test_columns_fit_what_they_hold(checked):
     sheet = opened(checked({**NO_SEX, "CLIENTID": "c" * 30}))["Findings"]
 
     assert 30 < sheet.column_dimensions["A"].width < 40
-    assert sheet.column_dimensions["E"].width >= len("Select the client stated sex")
+    assert sheet.column_dimensions["E"].width >= len("Select the client's stated sex")
 
 
 def test_a_workbook_without_findings_says_so(checked):

@@ -616,8 +616,41 @@ def test_a_message_is_one_sentence_without_full_stop_or_bare_codes(rule):
     assert not re.search(r"[.!?] ", message)
     assert message == message.strip()
     assert "  " not in message
+    assert len(message) <= 150
+    assert not re.search(r"[‘’]|(?<!\w)'", message)
     # No header, save the one the document uses as a word.
     assert not set(re.findall(r"[A-Z0-9]+", message)) & (set(Q.headers) - {"DAT"})
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("SEX", "Write the client's stated sex in capitals, with no spaces"),
+        ("HOUSING", "Write the housing situation with no leading nought (1, not 01) and no spaces"),
+        ("SEXUALO", "in capitals, with no leading nought (1, not 01) and no spaces"),
+        ("OFFENCE", "Write the code for the offence in capitals, with no spaces"),
+        ("DRUG1", "Write the code for the first problem substance with no spaces"),
+        ("DRUG2", "Leave the second problem substance blank when there is none, and otherwise write its code"),
+        ("CONSENT", "Write the consent for NDTMS as a capital Y with no spaces"),
+    ],
+)
+def test_how_a_code_is_written_is_said_of_what_its_list_can_get_wrong(header, said):
+    (rule,) = (rule for rule in Q.rules if rule.id == f"{header}.is_plainly_written")
+    assert said in rule.message
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("SEX", "must be M (Male) or F (Female)"),
+        ("INJSTAT", "must be one of the 4 codes of its list, such as C, Currently injecting"),
+        ("EHCS", "must be one of the 8 codes of its list, such as 1, Early Help (family support)"),
+        ("PRNTSTAT", "must be one of the 4 codes of its list, such as 11, All the children live with client"),
+    ],
+)
+def test_a_list_is_spelt_out_where_it_can_be_read_at_a_glance(header, said):
+    (rule,) = (rule for rule in Q.rules if rule.id == f"{header}.is_in_list")
+    assert rule.message.endswith(said)
 
 
 @pytest.mark.parametrize("rule", Q.written, ids=lambda rule: rule.id)

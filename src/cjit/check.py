@@ -263,7 +263,7 @@ class _Run:
                 self.fired[i] = self.fired.get(i, 0) + told["count"]
             seen = self.first.setdefault(i, [])
             if len(seen) < FIRST:
-                seen.append(Seen(told["row"], told["client"], told["episode"], told["value"]))
+                seen.append(Seen(told["row"], told["client"], told["episode"], told["value"], told.get("previous")))
         if self.room is None or self.room > 0:
             self.kept.append(found if self.room is None else found.head(self.room))
             self.room = None if self.room is None else self.room - self.kept[-1].height

@@ -28,8 +28,8 @@ import polars as pl
 from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
-from cjit.examine import _cut as struck_postcodes
-from cjit.examine import _struck as struck
+from cjit.examine import cut_postcodes as struck_postcodes
+from cjit.examine import struck as struck
 from cjit.findings import Findings
 from cjit.geography import TRUNCATED, upper_tier_for_sector
 from cjit.read import Batch, Source
@@ -168,7 +168,7 @@ def annotate(
     with placed(path, source) as out:
         text = io.TextIOWrapper(out, encoding, errors="replace", newline="")
         writer = csv.writer(text, delimiter=source.separator, lineterminator=_CRLF)
-        heads = _heads(source)
+        heads = _head_rows(source)[-1]
         if _annotated(source, heads):
             heads = heads[: -len(ADDED)]
         width = len(heads)
@@ -246,11 +246,11 @@ def _postcode(cell: str) -> str:
 _TRUNCATED = re.compile(TRUNCATED, re.ASCII)
 
 
-def _heads(source: Source) -> list[str]:
-    """The cells of the header row as they were sent; a line before it is Excel's."""
+def _head_rows(source: Source) -> list[list[str]]:
+    """The header row, last, as it was sent; a line before it only names the separator, for Excel."""
     with source.path.open("rb") as file:
         text = file.read(source.start).removeprefix(codecs.BOM_UTF8).decode(source.encoding)
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator))[-1]
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator))
 
 
 def _annotated(source: Source, heads: Sequence[str]) -> bool:
@@ -544,6 +544,8 @@ def _form(source: Source) -> Iterator[Change]:
     """The changes to the file as a whole and to its header row."""
     with source.path.open("rb") as file:
         first = file.read(source.start)
+    if len(_head_rows(source)) > 1:
+        yield None, "", "", "", "First line left out: it only names the separator, for Excel"
     if source.separator != ",":
         yield None, "", "", "", "Columns separated by commas"
     if first.startswith(codecs.BOM_UTF8):

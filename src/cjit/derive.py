@@ -13,7 +13,7 @@ other rule that reads it silent on that row: one mistake, one message.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
@@ -188,18 +188,18 @@ def sieve(dataset: Dataset) -> Sieve:
 
 def rules_of(dataset: Dataset) -> Iterator[Rule]:
     """Every rule that follows from the fields: within a row, then across rows."""
-    gated = {rule.header for rule in dataset.written if rule.gate}
+    gates = {rule.header: rule for rule in dataset.written if rule.gate}
     for field in dataset.fields:
-        yield from (
-            rule
-            for rule in _within_a_row(field, dataset)
-            if field.header not in gated or rule.id.endswith("is_plainly_written")
-        )
+        gate = gates.get(field.header)
+        for rule in _within_a_row(field, dataset):
+            if gate is None:
+                yield rule
+            elif rule.id.endswith("is_plainly_written"):
+                # Only a row that passes the gate is looked at, and there is one way to pass it.
+                passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
+                said = f"Write the {field.noun} as a capital {passes[field.header]} with no spaces"
+                yield replace(rule, message=said)
     yield from (story.rule for story in stories(dataset))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
@@ -222,7 +222,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
         case Kind.DATE:
             yield rule(
                 "is_a_date",
-                f"{_capital(noun)} must be a real date written dd/mm/yyyy, such as 27/03/1985",
+                f"The {noun} must be a real date written dd/mm/yyyy, such as 27/03/1985",
                 raw.is_not_null() & read.is_null(),
                 "31/02/2020",
                 good,
@@ -230,7 +230,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             )
             yield rule(
                 "is_not_in_the_future",
-                f"{_capital(noun)} must be today or earlier",
+                f"The {noun} must be today or earlier",
                 read > pl.col(TODAY),
                 "01/01/2999",
                 good,
@@ -238,7 +238,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             )
             yield rule(
                 "is_after_1900",
-                f"{_capital(noun)} must be in 1900 or later",
+                f"The {noun} must be in 1900 or later",
                 read < EARLIEST,
                 "01/02/0020",
                 good,
@@ -249,42 +249,38 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
             yield rule(
                 "is_in_range",
-                f"{_capital(noun)} must be a whole number from {field.minimum} to {field.maximum}{apart}",
+                f"The {noun} must be a whole number from {field.minimum} to {field.maximum}{apart}",
                 raw.is_not_null() & (read.is_null() | ~_in_range(field, read)),
                 "many",
                 good,
                 field.bad,
             )
-            plain = ("07", f"Write the {noun} in figures only, without spaces or leading noughts")
+            plain = ("07", f"Write the {noun} in figures only, with no spaces or leading noughts")
         case Kind.CODE:
             if codes is not None and codes.complete:
                 yield rule(
                     "is_in_list",
-                    f"{_capital(noun)} must be {_choices(codes)}",
+                    _choices(noun, codes),
                     ~read.is_in(codes.codes),
                     "?",
                     good,
                     field.bad,
                 )
-            blank = "" if not field.none else ", and leave it blank when there is none"
-            plain = (
-                f" {good}",
-                f"Write the {noun} as the code list has it: in capitals, with no spaces and no leading nought{blank}",
-            )
+            plain = (f" {good}", _in_code(field, codes))
         case Kind.INITIAL:
             yield rule(
                 "is_one_letter",
-                f"{_capital(noun)} must be one letter, A to Z",
+                f"The {noun} must be one letter, A to Z, without an accent",
                 ~read.str.contains("^[A-Z]$"),
                 "Mc",
                 good,
                 field.bad,
             )
-            plain = ("m", f"Write the {noun} as one capital letter, without spaces")
+            plain = ("m", f"Write the {noun} as one capital letter, with no spaces")
         case Kind.POSTCODE:
             yield rule(
                 "is_a_postcode",
-                f"Record a whole {noun}, such as NR14 7UJ, which the file holds as NR14 7",
+                f"Enter the {noun} with its space, such as NR14 7UJ, which is sent as NR14 7",
                 ~read.str.contains(TRUNCATED),
                 "NORWICH",
                 good,
@@ -292,7 +288,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             )
             yield rule(
                 "is_truncated",
-                f"Ask your software supplier to cut the last two characters of the {noun} on extract",
+                f"Ask your software supplier to leave the last two characters of the {noun} out of the file",
                 _whole(raw),
                 "NR14 7UJ",
                 good,
@@ -384,12 +380,26 @@ def _two(field: Field, codes: CodeList | None) -> tuple[str, str]:
     return _good(field, codes), other[field.kind]
 
 
-def _choices(codes: CodeList) -> str:
-    """A code list in a sentence: spelt out when short, else counted."""
-    if len(codes.codes) > 5:
-        return f"one of the {len(codes.codes)} codes of its list, such as {codes.codes[0]} ({codes.rows[0].label})"
+def _choices(noun: str, codes: CodeList) -> str:
+    """What a field with a complete list must be: each code where that can be read at a glance, else their count."""
     spelt = [f"{code} ({codes.labels[code]})" for code in codes.codes]
-    return f"{', '.join(spelt[:-1])} or {spelt[-1]}"
+    each = f"The {noun} must be {', '.join(spelt[:-1])} or {spelt[-1]}"
+    if len(spelt) <= 5 and len(each) <= 150 and "))" not in each:
+        return each
+    first = codes.rows[0]
+    return f"The {noun} must be one of the {len(codes.codes)} codes of its list, such as {first.code}, {first.label}"
+
+
+def _in_code(field: Field, codes: CodeList | None) -> str:
+    """How a code is written, of what its list can get wrong: capitals, a leading nought, spaces."""
+    if field.none:
+        return f"Leave the {field.noun} blank when there is none, and otherwise write its code with no spaces"
+    # A list that is not complete lets words through too.
+    what = f"the {field.noun}" if codes and codes.complete else f"the code for the {field.noun}"
+    how = "with no leading nought (1, not 01) and no spaces" if _padded(codes) else "with no spaces"
+    if codes is None or any(code.upper() != code.lower() for code in codes.codes):
+        return f"Write {what} in capitals, {how}"
+    return f"Write {what} {how}"
 
 
 # ---- across rows -----------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ def rules(dataset: Dataset, pattern: str | None = None) -> str:
     found = [rule for rule in dataset.rules if rule.matches(wanted) or rule.matches(wanted.upper())]
     if not found:
         near = get_close_matches(wanted, [rule.id for rule in dataset.rules], n=1)
-        hint = f"did you mean {near[0]}?" if near else "‘cjit rules’ lists them all"
-        raise DictionaryProblem(f"No rule matches ‘{wanted[:60]}’: {hint}")
+        hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
+        raise DictionaryProblem(f"No rule matches “{wanted[:60]}”: {hint}")
     return "\n".join(_rule_in_full(rule) for rule in found)
 
 
@@ -153,8 +153,8 @@ def _field(dataset: Dataset, header: str) -> Field:
     elif near:
         hint = f"did you mean {near[0]}?"
     else:
-        hint = "‘cjit dictionary’ lists them all"
-    raise DictionaryProblem(f"{dataset.title} has no field ‘{header.strip()[:40]}’: {hint}")
+        hint = "“cjit dictionary” lists them all"
+    raise DictionaryProblem(f"{dataset.title} has no field “{header.strip()[:40]}”: {hint}")
 
 
 def _concerns(rule: Rule, field: Field) -> bool:
@@ -281,7 +281,7 @@ def export(dataset: Dataset, format: str) -> str:  # noqa: A002  the command's o
             return _json(_csvw(dataset))
         case "markdown":
             return "\n".join(_markdown(dataset)) + "\n"
-    raise DictionaryProblem(f"There is no format ‘{format[:40]}’: choose one of {', '.join(FORMATS)}")
+    raise DictionaryProblem(f"There is no format “{format[:40]}”: choose one of {', '.join(FORMATS)}")
 
 
 def _json(value: Mapping[str, Any]) -> str:

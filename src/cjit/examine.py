@@ -231,13 +231,13 @@ class Examiner:
                 values.append(pl.Series("value", [None], dtype=pl.String).new_from_index(0, at.len()))
             else:
                 value = frame[rule.header][at].alias("value")
-                values.append(_cut(value) if rule.header in book.postcodes else value)
+                values.append(cut_postcodes(value) if rule.header in book.postcodes else value)
         places = pl.concat([at.cast(pl.UInt32) for at in found.values()])
         told = pl.DataFrame(
             {
                 "row": rows[places],
                 "rule": _numbers(found),
-                "value": _struck(pl.concat(values)),
+                "value": struck(pl.concat(values)),
                 "client": frame[book.keys[0]][places],
                 "episode": frame[book.keys[1]][places],
             }
@@ -386,7 +386,7 @@ class Examiner:
         value = None if rule.gate else text[rule.header] or None
         if value is None:
             return None
-        shown: list[str | None] = (_cut if rule.header in self.book.postcodes else _struck)(
+        shown: list[str | None] = (cut_postcodes if rule.header in self.book.postcodes else struck)(
             pl.Series("value", [value])
         ).to_list()
         return shown[0]
@@ -448,7 +448,7 @@ def _as_text(value: date | int | str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _cut(postcodes: pl.Series) -> pl.Series:
+def cut_postcodes(postcodes: pl.Series) -> pl.Series:
     """Postcodes fit to be shown: never more than a whole one less its last two characters."""
     text = pl.col("x as sent").str.strip_chars()
     shown = (
@@ -461,7 +461,7 @@ def _cut(postcodes: pl.Series) -> pl.Series:
     return postcodes.to_frame("x as sent").select(shown)[:, 0].alias(postcodes.name)
 
 
-def _struck(values: pl.Series) -> pl.Series:
+def struck(values: pl.Series) -> pl.Series:
     """Any text that holds a whole postcode, with the postcode's last two characters struck out."""
     text = pl.col("value")
     long = text.str.len_bytes() >= 5

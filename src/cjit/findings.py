@@ -27,12 +27,13 @@ RAGGED = Rule(
 
 @dataclass(frozen=True)
 class Seen:
-    """Where a finding is: spreadsheet row, the sender's own ids, and the value (None where withheld)."""
+    """Where a finding is: spreadsheet row, the sender's own ids, the value (None where withheld), and the one before."""
 
     row: int
     client: str | None
     episode: str | None
     value: str | None
+    previous: str | None = None
 
 
 @dataclass(frozen=True)

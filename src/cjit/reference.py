@@ -126,8 +126,8 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
         except (ListProblem, ReferenceProblem, OSError):
             raise ReferenceProblem(
                 f"The official list installed for {name} is damaged or cannot be opened ({kept}): "
-                f"install it again with ‘cjit reference install {name} FILE’, "
-                f"or go back to the packaged list with ‘cjit reference remove {name}’"
+                f"install it again with “cjit reference install {name} FILE”, "
+                f"or go back to the packaged list with “cjit reference remove {name}”"
             ) from None
     return found
 
@@ -222,7 +222,7 @@ def _list_name(dataset: Dataset, said: str) -> str:
     if wanted not in fields:
         near = get_close_matches(wanted, [*names, *fields], n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
-        raise ReferenceProblem(f"There is no field or code list ‘{said.strip()[:40]}’: {hint}")
+        raise ReferenceProblem(f"There is no field or code list “{said.strip()[:40]}”: {hint}")
     name = fields[wanted].codes
     if name is None:
         raise ReferenceProblem(
@@ -239,7 +239,7 @@ def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
     for row in codes.rows:
         if row.group not in groups:
             raise ReferenceProblem(
-                f"{file}, code {row.code}, column group: enter {' or '.join(f'‘{g}’' for g in groups)}, "
+                f"{file}, code {row.code}, column group: enter {' or '.join(f'“{g}”' for g in groups)}, "
                 "as the list has the same codes under both"
             )
 
@@ -264,11 +264,11 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ReferenceProblem(f"{path} cannot be read ({error.strerror}): check that you may open it") from None
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise ReferenceProblem(f"{path.name} is not a CSV file: open it in a spreadsheet and save it as ‘CSV UTF-8’")
+        raise ReferenceProblem(f"{path.name} is not a CSV file: open it in a spreadsheet and save it as “CSV UTF-8”")
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)
-    raise ReferenceProblem(f"{path.name} is not text in UTF-8: save it again as ‘CSV UTF-8’")
+    raise ReferenceProblem(f"{path.name} is not text in UTF-8: save it again as “CSV UTF-8”")
 
 
 def _replace(kept: Path, text: str) -> None:

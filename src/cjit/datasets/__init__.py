@@ -41,7 +41,7 @@ def dataset(letter: str) -> Dataset:
     """The dataset of a letter, capital or small; raises `UnknownDataset` when there is none here."""
     found = DATASETS.get(letter.strip().upper())
     if found is None:
-        raise UnknownDataset(f"There is no CJIT dataset ‘{letter[:20]}’ here: choose {' or '.join(DATASETS)}")
+        raise UnknownDataset(f"There is no CJIT dataset “{letter[:20]}” here: choose {' or '.join(DATASETS)}")
     return found
 
 

@@ -101,7 +101,7 @@ def _headings(cells: Sequence[str], columns: Mapping[str, str], file: str) -> li
         column = known.get(_plain(cell))
         if column is None:
             raise ListProblem(
-                f"{file} has a column ‘{cell.strip()[:40]}’ that no code list has: "
+                f"{file} has a column “{cell.strip()[:40]}” that no code list has: "
                 f"use only the columns {', '.join(columns)}"
             )
         if column in found:

@@ -31,7 +31,7 @@ def _support(header: str, what: str) -> Field:
     return Field(
         header=header,
         label=f"Client provided with {what}",
-        noun=f"answer to whether the client was provided with {what}",
+        noun=f"answer on {what}",
         definition=f"Whether, since the assessment before, the CJIT provided the client with {what}.",
         clause=_clause(header),
         entity=Entity.INTERVENTION,
@@ -111,7 +111,7 @@ P = Q.revise(
     change={
         "SEX": {
             "label": "Client stated sex at registration of birth",
-            "noun": "client stated sex at registration of birth",
+            "noun": "client's stated sex at registration of birth",
             # The definition before dataset Q is not printed: this follows the label.
             "definition": "The client's sex when their birth was registered, as the client says.",
         },
@@ -128,7 +128,7 @@ P = Q.revise(
         "EHCSC2": {"label": f"{_HELP} (2)", "definition": f"A second kind of help received by {_CHILDREN}."},
         "EHCSC3": {"label": f"{_HELP} (3)", "definition": f"A third kind of help received by {_CHILDREN}."},
     },
-    written=[sent_once("interventions and referrals", "SUBMID", "REFERID")],
+    written=[sent_once({"intervention": "SUBMID", "referral": "REFERID"})],
     lists={
         "CJACCMNEED": _placeholders(
             "CJACCMNEED", X01="No fixed abode", X02="Housing problem", X03="No housing problem"

@@ -221,7 +221,7 @@ def value_shown(
 def sent(findings: Findings, run: RuleRun, seen: Seen, limit: int = 60) -> str:
     """The value of one of a rule's first findings, in quotation marks; empty where it was blank."""
     # Only where a last submission was compared is there a value of it.
-    previous = getattr(seen, "previous", None)
+    previous = seen.previous
     if seen.value is None and previous is None:
         return "values withheld" if run.rule.gate else ""
     return value_shown(findings.dataset, run.rule, seen.value, previous, limit, quote=True)

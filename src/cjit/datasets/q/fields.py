@@ -38,7 +38,7 @@ FIELDS: tuple[Field, ...] = (
         definition=(
             "The first letter of the client's first name: M for Max. Of a hyphenated first name, the first "
             "letter of its first part. When the client legally changes their name, it is updated; the next "
-            "submission then shows a mismatch, to be answered with ‘replace’ or ‘delete’."
+            "submission then shows a mismatch, to be answered with “replace” or “delete”."
         ),
         clause="Client details: FINITIAL",
         entity=Entity.CLIENT,
@@ -54,8 +54,8 @@ FIELDS: tuple[Field, ...] = (
         definition=(
             "The first letter of the client's surname: S for Smith, O for O'Brian, M for McNeil. Of a "
             "hyphenated surname, the first letter of its first part. When the client legally changes their "
-            "name, it is updated; the next submission then shows a mismatch, to be answered with ‘replace’ "
-            "or ‘delete’."
+            "name, it is updated; the next submission then shows a mismatch, to be answered with “replace” "
+            "or “delete”."
         ),
         clause="Client details: SINITIAL",
         entity=Entity.CLIENT,
@@ -79,7 +79,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="SEX",
         label="Client stated sex",
-        noun="client stated sex",
+        noun="client's stated sex",
         definition="The sex on the client's birth or gender recognition certificate, as the client says.",
         clause="Client details: SEX",
         entity=Entity.CLIENT,
@@ -95,7 +95,7 @@ FIELDS: tuple[Field, ...] = (
         noun="ethnicity",
         definition=(
             "The client's ethnicity in the client's own view, by the census (OPCS) categories. A client who "
-            "declines to answer is recorded as ‘not stated’, one who does not know as ‘ethnicity is unknown’."
+            "declines to answer is recorded as “not stated”, one who does not know as “ethnicity is unknown”."
         ),
         clause="Client details: ETHNIC",
         entity=Entity.CLIENT,
@@ -200,8 +200,8 @@ FIELDS: tuple[Field, ...] = (
         noun="postcode",
         definition=(
             "The postcode of the client's home less its last two characters, which the software removes on "
-            "extract: ‘NR14 7UJ’ becomes ‘NR14 7’. For a client of no fixed abode, or whose home is outside "
-            "the UK, the default postcode ZZ99 3VZ is used (‘ZZ99 3’ on extract)."
+            "extract: “NR14 7UJ” becomes “NR14 7”. For a client of no fixed abode, or whose home is outside "
+            "the UK, the default postcode ZZ99 3VZ is used (“ZZ99 3” on extract)."
         ),
         clause="Episode details: PC",
         entity=Entity.EPISODE,
@@ -305,7 +305,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="PRISON",
         label="DAT/LA or secure setting transferred from",
-        noun="DAT, LA or prison the client was transferred from",
+        noun="DAT, LA or prison before the transfer",
         definition="The DAT, local authority or prison from which the client was transferred.",
         clause="Episode details: PRISON",
         entity=Entity.EPISODE,
@@ -317,8 +317,8 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="SEXUALO",
         label="Client stated sexual orientation",
-        noun="client stated sexual orientation",
-        definition=("The client's sexual orientation. A client who declines to answer is recorded as ‘not stated’."),
+        noun="client's stated sexual orientation",
+        definition=("The client's sexual orientation. A client who declines to answer is recorded as “not stated”."),
         clause="Episode details: SEXUALO",
         entity=Entity.EPISODE,
         kind=Kind.CODE,
@@ -329,7 +329,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="PREGNANT",
         label="Pregnant",
-        noun="answer to whether the client is pregnant",
+        noun="pregnancy status",
         definition="Whether the client is pregnant. It is not tied to the client's stated sex.",
         clause="Episode details: PREGNANT",
         entity=Entity.EPISODE,
@@ -343,7 +343,7 @@ FIELDS: tuple[Field, ...] = (
         label="Religion",
         noun="religion",
         definition=(
-            "The client's religion or belief. A client who declines to answer is recorded as ‘declines to disclose’."
+            "The client's religion or belief. A client who declines to answer is recorded as “declines to disclose”."
         ),
         clause="Episode details: RELIGION",
         entity=Entity.EPISODE,
@@ -358,7 +358,7 @@ FIELDS: tuple[Field, ...] = (
         noun="first disability",
         definition=(
             "A disability the client considers themselves to have, by Appendix A. A client who declines to "
-            "answer is recorded as ‘not stated’, one without a disability as ‘no disability’; either way "
+            "answer is recorded as “not stated”, one without a disability as “no disability”; either way "
             "DISABLE2 and DISABLE3 are left blank."
         ),
         clause="Episode details: DISABLE1",
@@ -444,7 +444,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="HOMELESS",
         label="Is the client threatened with homelessness in the next 56 days (8 weeks)?",
-        noun="answer to whether the client is threatened with homelessness",
+        noun="threat of homelessness",
         definition=(
             "Whether the client may become homeless within 56 days: the time within which the Homelessness "
             "Reduction Act 2017 obliges housing authorities to help people keep a home."
@@ -459,7 +459,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="VETERAN",
         label="British Armed Forces veteran",
-        noun="answer to whether the client is a British Armed Forces veteran",
+        noun="veteran status",
         definition=(
             "Whether the client has served in the British armed forces: Royal Navy, Royal Marines, British "
             "Army, Royal Air Force, or the Regular, Volunteer or Sponsored Reserves. Asked because veterans "
@@ -476,7 +476,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="PARENT",
         label="Parental responsibility",
-        noun="answer to whether the client has parental responsibility",
+        noun="parental responsibility",
         definition=(
             "Whether at treatment start the client has parental responsibility for a child under 18. It is "
             "meant more widely than in law: biological, step-, foster and adoptive parents, guardians, and "
@@ -493,7 +493,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="PRNTSTAT",
         label="If client has parental responsibility, do any of these children live with the client?",
-        noun="answer to whether the client's children live with the client",
+        noun="answer on where the children live",
         definition=(
             "Where PARENT is yes: whether all, some or none of the children under 18 the client is "
             "responsible for live with the client most of the time. Appendix C has the answers and what "
@@ -529,7 +529,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="EHCS",
         label=f"{_CHILDREN_HELP} (1)",
-        noun="help the children are receiving",
+        noun="help for the children",
         definition=(
             "The help received by children under 18 for whom the client has parental responsibility, "
             "wherever they live, or who live with the client, whoever is responsible for them. Where several "
@@ -550,7 +550,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="EHCSC2",
         label=f"{_CHILDREN_HELP} (2)",
-        noun="second help the children are receiving",
+        noun="second kind of help for the children",
         definition=(
             "A second kind of help those children receive; EHCSC3 takes a third. Blank if the client "
             "declines to answer or no help is received."
@@ -565,7 +565,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="EHCSC3",
         label=f"{_CHILDREN_HELP} (3)",
-        noun="third help the children are receiving",
+        noun="third kind of help for the children",
         definition=(
             "A third kind of help those children receive. Blank if the client declines to answer or no help "
             "is received."
@@ -657,8 +657,8 @@ FIELDS: tuple[Field, ...] = (
         noun="caseload start date",
         definition=(
             "The date a care plan was made and agreed with the client, which is when the client is taken "
-            "onto the caseload. An episode of a client who is not taken on is closed with a ‘prior to "
-            "caseload’ reason."
+            "onto the caseload. An episode of a client who is not taken on is closed with a “prior to "
+            "caseload” reason."
         ),
         clause="Episode details: CPLANDT",
         entity=Entity.EPISODE,
@@ -669,11 +669,11 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="NALOXISS",
         label="Has the client been issued with naloxone at episode start?",
-        noun="answer to whether the client has been issued with naloxone",
+        noun="naloxone issued",
         definition=(
             "Whether at treatment start the provider issued the client with naloxone, nasal, injectable or "
-            "both. A client who already has some is recorded as ‘No – client already in possession of "
-            "adequate naloxone’."
+            "both. A client who already has some is recorded as “No – client already in possession of "
+            "adequate naloxone”."
         ),
         clause="Episode details: NALOXISS",
         entity=Entity.EPISODE,
@@ -685,7 +685,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="NALOXAD",
         label=("Has the client ever been administered with naloxone to reverse the effects of an overdose?"),
-        noun="answer to whether the client has ever been administered with naloxone",
+        noun="naloxone ever given",
         definition=(
             "Whether, up to treatment start, the client has ever been given naloxone, nasal or injectable, "
             "to reverse an overdose."
@@ -736,7 +736,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         header="REFERID",
         label="Referral to structured treatment ID",
-        noun="referral to structured treatment ID",
+        noun="ID of the referral to structured treatment",
         definition=(
             "The unique technical identifier of the referral in the provider's clinical system. It should "
             "neither hold nor be made from anything that could identify the person. Required of every "

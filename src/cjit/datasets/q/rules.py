@@ -13,7 +13,7 @@ rule that is our reading with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 from polars import col
@@ -153,7 +153,7 @@ _GAP = (
     "answer: so a later answer supposes the earlier ones."
 )
 _REPEAT = (
-    "A second or third answer is a further one. An answer that names no single thing, such as 'other' or a group of "
+    "A second or third answer is a further one. An answer that names no single thing, such as “other” or a group of "
     "substances, may stand twice."
 )
 
@@ -165,13 +165,13 @@ def _in_turn(
     *,
     twice: tuple[str, ...],
     alone: tuple[str, ...] = (),
-    labels: str = "",
+    labels: tuple[str, str] = ("", ""),
     unless: pl.Expr | None = None,
 ) -> Iterator[Rule]:
     """The rules of three fields that take a first, second and third answer from one list.
 
     `codes` are three different answers, for the examples; `twice` those that may stand twice; `alone` those
-    that admit no other answer and stand in the first field only (`labels` says them in words). `unless` is true
+    that admit no other answer and stand in the first field only (`labels` are the two in words). `unless` is true
     where none of the three should be given, which is said elsewhere.
     """
     one, two, three = headers
@@ -182,7 +182,7 @@ def _in_turn(
         yield Rule(
             f"{one}.stands_alone",
             QUERY,
-            f"Leave the second and third {thing} blank where the first is {labels}",
+            f"Leave the second and third {thing} blank: the first says {' or '.join(labels)}",
             f"Episode details: {one}",
             alone_first & (second.is_not_null() | third.is_not_null()),
             breaks={one: alone[-1], two: codes[1]},
@@ -199,7 +199,7 @@ def _in_turn(
             yield Rule(
                 f"{header}.is_not_a_lone_answer",
                 QUERY,
-                f"Leave the {nth} {thing} blank: only the first can be {labels}",
+                f"Leave the {nth} {thing} blank: {' and '.join(labels)} can only be the first",
                 f"Episode details: {one}",
                 ~alone_first & answer.is_in(alone),
                 breaks=given | {header: alone[0]},
@@ -252,17 +252,19 @@ _no_children = (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null(
 _alcohol = (col.DRUG1 == ALCOHOL) | (col.DRUG2 == ALCOHOL) | (col.DRUG3 == ALCOHOL)
 
 
-def sent_once(what: str, *ids: str) -> Rule:
-    """An episode is sent once for each of what belongs to it; a row has at most one of each of the `ids`."""
+def sent_once(parts: Mapping[str, str]) -> Rule:
+    """An episode is sent once for each of its parts: header of the id by name; a row has at most one of each."""
+    *others, last = parts
     # A referral that lacks its id is no repeat, and is said at REFERID.
     unnamed = pl.when(col.REFERID.is_null()).then(col.REFDATE)
     return Rule(
         "EPISODID.is_sent_once",
         QUERY,
-        f"Send each episode once for each of its {what}: this row repeats another",
+        f"Remove this row, or give its {' or '.join(parts)} an ID of its own: another row has the same "
+        f"{', '.join(('episode', *others))} and {last}",
         OUR_READING,
         # An episode of several clients is several, which is said of it.
-        (pl.len().over("CLIENTID", "EPISODID", *ids, unnamed) > 1) & unnamed.is_null(),
+        (pl.len().over("CLIENTID", "EPISODID", *parts.values(), unnamed) > 1) & unnamed.is_null(),
         breaks=[{}, {}],
         holds=[{}, _SECOND_REFERRAL],
         across="EPISODID",
@@ -307,7 +309,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "AGNCY.looks_like_an_agency_code",
         QUERY,
-        "Check the CJIT agency code: it is one or two letters and three or four figures, such as CJ123",
+        "Check the CJIT agency code: a code is one or two letters, then three or four figures, such as CJ123",
         OUR_READING,
         ~col.AGNCY.str.contains("^[A-Za-z]{1,2}[0-9]{3,4}$"),
         breaks={"AGNCY": "NORTH TEAM"},
@@ -318,7 +320,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "AGNCY.is_the_submitter",
         REJECT,
-        "CJIT agency code must be that of the agency that sends the file",
+        "Use your own agency code: this record has another agency's",
         OUR_READING,
         col.AGNCY.str.to_uppercase() != col.SUBMITTER.str.to_uppercase(),
         breaks={"AGNCY": "CJ124"},
@@ -339,7 +341,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CLIENT.belongs_to_one_client",
         QUERY,
-        "Give each client a client reference of their own: another client has this one",
+        "Give each client a client reference of their own or, if they are one person, one client ID: another client "
+        "has this reference",
         "Client details: CLIENT",
         col.CLIENT.is_not_null() & (col.CLIENTID.min().over("CLIENT") != col.CLIENTID.max().over("CLIENT")),
         breaks=[{}, _SECOND_CLIENT | {"CLIENT": "C10042"}],
@@ -354,11 +357,11 @@ RULES: tuple[Rule, ...] = (
         breaks="1986-02-14/2",
         holds="1986021",
     ),
-    sent_once("referrals", "REFERID"),
+    sent_once({"referral": "REFERID"}),
     Rule(
         "CONSENT.is_given",
         REJECT,
-        "Record consent as Y (yes) where the client has given it; otherwise leave the client out of the file",
+        "Record consent as Y (Yes) if the client has given it, and otherwise leave the client out of the file",
         "Episode details: CONSENT",
         col.CONSENT.ne_missing("Y"),
         breaks={"CONSENT": "N"},
@@ -368,7 +371,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CONSENT.is_the_same_on_every_row",
         QUERY,
-        "Leave the client out of the file, or correct the consent: another row says that this client does not consent",
+        "Leave the client out of the file, or correct the consent: another of the client's rows does not give it",
         OUR_READING,
         ~col.WITHHELD & col.WITHHELD.any().over("CLIENTID"),
         breaks=[{}, _SECOND_REFERRAL | {"CONSENT": "N"}],
@@ -380,8 +383,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "PC.is_the_default_postcode",
         QUERY,
-        f"Record the default postcode {DEFAULT_POSTCODE}, which the file holds as {DEFAULT_SECTOR}, for a client of no "
-        "fixed abode or normally resident outside the UK",
+        f"Record {DEFAULT_POSTCODE}, sent as {DEFAULT_SECTOR}, for a client of no fixed abode or living outside the UK",
         "Episode details: PC",
         col.PC.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
         breaks={"PC": "ZZ99 9"},
@@ -390,8 +392,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "PC.is_in_use",
         QUERY,
-        "Check the postcode: there is no such postcode in the UK; for a client living outside it, as in Jersey, "
-        f"Guernsey or the Isle of Man, record the default postcode {DEFAULT_POSTCODE}",
+        "Check the postcode: no UK postcode begins this way (outside the UK, as on the Isle of Man, record "
+        f"{DEFAULT_POSTCODE})",
         OUR_READING,
         ~sector_known(col.PC) & ~col.PC.str.starts_with("ZZ") & ~col.PC.str.starts_with(FORCES),
         breaks={"PC": "NE99 9"},
@@ -404,14 +406,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DAT.agrees_with_the_local_authority",
         QUERY,
-        "Check the DAT of residence: it is 'Out of England', but the upper tier local authority is in England",
+        "Check the DAT of residence: it is “Out of England”, but the upper tier local authority is in England",
         OUR_READING,
         # Where the postcode contradicts the authority, that is said at UTLA.
         (col.DAT == OUT_OF_ENGLAND) & _utla_in_england & _utla_possible.fill_null(True),
         breaks={"DAT": OUT_OF_ENGLAND},
         holds={"DAT": OUT_OF_ENGLAND, "UTLA": "", "PC": "EH1 1"},
         reading="Both fields follow the postcode of the same residence. Public notes on the adult dataset have the "
-        "authority left blank for a DAT of 'Out of England'; the business definitions ask for the code that "
+        "authority left blank for a DAT of “Out of England”; the business definitions ask for the code that "
         "reflects it: so an authority in England is queried, and a blank one is not.",
         likely=col.DAT == OUT_OF_ENGLAND,
     ),
@@ -433,8 +435,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "UTLA.contains_the_postcode",
         QUERY,
-        "Check the postcode, which lies outside the upper tier local authority; if it is right, ask your software "
-        "supplier to map the authority from it",
+        "Check the postcode: it lies outside the upper tier local authority given",
         "Episode details: UTLA",
         ~_utla_possible,
         breaks={"UTLA": "E10000020"},
@@ -443,7 +444,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFLD.is_after_birth",
         QUERY,
-        "Date of the event which prompted this contact must be after the date of birth",
+        "The date of the event which prompted this contact must be after the date of birth",
         OUR_READING,
         col.REFLD <= col.DOB,
         breaks={"DOB": "03/11/2025"},
@@ -453,7 +454,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "TRIAGED.is_not_before_the_event",
         QUERY,
-        "Contact/assessment date must be on or after the date of the event which prompted this contact",
+        "The contact/assessment date must be on or after the date of the event which prompted this contact",
         OUR_READING,
         col.TRIAGED < col.REFLD,
         breaks={"TRIAGED": "02/11/2025"},
@@ -464,7 +465,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "TRIAGED.is_after_birth",
         QUERY,
-        "Contact/assessment date must be after the date of birth",
+        "The contact/assessment date must be after the date of birth",
         OUR_READING,
         col.REFLD.is_null() & (col.TRIAGED <= col.DOB),
         breaks={"REFLD": "", "DOB": "06/11/2025"},
@@ -474,7 +475,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "TRIAGED.starts_one_episode",
         QUERY,
-        "Send one episode for a contact/assessment date: the client has another one with the same date",
+        "Check whether this is one episode sent twice: the client has another with the same contact/assessment date",
         OUR_READING,
         col.TRIAGED.is_not_null()
         & (col.EPISODID.min().over("CLIENTID", "TRIAGED") != col.EPISODID.max().over("CLIENTID", "TRIAGED")),
@@ -490,7 +491,7 @@ RULES: tuple[Rule, ...] = (
         ("9", "2", "5"),
         twice=("XX",),
         alone=("NN", "ZZ"),
-        labels="'no disability' or 'not stated'",
+        labels=("“no disability”", "“not stated”"),
     ),
     Rule(
         "ALCDDAYS.is_given_for_a_drinker",
@@ -516,7 +517,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ALCUNITS.is_given_for_a_drinker",
         QUERY,
-        "Enter the units of alcohol on a drinking day: drinking days are given",
+        "Enter the number of units of alcohol on a drinking day: there are drinking days",
         OUR_READING,
         col.ALCUNITS.is_null() & (col.ALCDDAYS > 0),
         breaks={"ALCUNITS": ""},
@@ -526,7 +527,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ALCUNITS.is_nought_without_drinking_days",
         QUERY,
-        "Units of alcohol must be 0 or blank where the number of drinking days is 0",
+        "Enter 0 units of alcohol, or correct the number of drinking days: it is 0",
         OUR_READING,
         (col.ALCDDAYS == 0) & (col.ALCUNITS > 0),
         breaks={"ALCDDAYS": "0"},
@@ -536,7 +537,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ALCUNITS.is_more_than_nought_on_a_drinking_day",
         QUERY,
-        "Units of alcohol must be more than 0 where there are drinking days",
+        "Enter more than 0 units of alcohol, or correct the number of drinking days: it is more than 0",
         OUR_READING,
         (col.ALCDDAYS > 0) & (col.ALCUNITS == 0),
         breaks={"ALCUNITS": "0"},
@@ -546,7 +547,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "PRNTSTAT.is_given_for_a_parent",
         QUERY,
-        "Select whether the client's children live with the client: the client has parental responsibility",
+        "Select where the children live: the client has parental responsibility",
         "Appendix C: PRNTSTAT",
         (col.PARENT == "Y") & col.PRNTSTAT.is_null(),
         breaks={"PRNTSTAT": ""},
@@ -555,7 +556,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "PRNTSTAT.is_blank_unless_a_parent",
         QUERY,
-        "Leave blank whether the client's children live with the client: the client has no parental responsibility",
+        "Leave blank where the children live, or record parental responsibility as yes",
         OUR_READING,
         (col.PARENT == "N") & col.PRNTSTAT.is_not_null(),
         breaks={"PARENT": "N"},
@@ -566,7 +567,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CHILDWTH.counts_the_children_at_home",
         QUERY,
-        "Check the number of children living in the same house: all or some of the client's children live with them",
+        "Check the number of children living in the same house: it is 0, but some of the client's children live with "
+        "them",
         OUR_READING,
         # Where there is no parental responsibility, PRNTSTAT is what is out of place.
         col.PRNTSTAT.is_in([ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT])
@@ -580,7 +582,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "EHCS.is_given_where_there_are_children",
         QUERY,
-        "Select the help the children are receiving: there are children the client is responsible for or lives with",
+        "Select the help for the children: the client has parental responsibility or lives with children",
         "Appendix C: EHCSC1/2/3",
         # A second or third answer without the first is a gap, said there.
         ((col.PARENT == "Y") | _lives_with_children) & col.EHCS.is_null() & col.EHCSC2.is_null() & col.EHCSC3.is_null(),
@@ -590,7 +592,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "EHCS.is_blank_without_children",
         QUERY,
-        "Leave blank what help the children are receiving: there are none the client is responsible for or lives with",
+        "Leave the help for the children blank: the client neither has parental responsibility nor lives with children",
         "Episode details: EHCS",
         _no_children & (col.EHCS.is_not_null() | col.EHCSC2.is_not_null() | col.EHCSC3.is_not_null()),
         breaks={"PARENT": "N", "PRNTSTAT": ""},
@@ -598,11 +600,11 @@ RULES: tuple[Rule, ...] = (
     ),
     *_in_turn(
         ("EHCS", "EHCSC2", "EHCSC3"),
-        "kind of help the children are receiving",
+        "kind of help",
         ("2", "1", "4"),
         twice=("6",),
         alone=("5", "99"),
-        labels="'none of the children are receiving any help' or 'client declined to answer'",
+        labels=("“none”", "“declined”"),
         unless=_no_children,
     ),
     Rule(
@@ -613,7 +615,7 @@ RULES: tuple[Rule, ...] = (
         (col.DRUG1 == ALCOHOL) & col.ROUTE.is_in([INJECT, SNIFF, SMOKE]),
         breaks={"DRUG1": ALCOHOL},
         holds={"DRUG1": ALCOHOL, "ROUTE": "4"},
-        reading="The route is that of the first problem substance, and alcohol is drunk. 'Other' is left alone.",
+        reading="The route is that of the first problem substance, and alcohol is drunk. “Other” is left alone.",
     ),
     *_in_turn(
         ("DRUG1", "DRUG2", "DRUG3"),
@@ -624,7 +626,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "INJSTAT.agrees_with_the_route",
         QUERY,
-        "Check the injecting status: it is 'never injected', but the first problem substance is injected",
+        "Check the injecting status: it is “never injected”, but the first problem substance is injected",
         OUR_READING,
         # Alcohol that is injected is queried at ROUTE.
         (col.ROUTE == INJECT) & (col.INJSTAT == NEVER_INJECTED) & col.DRUG1.ne_missing(ALCOHOL),
@@ -635,7 +637,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CPLANDT.is_not_before_triage",
         QUERY,
-        "Caseload start date must be on or after the contact/assessment date",
+        "The caseload start date must be on or after the contact/assessment date",
         OUR_READING,
         col.CPLANDT < col.TRIAGED,
         breaks={"CPLANDT": "05/11/2025"},
@@ -645,8 +647,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CPLANDT.is_not_before_contact",
         QUERY,
-        "Caseload start date must be after the date of birth and on or after the date of the event which prompted "
-        "this contact",
+        "The caseload start date must be on or after the date of the event which prompted this contact (or of birth, "
+        "if that is blank)",
         OUR_READING,
         col.TRIAGED.is_null() & (col.CPLANDT < _before_contact),
         breaks={"TRIAGED": "", "CPLANDT": "02/11/2025"},
@@ -665,7 +667,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DISD.is_not_before_caseload_start",
         QUERY,
-        "Case closure date must be on or after the caseload start date",
+        "The case closure date must be on or after the caseload start date",
         "Episode details: DISD",
         # With a reason that is prior to caseload, what is doubtful is the caseload start, and that is said there.
         (col.DISD < col.CPLANDT) & ~col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY).fill_null(False),
@@ -675,7 +677,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DISD.is_not_before_triage",
         QUERY,
-        "Case closure date must be on or after the contact/assessment date",
+        "The case closure date must be on or after the contact/assessment date",
         "Episode details: DISD",
         col.CPLANDT.is_null() & (col.DISD < col.TRIAGED),
         breaks={"CPLANDT": "", "DISD": "05/11/2025", "CJDISRSN": "73"},
@@ -684,8 +686,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DISD.is_not_before_contact",
         QUERY,
-        "Case closure date must be after the date of birth and on or after the date of the event which prompted this "
-        "contact",
+        "The case closure date must be on or after the date of the event which prompted this contact (or of birth, if "
+        "that is blank)",
         OUR_READING,
         col.CPLANDT.is_null() & col.TRIAGED.is_null() & (col.DISD < _before_contact),
         breaks={"TRIAGED": "", "CPLANDT": "", "DISD": "02/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
@@ -695,7 +697,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DISD.is_before_the_newest_episode",
         QUERY,
-        "Close the episode on or before the contact/assessment date of the client's newest one",
+        "Close this episode, or correct its closure date: this one must end by the contact/assessment date of the "
+        "client's newest",
         OUR_READING,
         (col.TRIAGED < _newest) & (col.DISD.is_null() | (col.DISD > _newest)),
         breaks=[{}, _NEXT_EPISODE],
@@ -716,7 +719,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CJDISRSN.is_prior_to_caseload",
         QUERY,
-        "Select a 'prior to caseload' reason, or enter the caseload start date if a care plan was agreed",
+        "Select a “prior to caseload” reason, or enter the caseload start date if a care plan was agreed",
         "Appendix E: prior to caseload",
         col.CPLANDT.is_null() & col.CJDISRSN.is_in(FROM_CASELOAD_ONLY),
         breaks=_CLOSED | {"CPLANDT": ""},
@@ -725,7 +728,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CJDISRSN.is_from_caseload",
         QUERY,
-        "Select a 'from caseload' reason, or remove the caseload start date if there was no care plan",
+        "Select a “from caseload” reason, or remove the caseload start date if there was no care plan",
         "Appendix E: from caseload",
         col.CPLANDT.is_not_null() & col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY),
         breaks=_CLOSED | {"CJDISRSN": "73"},
@@ -734,7 +737,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CJDISRSN.has_a_referral_if_transferred_not_in_custody",
         QUERY,
-        "Add the referral to structured treatment, or select another reason than 'Transferred – not in custody'",
+        "Add the referral to structured treatment, or select a reason other than “Transferred – not in custody”",
         "Appendix E: Transferred – not in custody",
         (col.CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY) & (_referrals == 0),
         breaks=[{}, _SECOND_CLIENT | _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL],
@@ -748,7 +751,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CJDISRSN.ends_the_last_episode_if_the_client_died",
         QUERY,
-        "Check the case closure reason: it is 'client died', but the client has a later episode",
+        "Check the case closure reason: it is “client died”, but the client has a later episode",
         OUR_READING,
         # Where the closure comes before caseload start or triage, its date is wrong, and that is said at DISD.
         (col.CJDISRSN == DIED) & (col.DISD < _newest) & (pl.max_horizontal(col.TRIAGED, col.CPLANDT) <= col.DISD),
@@ -762,7 +765,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFERID.is_given_with_a_date",
         REJECT,
-        "Ask your software supplier to fill in the referral to structured treatment ID",
+        "Ask your software supplier to fill in the ID of the referral: its date is given",
         "Referrals to structured treatment: REFERID",
         col.REFERID.is_null() & col.REFDATE.is_not_null(),
         breaks={"REFERID": ""},
@@ -778,7 +781,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFDATE.is_given_with_an_id",
         QUERY,
-        "Enter the date of the referral to structured treatment",
+        "Enter the date of the referral to structured treatment: its ID is given",
         "Referrals to structured treatment: REFDATE",
         col.REFDATE.is_null() & col.REFERID.is_not_null(),
         breaks={"REFDATE": ""},
@@ -787,7 +790,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFDATE.is_not_before_triage",
         QUERY,
-        "Date of the referral to structured treatment must be on or after the contact/assessment date",
+        "The date of the referral to structured treatment must be on or after the contact/assessment date",
         OUR_READING,
         # Where the caseload start or the closure comes before triage too, that is said there.
         (col.REFDATE < col.TRIAGED) & (pl.coalesce(col.CPLANDT, col.DISD, col.TRIAGED) >= col.TRIAGED),
@@ -798,8 +801,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFDATE.is_not_before_contact",
         QUERY,
-        "Date of the referral to structured treatment must be after the date of birth and on or after the date of the "
-        "event which prompted this contact",
+        "The date of the referral to structured treatment must be on or after the date of the event which prompted "
+        "this contact (or of birth, if that is blank)",
         OUR_READING,
         col.TRIAGED.is_null() & (col.REFDATE < _before_contact),
         breaks={"TRIAGED": "", "REFDATE": "02/11/2025"},
@@ -809,8 +812,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFDATE.is_not_after_closure",
         QUERY,
-        "Check the date of the referral to structured treatment: it is after the case closure date, of a closure that "
-        "was planned",
+        "Check the date of the referral: it is after the case closure date",
         OUR_READING,
         # Where the closure comes before caseload start, that is said there.
         (col.REFDATE > col.DISD) & (col.DISD >= col.CPLANDT) & col.CJDISRSN.is_in(PLANNED),
