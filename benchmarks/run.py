@@ -195,9 +195,9 @@ extremes in brackets, and the median of the ratios within each round.
 |---|---|---|
 {short}
 
-Where the time goes in a long file, roughly: a third in Polars' CSV reader, a third in the sieve and the written rules, a
-sixth in the rules across rows, the rest in counting how complete each field is, the first look at the bytes and
-the writing. `python -X importtime` and `benchmarks/run.py --quick` are the places to start.
+Where the time goes in a long file, roughly: a third in the CSV reader, a third in the sieve and the written rules, a
+sixth in the rules across rows, the rest in counting how complete each field is, the first look at the bytes
+and the writing. `python -X importtime` and `benchmarks/run.py --quick` are the places to start.
 """
 
 if __name__ == "__main__":

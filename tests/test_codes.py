@@ -285,7 +285,7 @@ def test_a_packaged_list_is_kept_as_it_is_written(name: str):
         ("label\nHeroin\n", "L.csv has no column code"),
         ("code\n1\n", "L.csv has no column label"),
         ("code;label\n1;Heroin\n", "L.csv has no commas between its columns"),
-        ("code,label,colour\n1,Heroin,red\n", "L.csv has a column ‘colour’ that no code list has"),
+        ("code,label,colour\n1,Heroin,red\n", "L.csv has a column “colour” that no code list has"),
         ("code,label,Code\n1,Heroin,2\n", "L.csv has the column Code twice"),
         ("code,label\n1,Heroin\n,Crack\n", "L.csv, row 3, column code: enter the code"),
         ("code,label\n1,\n", "L.csv, row 2, column label: enter the label"),

@@ -29,7 +29,7 @@ from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
 from cjit.examine import cut_postcodes as struck_postcodes
-from cjit.examine import struck as struck
+from cjit.examine import struck
 from cjit.findings import Findings
 from cjit.geography import TRUNCATED, upper_tier_for_sector
 from cjit.read import Batch, Source

@@ -27,7 +27,7 @@ RAGGED = Rule(
 
 @dataclass(frozen=True)
 class Seen:
-    """Where a finding is: spreadsheet row, the sender's own ids, the value (None where withheld), and the one before."""
+    """Where a finding is: spreadsheet row, the sender's own ids, the value (None where withheld), the one before."""
 
     row: int
     client: str | None

@@ -486,8 +486,8 @@ def _columns(
         )
     if missing:
         notes.append(
-            f"There {'is' if len(missing) == 1 else 'are'} no {_columns_called(missing)}{hint}: read as blank on every row; ask your software supplier for"
-            " a file that has every column"
+            f"There {'is' if len(missing) == 1 else 'are'} no {_columns_called(missing)}{hint}: read as blank on every"
+            " row; ask your software supplier for a file that has every column"
         )
     others = [header for header in unknown if header not in near.values()]
     if others:
