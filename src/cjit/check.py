@@ -24,7 +24,7 @@ import polars as pl
 from cjit import compare
 from cjit.book import Book, prepared
 from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule, Severity
-from cjit.examine import Examiner, Part, disagreeing, in_order
+from cjit.examine import Examiner, Part, disagreeing, grades, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Batch, Made, Piece, Source, Unusable, open_file
 
@@ -47,6 +47,8 @@ FIRST = 5
 _KEYS_IN_MEMORY = 2_000_000
 #: Rows looked at together when an id's rows lie in several pieces of a file.
 _ROWS_TOGETHER = 150_000
+#: Findings handed to a sink at once.
+_TOGETHER = 100_000
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
 
 Sink = Callable[[pl.DataFrame], None]
@@ -221,6 +223,8 @@ class _Run:
         self.kept: list[pl.DataFrame] = [examiner.nothing()]
         self.room = keep
         self.grades: list[pl.DataFrame] = []
+        self.unsent: list[pl.DataFrame] = []
+        self.waiting = 0
         self.held: list[pl.DataFrame] = []
         self.keys = _Keys()
         #: The values of the last submission and of this one, where there is one to compare with.
@@ -237,7 +241,7 @@ class _Run:
         self.ragged += part.ragged
         for name, count in part.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
-        self._count(part.findings)
+        self.grades.append(part.grades)
         self.keys.add(part.keys)
         self.held.append(part.held)
         if part.values is not None:
@@ -246,11 +250,6 @@ class _Run:
         # The last piece's findings wait: where it is the only one, those across rows stand among them.
         self._emit(self.pending)
         self.pending = part.findings
-
-    def _count(self, found: pl.DataFrame) -> None:
-        """Keep the gravest severity of each row, as its place in `Severity`."""
-        grade = self.book.grades[found["rule"].to_physical()].alias("grade")
-        self.grades.append(found.select("row", grade).group_by("row").min())
 
     def _emit(self, found: pl.DataFrame) -> None:
         if found.is_empty():
@@ -268,7 +267,16 @@ class _Run:
             self.kept.append(found if self.room is None else found.head(self.room))
             self.room = None if self.room is None else self.room - self.kept[-1].height
         if self.sink:
-            self.sink(found)
+            # A sink is handed many findings at a time: each call has its price.
+            self.unsent.append(found)
+            self.waiting += found.height
+            if self.waiting >= _TOGETHER:
+                self._send(self.sink)
+
+    def _send(self, sink: Sink) -> None:
+        if self.unsent:
+            sink(pl.concat(self.unsent))
+        self.unsent, self.waiting = [], 0
 
     def across(self, pieces: Pieces) -> None:
         """Settle the rules across rows, now that every row has been seen; reads again only rows it must."""
@@ -300,11 +308,13 @@ class _Run:
         if self.before is not None:
             late.append(self._changes(self.before))
         found = pl.concat(late)
-        self._count(found)
+        self.grades.append(grades(found, book))
         if self.keys.pieces == 1:
             self.pending, found = pl.concat([self.pending, found]), found.clear()
         self._emit(in_order(self.pending))
         self._emit(in_order(found))
+        if self.sink:
+            self._send(self.sink)
 
     def _changes(self, held: pl.DataFrame) -> pl.DataFrame:
         """Findings on what should not have changed since the last submission."""

@@ -36,7 +36,7 @@ class Part:
     `findings` are those within rows. `held` are those across rows with the hash of their id (`key`): they
     stand unless the id's rows go on in another piece. `keys` has the narrow columns of `Book.key_columns`,
     `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they are null
-    for want of a value.
+    for want of a value. `grades` is the gravest severity of each row.
     """
 
     rows: int
@@ -48,6 +48,7 @@ class Part:
     keys: pl.DataFrame
     values: pl.DataFrame | None
     bad_cells: pl.DataFrame
+    grades: pl.DataFrame
     gated: int
     counts: Mapping[str, int]
 
@@ -119,6 +120,7 @@ class Examiner:
             keys=keys,
             values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
+            grades=grades(findings, book),
             gated=shut.len(),
             counts=counts,
         )
@@ -390,6 +392,12 @@ class Examiner:
             pl.Series("value", [value])
         ).to_list()
         return shown[0]
+
+
+def grades(findings: pl.DataFrame, book: Book) -> pl.DataFrame:
+    """The gravest severity of each row that has findings, as its place in `Severity`: row, grade."""
+    grade = book.grades[findings["rule"].to_physical()].alias("grade")
+    return findings.select("row", grade).group_by("row").min()
 
 
 def _cells_at(bad: Mapping[str, pl.Series], rows: pl.Series) -> pl.DataFrame:
