@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import polars as pl
 
@@ -64,7 +64,6 @@ class Book:
         self.tally = self._tally()
         types = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
         self.types = {f.header: types.get(f.kind, pl.String) for f in dataset.fields}
-        self.idle = self._idle()
         self.blank = {
             h: [
                 pl.lit(None, pl.String).alias(f"{h} as sent"),
@@ -74,7 +73,8 @@ class Book:
             for h in dataset.headers
         }
 
-    def _idle(self) -> frozenset[int]:
+    @cached_property
+    def idle(self) -> frozenset[int]:
         """The written rules that have nothing to say where all they read is blank."""
         read = {h for i in self.written for h in self.rules[i].headers}
         columns = {h: self.types.get(h.removesuffix(" as read"), pl.String) for h in read}
