@@ -621,10 +621,14 @@ class _Piece:
 def _blanks(batch: Batch) -> pl.Series:
     """Where a row has nothing but spaces in it."""
     first = batch.frame[:, 0]
-    if not (first.null_count() or first.str.starts_with(" ").any()):
-        return first.is_null()
-    blank = pl.all().is_null() | (pl.all().str.strip_chars() == "")
-    return batch.frame.select(pl.all_horizontal(blank))[:, 0]
+    blank = first.is_null()
+    if first.str.starts_with(" ").any():
+        blank |= (first.str.strip_chars() == "").fill_null(False)
+    at = blank.arg_true()
+    if not at.len():
+        return blank
+    empty = pl.all().is_null() | (pl.all().str.strip_chars() == "")
+    return blank.scatter(at, batch.frame[at].select(pl.all_horizontal(empty))[:, 0])
 
 
 def _cells(line: bytes, separator: bytes, quoted: bool, row: int, name: str) -> int:
