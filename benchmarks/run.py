@@ -195,9 +195,10 @@ extremes in brackets, and the median of the ratios within each round.
 |---|---|---|
 {short}
 
-Where the time goes in a long file, roughly: a third in the CSV reader, a third in the sieve and the written rules, a
-sixth in the rules across rows, the rest in counting how complete each field is, the first look at the bytes
-and the writing. `python -X importtime` and `benchmarks/run.py --quick` are the places to start.
+The goals that are not met are shown as they are. In a faultless file a piece of 12 MB (57,000 rows) takes about 100
+ms of processor time to be read and 90 ms to be examined: 31 in the sieve, 21 in the written rules, 20 in the rules
+across rows, the rest in counting. In a file with 0.2% bad cells the examining takes 190 ms. A command spends half a
+second before and after: importing Polars, making the book and the tables of postcodes, and writing the report.
 """
 
 if __name__ == "__main__":
