@@ -44,7 +44,7 @@ __all__ = [
 #: How many of a rule's findings are remembered for the summary.
 FIRST = 5
 #: Rows whose keys are kept in memory; beyond that they go to a temporary file, ids as hashes only.
-_KEYS_IN_MEMORY = 2_000_000
+_KEYS_IN_MEMORY = 500_000
 #: Rows looked at together when an id's rows lie in several pieces of a file.
 _ROWS_TOGETHER = 150_000
 #: Findings handed to a sink at once.

@@ -34,7 +34,7 @@ import polars as pl
 from cjit.dataset import Dataset, Severity
 
 #: Bytes in a piece: large enough to keep two cores busy, small enough for 300 MB of memory.
-PIECE = 12 << 20
+PIECE = 8 << 20
 #: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
 LONGEST_LINE = 1 << 20
 
