@@ -463,6 +463,11 @@ def _rows_again(wanted: pl.Series, pieces: Pieces) -> Batch:
     return Batch(pl.concat(b.frame for b in batches), pl.concat(b.rows for b in batches))
 
 
+def _begins(column: str) -> pl.Expr:
+    """Where a row has another value than the one before."""
+    return pl.col(column).ne_missing(pl.col(column).shift())
+
+
 class _Keys:
     """The key columns of every row seen, in memory or, for a very long file, in a temporary folder."""
 
@@ -499,9 +504,7 @@ class _Keys:
         # Rows of one id mostly follow one another: one row of each run is enough.
         runs = pl.collect_all(
             [
-                frame.filter(pl.col(key).is_not_null() & pl.col(key).ne_missing(pl.col(key).shift())).select(
-                    key, "piece"
-                )
+                frame.filter(pl.col(key).is_not_null() & (_begins(key) | _begins("piece"))).select(key, "piece")
                 for frame in self._lazily()
             ]
         )
