@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cjit
+from cjit import derive
 from cjit.book import prepared
 from cjit.check import check, check_rows, in_full
 from cjit.dataset import Severity
@@ -16,6 +17,7 @@ from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.examine import Examiner
+from cjit.read import Batch
 
 TODAY = EXAMPLE_TODAY
 CLIENT, EPISODE, REFERRAL = "CLIENTID", "EPISODID", "REFERID"
@@ -331,17 +333,18 @@ def test_a_file_equals_its_rows_one_by_one_rules_across_rows_apart(rows):
 
 @slow
 @given(records)
-def test_what_the_sieve_lets_pass_the_derived_rules_have_nothing_to_say_of(rows):
-    book = prepared(Q)
-    examiner = Examiner(book, frozenset(range(len(book.rules))), TODAY, None)
+def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
     text = frame(*rows)
-    typed = text.with_columns(*examiner.constants).with_columns(*book.sieve.typed)
-    odd = typed.select(book.sieve.suspect)
-    for header in Q.headers:
-        passed = text.filter(~odd[header].fill_null(False))[header]
-        cells = examiner._cells({header: passed})[header]
-        assert not any(cells[book.rules[i].id].any() for i in book.derived[header])
-        assert cells[header].equals(typed.filter(~odd[header].fill_null(False))[header])
+    columns = Examiner(prepared(Q, True), frozenset(), TODAY, None).values(
+        Batch(text, pl.int_range(text.height, dtype=pl.UInt32, eager=True))
+    )
+    each = text.with_columns(pl.lit(TODAY).alias("TODAY"))
+    for step in derive.columns(Q):
+        each = each.with_columns(step)
+
+    kept = each[columns["row"]]
+
+    assert all(columns[h].equals(kept[h]) for h in Q.headers)
 
 
 @slow

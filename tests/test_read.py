@@ -30,7 +30,7 @@ def read(data: bytes, size: int = 16 << 20) -> Batch:
     source = open_file(data, Q)
     batches = [piece() for piece in source.pieces(size)]
     return Batch(
-        frame=pl.concat(batch.frame for batch in batches),
+        frame=pl.concat(batch.text() for batch in batches),
         rows=pl.concat(batch.rows for batch in batches),
         ragged=tuple(r for batch in batches for r in batch.ragged),
         blank=sum(batch.blank for batch in batches),

@@ -47,7 +47,9 @@ class Book:
         self.gathered = list(dict.fromkeys([*self.keys, *(self.rules[i].across or "" for i in self.across)]))
         self.postcodes = {f.header for f in dataset.fields if f.kind is Kind.POSTCODE}
         self.text, self.read, self.value = (dict(zip(dataset.headers, s, strict=True)) for s in derive.columns(dataset))
-        self.sieve = derive.sieve(dataset)
+        self.ids_sent = [f.header for f in dataset.fields if f.kind is Kind.ID]
+        self.repeating = [h for h in dataset.headers if h not in self.ids_sent]
+        self.untidy = [derive.untidy(f).alias(f.header) for f in dataset.fields if f.kind is Kind.ID]
         self.no_value = {
             f.header: bad.fill_null(False).alias(f"no {f.header}")
             for f in dataset.fields
@@ -60,6 +62,12 @@ class Book:
             for name in self.rules[i].headers
             if name.endswith(" as read")
         }
+        self.given = {
+            h: i for h, own_rules in self.derived.items() for i in own_rules if self.rules[i].id.endswith(".is_given")
+        }
+        #: The fields each id's story tells; and each with a number, so that a value of one is not taken for another's.
+        self.told = {key: [story.header for story in self.stories if story.key == key] for key in self.keys}
+        self.story = {h: seed for seed, h in enumerate(dict.fromkeys(story.header for story in self.stories))}
         self.key_columns = self._key_columns()
         self.tally = self._tally()
         types = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
@@ -86,10 +94,7 @@ class Book:
 
     def _key_columns(self) -> list[pl.Expr]:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
-        columns = [hashed(key) for key in self.keys]
-        for key in self.keys:
-            values = [story.header for story in self.stories if story.key == key]
-            columns.append(pl.struct(values).hash().alias(f"story of {key}"))
+        columns = [*(hashed(key) for key in self.keys), *(pl.col(f"story of {key}") for key in self.told)]
         read = {h for i in self.across for h in self.rules[i].headers} - set(self.keys)
         return columns + [self._narrow(field) for field in self.dataset.fields if field.header in read]
 
@@ -99,7 +104,7 @@ class Book:
             return hashed(field.header)
         if codes is not None and codes.complete:
             return pl.col(field.header).cast(pl.Enum(codes.codes), strict=False)
-        return pl.col(field.header)
+        return pl.col(field.header) if codes is None else pl.col(field.header).cast(pl.String)
 
     def _tally(self) -> list[pl.Expr]:
         """Counts over typed columns: no values, answers that answer nothing, codes not in the list."""

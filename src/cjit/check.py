@@ -460,7 +460,7 @@ def _rows_again(wanted: pl.Series, pieces: Pieces) -> Batch:
     """Some rows of the file, read once more."""
     wanted = wanted.sort()
     batches = list(_side_by_side(lambda piece: piece.only(wanted), pieces()))
-    return Batch(pl.concat(b.frame for b in batches), pl.concat(b.rows for b in batches))
+    return Batch(pl.concat(b.text() for b in batches), pl.concat(b.rows for b in batches))
 
 
 def _begins(column: str) -> pl.Expr:

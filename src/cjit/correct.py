@@ -226,7 +226,7 @@ def _blanked_rows(source: Source, today: date) -> bytearray:
     blanked = bytearray()
     for piece in source.pieces():
         batch = piece()
-        closed = ((row, 1) for row in batch.rows.filter(gates.closed(batch.frame, today)))
+        closed = ((row, 1) for row in batch.rows.filter(gates.closed(batch.text(), today)))
         ragged = ((row, 2) for row, _ in batch.ragged)
         for row, why in (*closed, *ragged):
             if row >= len(blanked):
@@ -370,7 +370,7 @@ class _Corrector:
         self.out.write(",".join(self.dataset.headers).encode() + b"\r\n")
         if self.fill.possible:
             for piece in self.source.pieces():
-                frame = piece().frame
+                frame = piece().text()
                 self.fill.learn(frame.filter(~self.gates.closed(frame, self.today)))
         for piece in self.source.pieces():
             batch = piece()
@@ -391,7 +391,7 @@ class _Corrector:
 
     def _mended(self, batch: Batch) -> tuple[pl.DataFrame, ...]:
         """The rows to write, the changes to their cells, and the rows left out for want of consent."""
-        frame, rows = batch.frame, batch.rows
+        frame, rows = batch.text(), batch.rows
         full = frame.with_columns(_constants(self.today))
         for step in self.steps:
             full = full.with_columns(step)

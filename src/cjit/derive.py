@@ -121,6 +121,13 @@ def no_value(field: Field, dataset: Dataset) -> pl.Expr | None:
     return wrong(field, dataset)
 
 
+def untidy(field: Field) -> pl.Expr:
+    """Of an id, text as it was sent: true wherever a rule derived from the field could fire."""
+    text = pl.col(field.header)
+    odd = text != text.str.strip_chars()
+    return odd if field.missing is None else odd | text.is_null()
+
+
 def _in_range(field: Field, number: pl.Expr) -> pl.Expr:
     inside = pl.lit(True)
     if field.minimum is not None:
@@ -128,59 +135,6 @@ def _in_range(field: Field, number: pl.Expr) -> pl.Expr:
     if field.maximum is not None:
         inside &= number <= field.maximum
     return inside | number.is_in([int(code) for code in field.apart])
-
-
-# ---- the sieve -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sieve:
-    """What lets faultless cells pass without a closer look.
-
-    `typed` are columns over a frame of text: dates and numbers parsed in place, with the text they come from
-    beside them. `suspect` has for each field a cheap condition over those, named by its header, that
-    is true wherever a derived rule within a row could fire. A cell that passes is written exactly as the
-    dataset writes it, so tidying would not alter it and the typed column holds its value. `closer` are
-    conditions to ask of the text of suspected cells alone, before they count as suspected.
-    """
-
-    typed: tuple[pl.Expr, ...]
-    suspect: tuple[pl.Expr, ...]
-    closer: Mapping[str, pl.Expr]
-
-
-def sieve(dataset: Dataset) -> Sieve:
-    """The sieve of a dataset, derived from its fields."""
-    typed: list[pl.Expr] = []
-    suspect: list[pl.Expr] = []
-    closer: dict[str, pl.Expr] = {}
-    for field in dataset.fields:
-        text, raw = pl.col(field.header), sent(field.header)
-        codes = dataset.codes_of(field.header)
-        match field.kind:
-            case Kind.DATE:
-                typed += [text.alias(f"{field.header} as sent"), text.str.to_date("%d/%m/%Y", strict=False)]
-                odd = ~raw.str.contains(_DATE) | (raw.is_not_null() & text.is_null())
-                odd = odd | ~text.is_between(EARLIEST, pl.col(TODAY))
-            case Kind.NUMBER:
-                typed += [text.alias(f"{field.header} as sent"), text.cast(pl.Int32, strict=False)]
-                odd = ~raw.str.contains(_NUMBER) | ~_in_range(field, text)
-            case Kind.CODE if codes is not None:
-                odd = ~text.is_in([code for code in codes.codes if code not in field.none])
-                if not codes.complete:
-                    closer[field.header] = ~text.str.contains(_CODE) | text.is_in(field.none)
-            case Kind.INITIAL:
-                odd = ~text.str.contains("^[A-Z]$")
-            case Kind.POSTCODE:
-                odd = ~text.str.contains(TRUNCATED)
-            case _:
-                odd = text != text.str.strip_chars()
-        if field.missing is not None:
-            odd = odd | (raw if field.kind in (Kind.DATE, Kind.NUMBER) else text).is_null()
-            if field.header in closer:
-                closer[field.header] = closer[field.header] | text.is_null()
-        suspect.append(odd.alias(field.header))
-    return Sieve(tuple(typed), tuple(suspect), closer)
 
 
 # ---- the rules -------------------------------------------------------------------------------------

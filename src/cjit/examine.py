@@ -20,13 +20,10 @@ from cjit.book import Book, hashed
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
-from cjit.read import Batch
+from cjit.read import Batch, repeating
 
 #: A whole postcode anywhere in a text, however it is spaced; its first part is the group.
 _WHOLE_WITHIN = r"(?i)\b([a-z]{1,2}[0-9][0-9a-z]?\s*[0-9])[a-z]{2}\b"
-
-#: Fields with no more odd cells than this in a piece are looked at together.
-_FEW = 4096
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,30 @@ class Part:
 class _Typed:
     """The values of some rows, and what the derived rules found on the way.
 
-    `found` are positions by rule, `bad` where a field's value is no value, by header.
+    `values` has a column a header, and a hash of each story. `found` are positions by rule,
+    `bad` where a field's value is no value, by header.
     """
 
     values: pl.DataFrame
     found: dict[int, pl.Series]
     bad: dict[str, pl.Series]
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """Some texts of a field, by number: their values, and where derived rules fail.
+
+    `value` and `read` are columns as `derive.columns` makes them, `hash` one of the values (None: no story tells
+    the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
+    somewhere by id, and `no H`; `odd` is where any does. They may be longer than the texts are many.
+    """
+
+    value: pl.Series
+    read: pl.Series
+    hash: pl.Series | None
+    altered: bool
+    fails: dict[str, pl.Series]
+    odd: pl.Series
 
 
 class Examiner:
@@ -118,7 +133,7 @@ class Examiner:
                 [self._stories(keys, repeated, values, frame, rows), self._held(keys, repeated, frame, rows)]
             ),
             keys=keys,
-            values=values.filter(open_).select("row", *book.dataset.headers) if book.compared else None,
+            values=_plain(values.filter(open_).select("row", *book.dataset.headers)) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
             grades=grades(findings, book),
             gated=shut.len(),
@@ -129,68 +144,138 @@ class Examiner:
         """The typed values of the rows whose client consents, with `row`."""
         typed = self._typed(batch.frame)
         _, gated = self._written(typed.values, self.book.gates, typed.bad)
-        return typed.values.select(batch.rows.alias("row"), *self.book.dataset.headers).filter(~gated)
+        return _plain(typed.values.select(batch.rows.alias("row"), *self.book.dataset.headers).filter(~gated))
 
     def _typed(self, frame: pl.DataFrame) -> _Typed:
-        """Text to values: the sieve for all cells, the derived rules for those it holds back."""
+        """Text to values, and what the derived rules find: each distinct text of a field is looked at once.
+
+        Ids rarely repeat: of those only the untidy ones are looked at.
+        """
         book = self.book
-        values = frame.with_columns(*self.constants).with_columns(*book.sieve.typed)
-        odd = values.select(suspect.arg_true().implode() for suspect in book.sieve.suspect)
-        held = {h: at for h in odd.columns if (at := odd[h][0]).len()}
-        for header, closer in book.sieve.closer.items():
-            if header in held:
-                cells = pl.DataFrame({header: frame[header][held[header]]})
-                held[header] = held[header].filter(cells.select(closer)[:, 0])
-        held = {h: at for h, at in held.items() if at.len()}
-        looked = self._cells({h: frame[h][at] for h, at in held.items()})
+        frame = _distinct(frame, book)
+        first = frame.select(
+            *(pl.col(h).to_physical().max() for h in book.repeating),
+            *(untidy.arg_true().implode() for untidy in book.untidy),
+        )
+        numbers = frame.select(pl.col(book.repeating).to_physical())
+        count = {h: 0 if first[h][0] is None else first[h][0] + 1 for h in book.repeating}
+        untidy = {h: at for h in book.ids_sent if (at := first[h][0]).len()}
+        looked = self._looked(frame.schema, count, {h: frame[h][at] for h, at in untidy.items()})
         found: dict[int, pl.Series] = {}
         bad: dict[str, pl.Series] = {}
-        fixed = {f"{h} as read": frame[h].alias(f"{h} as read") for h in book.also_read}
-        for header, at in held.items():
-            cells = looked[header]
-            fixed[header] = values[header].clone().scatter(at, cells[header])
-            if header in book.also_read:
-                name = f"{header} as read"
-                fixed[name] = fixed[name].clone().scatter(at, cells[name])
-            for i in book.derived[header]:
-                if cells[book.rules[i].id].any():
-                    found[i] = at.filter(cells[book.rules[i].id])
-            if header in book.no_value and cells[f"no {header}"].any():
-                bad[header] = at.filter(cells[f"no {header}"])
-        return _Typed(values.with_columns(fixed.values()), found, bad)
 
-    def _cells(self, held: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
-        """Some cells of each field: as read, their values, and where each derived rule fails.
+        def say(header: str, at: pl.Series, number: pl.Series) -> None:
+            given = book.given.get(header, -1)
+            for name, fails in looked[header].fails.items():
+                here = fails[number]
+                if name not in book.index:
+                    bad[header] = at.filter(here)
+                elif book.index[name] != given:
+                    found[book.index[name]] = at.filter(here)
+                else:
+                    found[given] = at.filter(here.fill_null(True))
+            if number.null_count() and given not in found:
+                found[given] = at.filter(number.is_null())
 
-        Fields with few cells go into one frame, the shorter ones filled up: a query a field would cost more
-        than its work.
-        """
-        few = {h: text for h, text in held.items() if text.len() <= _FEW}
-        many = [[h] for h in held if h not in few]
-        together = [list(few), *many] if few else many
-        return {h: cells.head(held[h].len()) for hs in together for h, cells in self._looked(hs, held).items()}
+        for header, at in untidy.items():
+            say(header, at, pl.int_range(at.len(), dtype=pl.UInt32, eager=True))
+        # A blank is no text and has no number; of it nothing is found but that it is not given.
+        blank = {h for h in book.given if h in count and frame[h].null_count()}
+        asked = {h: looked[h].odd for h in count if h in blank or looked[h].fails}
+        hits = numbers.select(
+            pl.lit(odd).gather(pl.col(h)).fill_null(h in blank).arg_true().implode().alias(h)
+            for h, odd in asked.items()
+        )
+        for header in asked:
+            say(header, hits[header][0], numbers[header][hits[header][0]])
+        return _Typed(self._values(frame, untidy, numbers, looked), found, {h: at for h, at in bad.items() if at.len()})
 
-    def _looked(self, headers: list[str], held: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
+    def _values(
+        self,
+        frame: pl.DataFrame,
+        untidy: Mapping[str, pl.Series],
+        numbers: pl.DataFrame,
+        looked: Mapping[str, _Looked],
+    ) -> pl.DataFrame:
+        """The columns written rules and stories read: values put right, and a hash of each story."""
         book = self.book
+        frame = frame.with_columns(
+            *self.constants,
+            *(frame[h].clone().scatter(at, looked[h].value.head(at.len())) for h, at in untidy.items()),
+        )
+
+        def spread(value: pl.Series, header: str, name: str) -> pl.Expr:
+            value = value.cast(frame.schema[header]) if value.dtype == pl.String else value
+            return pl.lit(value).gather(pl.col(header)).alias(name)
+
+        hashes = {h: pl.lit(looked[h].hash).gather(pl.col(h)) for h in numbers.columns if h in book.story}
+        own = {h: pl.col(f"id {h}").hash(book.story[h]) for h in book.ids_sent if h in book.story}
+        told = {key: [(hashes | own)[h] for h in headers] for key, headers in book.told.items()}
+        return frame.with_columns(
+            numbers.with_columns(frame[h].alias(f"id {h}") for h in own).select(
+                *(spread(looked[h].value, h, h) for h in numbers.columns if looked[h].altered),
+                *(spread(looked[h].read, h, f"{h} as read") for h in book.also_read),
+                # A sum does well enough: each field's hashes have a seed of their own.
+                *(pl.sum_horizontal(some).alias(f"story of {key}") for key, some in told.items()),
+            )
+        )
+
+    def _looked(self, schema: pl.Schema, count: Mapping[str, int], ids: Mapping[str, pl.Series]) -> dict[str, _Looked]:
+        """The texts of each field, and some ids, put to the derived rules of the field.
+
+        Fields with about as many texts go into one frame, the shorter ones filled up with blanks: a query a
+        field would cost more than its work.
+        """
+        many = {**count, **{h: text.len() for h, text in ids.items()}}
+        alike: dict[int, list[str]] = {}
+        for header, n in many.items():
+            alike.setdefault(max(n.bit_length(), 7) // 3, []).append(header)
+        looked: dict[str, _Looked] = {}
+        for headers in alike.values():
+            number = pl.int_range(max(1, *(many[h] for h in headers)), dtype=pl.UInt32, eager=True).alias("")
+            some = [ids[h].alias(h) for h in headers if h in ids]
+            texts = pl.concat([number.to_frame(), *(s.to_frame() for s in some)], how="horizontal_extend").select(
+                pl.col(h)
+                if h in ids
+                else pl.when(pl.col("") < many[h]).then(pl.col("")).cat.to(schema[h]).cast(pl.String).alias(h)
+                for h in headers
+            )
+            looked |= self._looked_at(texts, many)
+        return looked
+
+    def _looked_at(self, texts: pl.DataFrame, many: Mapping[str, int]) -> dict[str, _Looked]:
+        book, headers = self.book, texts.columns
         full = (
-            pl.concat([held[h].to_frame(h) for h in headers], how="horizontal_extend")
-            .with_columns(*self.constants)
+            texts.with_columns(*self.constants, pl.all().name.suffix(" text"))
             .with_columns(book.text[h] for h in headers)
             .with_columns(book.read[h] for h in headers)
             .with_columns(book.value[h] for h in headers)
         )
-        told = {h: [book.rules[i].id for i in book.derived[h]] for h in headers}
-        rules = [book.fails[i] for h in headers for i in book.derived[h]]
-        bad = [book.no_value[h] for h in headers if h in book.no_value]
-        fails = full.select(*rules, *bad)
+        names = {
+            h: [*(book.rules[i].id for i in book.derived[h]), *([f"no {h}"] if h in book.no_value else [])]
+            for h in headers
+        }
+        fails = full.select(
+            *(book.fails[i] for h in headers for i in book.derived[h]),
+            *(book.no_value[h] for h in headers if h in book.no_value),
+            *(pl.col(h).hash(book.story[h]).alias(f"hash {h}") for h in headers if h in book.story),
+            *(_altered(full, h).alias(f"altered {h}") for h in headers),
+        )
+        anywhere = fails.select(
+            *(pl.col(name).head(many[h]).any() for h in headers for name in names[h]),
+            *(pl.col(f"altered {h}").any() for h in headers),
+        ).row(0, named=True)
+        odd = fails.with_columns(
+            pl.any_horizontal(pl.lit(False), *(n for n in names[h] if anywhere[n])).alias(h) for h in headers
+        )
         return {
-            h: pl.DataFrame(
-                [
-                    full[h],
-                    full[f"{h} as read"],
-                    *(fails[name] for name in told[h]),
-                    *([fails[f"no {h}"]] if h in book.no_value else []),
-                ]
+            h: _Looked(
+                value=full[h],
+                read=full[f"{h} as read"],
+                hash=fails[f"hash {h}"] if h in book.story else None,
+                altered=anywhere[f"altered {h}"],
+                fails={name: fails[name] for name in names[h] if anywhere[name]},
+                odd=odd[h],
             )
             for h in headers
         }
@@ -207,7 +292,8 @@ class Examiner:
         for i in _raised(fails, [i for i in rules if book.rules[i].likely is not None], book.rules):
             # The dear rule is asked only where its cheap condition holds.
             likely = fails[book.rules[i].id]
-            at = likely.arg_true().filter(values.filter(likely).select(book.fails[i])[:, 0])
+            some = values.select(book.rules[i].headers).filter(likely)
+            at = likely.arg_true().filter(_plain(some).select(book.fails[i])[:, 0])
             fails = fails.with_columns(_column(values.height, at).alias(book.rules[i].id))
         raised = _raised(fails, rules, book.rules)
         gated = _column(values.height, None)
@@ -232,7 +318,7 @@ class Examiner:
             if rule.gate or rule.header not in book.dataset.by_header:
                 values.append(pl.Series("value", [None], dtype=pl.String).new_from_index(0, at.len()))
             else:
-                value = frame[rule.header][at].alias("value")
+                value = frame[rule.header][at].cast(pl.String).alias("value")
                 values.append(cut_postcodes(value) if rule.header in book.postcodes else value)
         places = pl.concat([at.cast(pl.UInt32) for at in found.values()])
         told = pl.DataFrame(
@@ -392,6 +478,24 @@ class Examiner:
             pl.Series("value", [value])
         ).to_list()
         return shown[0]
+
+
+def _distinct(frame: pl.DataFrame, book: Book) -> pl.DataFrame:
+    """A frame of text with the texts of each field but ids kept once (`read.repeating`)."""
+    if all(isinstance(frame.schema[h], pl.Categorical) for h in frame.columns if h not in book.ids_sent):
+        return frame
+    return _plain(frame).with_columns(pl.col(h).cast(kind) for h, kind in repeating(book.dataset).items())
+
+
+def _altered(full: pl.DataFrame, header: str) -> pl.Expr:
+    """Where a value differs from its text, or is of another type."""
+    text, value = pl.col(f"{header} text"), pl.col(header)
+    return text.ne_missing(value) if full.schema[header] == pl.String else pl.lit(True)
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose texts can stand in one column with those of another piece."""
+    return frame.cast({pl.Categorical: pl.String})
 
 
 def grades(findings: pl.DataFrame, book: Book) -> pl.DataFrame:

@@ -3,7 +3,8 @@
 Presence, type, range, list and "the same on every row" follow from the fields (`cjit.derive`); here is what
 the business definitions say, or imply, of several fields together. Two conventions keep one mistake to
 one message: a value that is no value silences every rule that reads it (the engine sees to that), and
-where two rules could meet, one is silent when the other speaks (the expressions see to that).
+where two rules could meet, one is silent when the other speaks (the expressions see to that). In a file
+a column other than an id is a Categorical, which has no `.str` of its own: cast it to text first.
 
 `docs/source.md` lists every sentence of the business definitions with the field or rule that keeps it, and every
 rule that is our reading with its reason.
@@ -243,8 +244,9 @@ _referrals = col.REFERID.count().over("EPISODID") + col.REFDATE.count().over("EP
 # A blank middle date must not let the dates around it pass each other.
 _before_contact = pl.coalesce(col.REFLD, col.DOB)
 
+_pc = col.PC.cast(pl.String)
 _utla_possible = sector_allows(col.PC, col.UTLA)
-_utla_in_england = col.UTLA.str.starts_with("E").fill_null(False)
+_utla_in_england = col.UTLA.cast(pl.String).str.starts_with("E").fill_null(False)
 _pc_in_england = sector_in_england(col.PC)
 _lives_with_children = (col.CHILDWTH > 0) & (col.CHILDWTH != CHILDREN_DECLINED)
 # With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
@@ -385,7 +387,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         f"Record {DEFAULT_POSTCODE}, sent as {DEFAULT_SECTOR}, for a client of no fixed abode or living outside the UK",
         "Episode details: PC",
-        col.PC.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
+        _pc.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
         breaks={"PC": "ZZ99 9"},
         holds={"PC": DEFAULT_SECTOR},
     ),
@@ -395,7 +397,7 @@ RULES: tuple[Rule, ...] = (
         "Check the postcode: no UK postcode begins this way (outside the UK, as on the Isle of Man, record "
         f"{DEFAULT_POSTCODE})",
         OUR_READING,
-        ~sector_known(col.PC) & ~col.PC.str.starts_with("ZZ") & ~col.PC.str.starts_with(FORCES),
+        ~sector_known(col.PC) & ~_pc.str.starts_with("ZZ") & ~_pc.str.starts_with(FORCES),
         breaks={"PC": "NE99 9"},
         holds={"PC": "NE8 1"},
         reading="The postcode of a place of residence is one that exists. Our list is that of the Office for "
