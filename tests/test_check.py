@@ -265,8 +265,7 @@ def summary(findings) -> tuple[object, ...]:
 def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
     data = csv(*rows)
     whole = check(data, today=TODAY)
-    source = cjit.read.open_file(data, Q)
-    cut = check(Pieces(source, size), today=TODAY)
+    cut = check(cjit.read.open_file(data, Q, piece=size), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
 
@@ -280,7 +279,7 @@ def test_a_file_too_long_for_memory_gives_the_same(monkeypatch, keys, together, 
     module = sys.modules["cjit.check"]
     monkeypatch.setattr(module, "_KEYS_IN_MEMORY", keys)
     monkeypatch.setattr(module, "_ROWS_TOGETHER", together)
-    cut = check(Pieces(cjit.read.open_file(csv(*rows), Q), 600), today=TODAY)
+    cut = check(cjit.read.open_file(csv(*rows), Q, piece=600), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
 
@@ -290,21 +289,6 @@ def test_a_client_who_consents_on_one_row_and_not_on_another_is_told():
     names = found(check(frame(*rows), today=TODAY))
     assert (2, "CONSENT.is_the_same_on_every_row") in names
     assert [name for row, name in names if row == 3] == ["CONSENT.is_given"]
-
-
-class Pieces(cjit.read.Source):
-    """A source read in pieces of another size."""
-
-    def __new__(cls, source, size):
-        self = object.__new__(cls)
-        self.__dict__.update(source.__dict__, by=size)
-        return self
-
-    def __init__(self, source, size):
-        pass
-
-    def pieces(self, size=0):
-        return super().pieces(self.__dict__["by"])
 
 
 @slow

@@ -27,8 +27,8 @@ def text(*lines: str, end: str = "\n") -> bytes:
 
 
 def read(data: bytes, size: int = 16 << 20) -> Batch:
-    source = open_file(data, Q)
-    batches = [piece() for piece in source.pieces(size)]
+    source = open_file(data, Q, piece=size)
+    batches = [piece() for piece in source.pieces()]
     return Batch(
         frame=pl.concat(batch.text() for batch in batches),
         rows=pl.concat(batch.rows for batch in batches),
@@ -415,8 +415,8 @@ def test_no_bytes_however_odd_give_a_traceback(data, with_headers):
     if with_headers:
         data = HEADER.encode() + b"\n" + data
     try:
-        source: Source = open_file(data, Q)
-        for piece in source.pieces(64):
+        source: Source = open_file(data, Q, piece=64)
+        for piece in source.pieces():
             batch = piece()
             assert batch.frame.height == batch.rows.len()
     except Unusable as refused:

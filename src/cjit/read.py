@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 import polars as pl
 
@@ -35,6 +35,8 @@ from cjit.dataset import Dataset, Kind, Severity
 
 #: Bytes in a piece: large enough to keep two cores busy, small enough for 300 MB of memory.
 PIECE = 16 << 20
+#: Bytes whose structure is looked at together: where a line is odd, no more than these are split into lines.
+_BLOCK = 256 << 10
 #: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
 LONGEST_LINE = 1 << 20
 
@@ -105,6 +107,15 @@ class Made:
         return Batch(self.batch.frame.filter(some), self.batch.rows.filter(some))
 
 
+class Cut(NamedTuple):
+    """Where a piece of a file stands: its first byte, its bytes, the number of its first row, and its lines."""
+
+    at: int
+    size: int
+    first: int
+    lines: int
+
+
 @dataclass(frozen=True)
 class Source:
     """A file found fit to be read.
@@ -127,10 +138,10 @@ class Source:
     quotes: bool
     quoted_lines: bool
     start: int
+    cuts: tuple[Cut, ...] = field(repr=False)
     stamp: tuple[int, int, int]
     notes: tuple[str, ...]
     _kept: list[object] = field(default_factory=list, repr=False, compare=False)
-    _places: dict[int, list[tuple[int, int, int, int]]] = field(default_factory=dict, repr=False, compare=False)
 
     def assure(self) -> None:
         """Raise `Unusable` where the file is not the one that was opened: an extract may still be running."""
@@ -146,51 +157,21 @@ class Source:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def pieces(self, size: int = PIECE) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Piece]:
         """The file piece by piece, in order: each a call that parses it and may run in any thread."""
         if self.quoted_lines:
             yield from _records(self)
-            return
-        if self._places.get(size) is None:
-            places: list[tuple[int, int, int, int]] = []
-            for piece in self._first_time(size):
-                places.append((piece.at, piece.size, piece.first, piece.count))
-                yield piece
-            self._places[size] = places
-            return
-        for at, length, first, count in self._places[size]:
-            yield _Piece(self, at, length, first, count, None)
-
-    def _first_time(self, size: int) -> Iterator[_Piece]:
-        """Cut the file at line ends; rows are counted on the way."""
-        first, at = 2, self.start
-        with self.path.open("rb") as file:
-            file.seek(at)
-            rest: list[bytes] = []
-            while True:
-                chunk = file.read(size)
-                if self.carriage_returns_only:
-                    chunk = chunk.replace(b"\r", b"\n")
-                end = chunk.rfind(b"\n") + 1
-                if chunk and not end:
-                    rest.append(chunk)
-                    continue
-                whole = b"".join([*rest, memoryview(chunk)[:end]])
-                rest = [chunk[end:]]
-                if whole:
-                    count = whole.count(b"\n") + (not whole.endswith(b"\n"))
-                    yield _Piece(self, at, len(whole), first, count, whole)
-                    first += count
-                    at += len(whole)
-                if not chunk:
-                    return
+        else:
+            yield from (_Piece(self, cut) for cut in self.cuts)
 
 
 # ---- opening ---------------------------------------------------------------------------------------
 
 
-def open_file(path: str | os.PathLike[str] | IO[bytes] | bytes, dataset: Dataset, name: str = "") -> Source:
-    """Look a file over and say what it is, or raise `Unusable`.
+def open_file(
+    path: str | os.PathLike[str] | IO[bytes] | bytes, dataset: Dataset, name: str = "", piece: int = PIECE
+) -> Source:
+    """Look a file over and say what it is, or raise `Unusable`. It is later read in pieces of some bytes.
 
     `path` may be `-` (standard input), bytes, or an open binary file; those are first copied to a
     temporary file that only this user can read and that goes when the Source does.
@@ -208,7 +189,7 @@ def open_file(path: str | os.PathLike[str] | IO[bytes] | bytes, dataset: Dataset
         where = _spooled(path, kept)
         name = name or "the file"
     try:
-        return _survey(where, name, dataset, kept)
+        return _survey(where, name, dataset, kept, piece)
     except OSError as problem:
         raise Unusable(f"{name} cannot be read ({problem.strerror}): check that you may open it") from None
 
@@ -252,7 +233,7 @@ def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
     return copy.path
 
 
-def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Source:
+def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: int) -> Source:
     """One pass over the bytes: encoding, NULs, line ends, quotes, over-long lines."""
     notes: list[str] = []
     stamp = _stamp(path)
@@ -268,7 +249,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
             notes.append("The lines end with carriage returns alone; they were read as line ends")
         start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
         file.seek(0)
-        encoding, quotes, quoted_lines = _bytes_of(file, name, only_cr)
+        encoding, quotes, quoted_lines, ends = _bytes_of(file, name, only_cr, piece)
     if encoding == "cp1252":
         notes.append("The file is in Windows-1252, not UTF-8; it was read as Windows-1252")
     first_line = head[start:].replace(b"\r", b"\n") if only_cr else head[start:]
@@ -303,6 +284,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object]) -> Sour
         quotes=quotes,
         quoted_lines=quoted_lines,
         start=start + end,
+        cuts=_cuts(ends, start + end, first_line.count(b"\n", 0, end)),
         stamp=stamp,
         notes=tuple(notes),
         _kept=kept,
@@ -323,15 +305,32 @@ def _has_more(path: Path, start: int) -> bool:
     return False
 
 
-def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, bool]:
-    """Encoding, whether there are quotes, and whether a quoted cell spans lines."""
+def _cuts(ends: Sequence[tuple[int, int]], start: int, headers: int) -> tuple[Cut, ...]:
+    """Pieces from where they end, in bytes and lines, leaving out what comes before the records."""
+    cuts, at, lines = [], start, headers
+    for end, upto in ends:
+        if end > at:
+            cuts.append(Cut(at, end - at, 2 + lines - headers, upto - lines))
+            at, lines = end, upto
+    return tuple(cuts)
+
+
+def _bytes_of(
+    file: IO[bytes], name: str, only_cr: bool, piece: int
+) -> tuple[str, bool, bool, list[tuple[int, int]]]:
+    """Encoding, whether there are quotes, whether a quoted cell spans lines, and where pieces end.
+
+    A piece ends with a line, and is told as the bytes and the lines before its end.
+    """
+    ends: list[tuple[int, int]] = []
+    cut = lines = 0
     encoding, quotes, quoted_lines = "ascii", False, False
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_end = b"\r" if only_cr else b"\n"
     rest = b""
     gap = at = odd = 0
     utf_8 = False
-    while chunk := file.read(LONGEST_LINE):
+    while chunk := file.read(min(LONGEST_LINE, piece)):
         if b"\0" in chunk:
             nul = at + chunk.index(b"\0")
             raise Unusable(
@@ -367,14 +366,19 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool) -> tuple[str, bool, boo
             quotes = True
             whole, rest = (rest + chunk[:end], chunk[end:]) if end else (b"", rest + chunk)
             quoted_lines = quoted_lines or _left_open(whole, line_end)
+        lines += chunk.count(b"\n") + (chunk.count(b"\r") if only_cr else 0)
+        if end and at + end - cut >= piece:
+            cut = at + end
+            ends.append((cut, lines))
         at += len(chunk)
+    ends.append((at, lines + bool(gap)))
     quoted_lines = quoted_lines or _left_open(rest, line_end)
     if encoding == "utf-8":
         with suppress(UnicodeDecodeError):
             decoder.decode(b"", final=True)
-            return encoding, quotes, quoted_lines
+            return encoding, quotes, quoted_lines, ends
         encoding = "cp1252"
-    return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines
+    return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, ends
 
 
 def _row(file: IO[bytes], place: int, line_end: bytes) -> int:
@@ -538,87 +542,100 @@ def repeating(dataset: Dataset) -> dict[str, pl.Categorical]:
     return {f.header: made[f.codes or f.header] for f in fields}
 
 
+class _Odd:
+    """Lines that do not look like the rest, looked at one by one.
+
+    `left_out` are the rows whose cells cannot be told apart, or that have nothing in them; `ragged` the former
+    with their cells; `stray` says whether a quote stands where only a careful reader reads it right.
+    """
+
+    def __init__(self) -> None:
+        self.left_out: list[int] = []
+        self.ragged: list[tuple[int, int]] = []
+        self.stray = False
+
+    def look(self, source: Source, block: bytes, patterns: list[bytes], first: int) -> bytes:
+        """Some lines less those left out; `patterns` are their separators and unpaired quotes."""
+        separator, width = source.separator.encode(), len(source.columns)
+        straight = separator * (width - 1)
+        lines = block[:-1].split(b"\n")
+        left_out: set[int] = set()
+        for place, pattern in enumerate(patterns):
+            if pattern == straight:
+                continue
+            line, row = lines[place], first + place
+            quoted = b'"' in pattern
+            cells = _cells(line, separator, quoted, row, source.name)
+            if cells != width:
+                left_out.add(place)
+                self.left_out.append(row)
+                if line.strip(separator + b'" \t\r'):
+                    self.ragged.append((row, cells))
+            self.stray = self.stray or (quoted and not _well_quoted(separator).fullmatch(line.rstrip(b"\r")))
+        return b"".join(line + b"\n" for place, line in enumerate(lines) if place not in left_out)
+
+
 @dataclass(frozen=True)
 class _Piece:
     """Whole lines of a file in which no quoted cell spans lines."""
 
     source: Source
-    at: int
-    size: int
-    first: int
-    count: int
-    kept: bytes | None
+    cut: Cut
 
     def _data(self) -> bytes:
-        data = self.kept
-        if data is None:
-            with self.source.path.open("rb") as file:
-                file.seek(self.at)
-                data = file.read(self.size)
-            if len(data) != self.size:
-                self.source.assure()
-            if self.source.carriage_returns_only:
-                data = data.replace(b"\r", b"\n")
+        with self.source.path.open("rb") as file:
+            file.seek(self.cut.at)
+            data = file.read(self.cut.size)
+        if len(data) != self.cut.size:
+            self.source.assure()
+        if self.source.carriage_returns_only:
+            data = data.replace(b"\r", b"\n")
         return data if data.endswith(b"\n") else data + b"\n"
 
     def __call__(self) -> Batch:
-        source, data, size = self.source, self._data(), self.size
+        source, data, first = self.source, self._data(), self.cut.first
         separator = source.separator.encode()
         if source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
-        width = len(source.columns)
         # With everything but separators, quotes and line ends taken out, a file whose rows all have
         # the same number of cells is one short pattern repeated.
+        straight = separator * (len(source.columns) - 1) + b"\n"
         drop = bytes(b for b in range(256) if b not in separator + b'"\n')
-        bare = data.translate(None, drop)
-        if source.quotes:
-            bare = bare.replace(b'""', b"")
-        pattern = separator * (width - 1) + b"\n"
-        count = self.count
-        rows = pl.int_range(self.first, self.first + count, dtype=pl.UInt32, eager=True)
-        if bare == pattern * count:
-            return self._without_blanks(Batch(_frame(source, data, self.first), rows, size=size), data)
-        return self._line_by_line(data, bare, separator, size)
+        odd = _Odd()
+        kept: list[bytes] = []
+        row = at = 0
+        while at < len(data):
+            end = data.rfind(b"\n", at, at + _BLOCK) + 1 or data.find(b"\n", at) + 1
+            block = data[at:end]
+            bare = block.translate(None, drop)
+            if source.quotes:
+                bare = bare.replace(b'""', b"")
+            lines, short = divmod(len(bare), len(straight))
+            if short or bare != straight * lines:
+                patterns = bare[:-1].split(b"\n")
+                lines = len(patterns)
+                block = odd.look(source, block, patterns, first + row)
+            kept.append(block)
+            row, at = row + lines, end
+        rows = pl.int_range(first, first + row, dtype=pl.UInt32, eager=True)
+        if odd.left_out:
+            data = b"".join(kept)
+            rows = rows.filter(~rows.is_in(odd.left_out))
+        frame = _frame(source, data, first, by_the_book=odd.stray) if data else _empty(source.dataset)
+        batch = Batch(frame, rows, tuple(odd.ragged), len(odd.left_out) - len(odd.ragged), self.cut.size)
+        return self._without_blanks(batch, data)
 
     def only(self, rows: pl.Series) -> Batch:
         """Parse no more than some rows, given by number in order."""
-        mine = rows.filter(rows.is_between(self.first, self.first + self.count - 1)).cast(pl.UInt32)
+        first = self.cut.first
+        mine = rows.filter(rows.is_between(first, first + self.cut.lines - 1)).cast(pl.UInt32)
         if mine.is_empty():
             return Batch(_empty(self.source.dataset), mine)
         lines = self._data().split(b"\n")
-        data = b"".join(lines[row - self.first] + b"\n" for row in mine)
+        data = b"".join(lines[row - first] + b"\n" for row in mine)
         if self.source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
-        return Batch(_frame(self.source, data, self.first), mine)
-
-    def _line_by_line(self, data: bytes, bare: bytes, separator: bytes, size: int) -> Batch:
-        """Lines of which some do not look like the rest: those are looked at one by one."""
-        source, width = self.source, len(self.source.columns)
-        straight = separator * (width - 1)
-        patterns = bare[:-1].split(b"\n")
-        odd = [place for place, pattern in enumerate(patterns) if pattern != straight]
-        lines = data[:-1].split(b"\n") if odd else []
-        left_out: set[int] = set()
-        ragged: list[tuple[int, int]] = []
-        stray = False
-        for place in odd:
-            quoted = b'"' in patterns[place]
-            cells = _cells(lines[place], separator, quoted, self.first + place, source.name)
-            if cells != width:
-                left_out.add(place)
-                ragged.append((self.first + place, cells))
-            stray = stray or (quoted and not _well_quoted(separator).fullmatch(lines[place].rstrip(b"\r")))
-        rows = pl.int_range(self.first, self.first + len(patterns), dtype=pl.UInt32, eager=True)
-        blank = 0
-        if left_out:
-            empty = {self.first + place for place in left_out if not lines[place].strip(separator + b'" \t\r')}
-            blank = len(empty)
-            ragged = [(row, cells) for row, cells in ragged if row not in empty]
-            kept = [place for place in range(len(lines)) if place not in left_out]
-            data = b"".join(lines[place] + b"\n" for place in kept)
-            rows = rows[kept]
-        frame = _frame(source, data, self.first, by_the_book=stray) if data else _empty(source.dataset)
-        return self._without_blanks(Batch(frame, rows, tuple(ragged), blank, size), data)
+        return Batch(_frame(self.source, data, first), mine)
 
     def _without_blanks(self, batch: Batch, data: bytes) -> Batch:
         """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
