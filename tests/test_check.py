@@ -279,6 +279,7 @@ def test_a_file_too_long_for_memory_gives_the_same(monkeypatch, keys, together, 
     module = sys.modules["cjit.check"]
     monkeypatch.setattr(module, "_KEYS_IN_MEMORY", keys)
     monkeypatch.setattr(module, "_ROWS_TOGETHER", together)
+    monkeypatch.setattr(module, "_IDS_TOGETHER", together * 5)
     cut = check(cjit.read.open_file(csv(*rows), Q, piece=600), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)

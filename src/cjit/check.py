@@ -45,11 +45,14 @@ __all__ = [
 FIRST = 5
 #: Rows whose keys are kept in memory; beyond that they go to a temporary file, ids as hashes only.
 _KEYS_IN_MEMORY = 500_000
+#: Rows whose ids are held against one another at once.
+_IDS_TOGETHER = 1_250_000
 #: Rows looked at together when an id's rows lie in several pieces of a file.
 _ROWS_TOGETHER = 150_000
 #: Findings handed to a sink at once.
 _TOGETHER = 100_000
-_WORKERS = max(2, min(4, os.cpu_count() or 2))
+# One more than there are processors: while one waits for Polars, which has a thread for each, another works.
+_WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
 
 Sink = Callable[[pl.DataFrame], None]
 Progress = Callable[[int, int], None]
@@ -473,7 +476,7 @@ class _Keys:
 
     def __init__(self) -> None:
         self.frames: list[pl.DataFrame] = []
-        self.height = 0
+        self.height = self.rows = 0
         self.pieces = 0
         self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.files: list[Path] = []
@@ -482,6 +485,7 @@ class _Keys:
         self.frames.append(keys.with_columns(piece=pl.lit(self.pieces, pl.UInt32)))
         self.pieces += 1
         self.height += keys.height
+        self.rows += keys.height
         if self.height > _KEYS_IN_MEMORY:
             self.folder = self.folder or tempfile.TemporaryDirectory(prefix="cjit-")
             path = Path(self.folder.name) / f"{self.pieces}.arrow"
@@ -501,14 +505,15 @@ class _Keys:
         """The ids whose rows lie in more than one piece."""
         if self.pieces < 2:
             return pl.Series([], dtype=pl.UInt64)
+        parts = -(-self.rows // _IDS_TOGETHER)
+        return pl.concat([self._spread(key, part, parts) for part in range(parts)])
+
+    def _spread(self, key: str, part: int, parts: int) -> pl.Series:
+        """The ids in several pieces, of one part of all ids."""
         # Rows of one id mostly follow one another: one row of each run is enough.
-        runs = pl.collect_all(
-            [
-                frame.filter(pl.col(key).is_not_null() & (_begins(key) | _begins("piece"))).select(key, "piece")
-                for frame in self._lazily()
-            ]
-        )
-        seen = pl.concat(runs)
+        begins = pl.col(key).is_not_null() & (_begins(key) | _begins("piece"))
+        mine = begins if parts == 1 else begins & (pl.col(key) % parts == part)
+        seen = pl.concat(pl.collect_all([frame.filter(mine).select(key, "piece") for frame in self._lazily()]))
         ids = seen[key].sort()
         several = ids.filter((ids == ids.shift()).fill_null(False)).unique()
         pieces = seen.filter(pl.col(key).is_in(several.implode())).unique()

@@ -1,8 +1,8 @@
 """One piece of a file, or one record, put to the rule book: the work that runs side by side.
 
-Most cells of most files are faultless, so cells go through a sieve first (`derive.sieve`): one cheap
-condition a field, over the text as it was sent. Only the cells it holds back are tidied, typed and put to the
-derived rules of their field. The written rules then see every row once, with the values put right.
+Apart from ids a field has few texts, each in many cells. So each distinct text of a field is looked at once:
+it is tidied, typed and put to the derived rules, and what it is goes to all its rows. The written rules then see
+every row, with the values put right.
 
 Nothing here changes anything: a piece's result depends on the piece alone.
 """
@@ -181,13 +181,11 @@ class Examiner:
             say(header, at, pl.int_range(at.len(), dtype=pl.UInt32, eager=True))
         # A blank is no text and has no number; of it nothing is found but that it is not given.
         blank = {h for h in book.given if h in count and frame[h].null_count()}
-        asked = {h: looked[h].odd for h in count if h in blank or looked[h].fails}
-        hits = numbers.select(
-            pl.lit(odd).gather(pl.col(h)).fill_null(h in blank).arg_true().implode().alias(h)
-            for h, odd in asked.items()
-        )
-        for header in asked:
-            say(header, hits[header][0], numbers[header][hits[header][0]])
+        asked = [h for h in count if h in blank or looked[h].fails]
+        odd = pl.DataFrame([looked[h].odd[numbers[h]].alias(h) for h in asked])
+        hits = odd.select(pl.col(h).fill_null(h in blank).arg_true().implode() for h in asked)
+        for h in asked:
+            say(h, hits[h][0], numbers[h][hits[h][0]])
         return _Typed(self._values(frame, untidy, numbers, looked), found, {h: at for h, at in bad.items() if at.len()})
 
     def _values(
@@ -199,25 +197,22 @@ class Examiner:
     ) -> pl.DataFrame:
         """The columns written rules and stories read: values put right, and a hash of each story."""
         book = self.book
-        frame = frame.with_columns(
-            *self.constants,
-            *(frame[h].clone().scatter(at, looked[h].value.head(at.len())) for h, at in untidy.items()),
-        )
+        ids = {h: frame[h].clone().scatter(at, looked[h].value.head(at.len())) for h, at in untidy.items()}
+        values = frame.with_columns(*self.constants, *ids.values())
 
-        def spread(value: pl.Series, header: str, name: str) -> pl.Expr:
+        def spread(value: pl.Series, header: str, name: str) -> pl.Series:
             value = value.cast(frame.schema[header]) if value.dtype == pl.String else value
-            return pl.lit(value).gather(pl.col(header)).alias(name)
+            return value[numbers[header]].alias(name)
 
-        hashes = {h: pl.lit(looked[h].hash).gather(pl.col(h)) for h in numbers.columns if h in book.story}
-        own = {h: pl.col(f"id {h}").hash(book.story[h]) for h in book.ids_sent if h in book.story}
-        told = {key: [(hashes | own)[h] for h in headers] for key, headers in book.told.items()}
-        return frame.with_columns(
-            numbers.with_columns(frame[h].alias(f"id {h}") for h in own).select(
-                *(spread(looked[h].value, h, h) for h in numbers.columns if looked[h].altered),
-                *(spread(looked[h].read, h, f"{h} as read") for h in book.also_read),
-                # A sum does well enough: each field's hashes have a seed of their own.
-                *(pl.sum_horizontal(some).alias(f"story of {key}") for key, some in told.items()),
-            )
+        hashes = values.select(pl.col(h).hash(book.story[h]) for h in book.ids_sent if h in book.story)
+        hashes = hashes.with_columns(
+            told[numbers[h]].alias(h) for h in numbers.columns if (told := looked[h].hash) is not None
+        )
+        return values.with_columns(
+            *(spread(looked[h].value, h, h) for h in numbers.columns if looked[h].altered),
+            *(spread(looked[h].read, h, f"{h} as read") for h in book.also_read),
+            # A sum does well enough: each field's hashes have a seed of their own.
+            *hashes.select(pl.sum_horizontal(some).alias(f"story of {key}") for key, some in book.told.items()),
         )
 
     def _looked(self, schema: pl.Schema, count: Mapping[str, int], ids: Mapping[str, pl.Series]) -> dict[str, _Looked]:

@@ -33,8 +33,8 @@ import polars as pl
 
 from cjit.dataset import Dataset, Kind, Severity
 
-#: Bytes in a piece: large enough to keep two cores busy, small enough for 300 MB of memory.
-PIECE = 16 << 20
+#: Bytes in a piece: large enough that a query costs more than its call, small enough that memory stays low.
+PIECE = 12 << 20
 #: Bytes whose structure is looked at together: where a line is odd, no more than these are split into lines.
 _BLOCK = 256 << 10
 #: No line of a CJIT file comes near this many bytes: longer, it is not a CSV file.
@@ -315,9 +315,7 @@ def _cuts(ends: Sequence[tuple[int, int]], start: int, headers: int) -> tuple[Cu
     return tuple(cuts)
 
 
-def _bytes_of(
-    file: IO[bytes], name: str, only_cr: bool, piece: int
-) -> tuple[str, bool, bool, list[tuple[int, int]]]:
+def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, bool, bool, list[tuple[int, int]]]:
     """Encoding, whether there are quotes, whether a quoted cell spans lines, and where pieces end.
 
     A piece ends with a line, and is told as the bytes and the lines before its end.

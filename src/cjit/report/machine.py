@@ -250,4 +250,4 @@ class _Texts:
             self.at = {name: place for place, name in enumerate(order)}
             self.order = order
         index = ids.to_physical()
-        return [texts.gather(index) for texts in self.columns.values()]
+        return [texts[index] for texts in self.columns.values()]

@@ -379,6 +379,7 @@ RULES: tuple[Rule, ...] = (
         breaks=[{}, _SECOND_REFERRAL | {"CONSENT": "N"}],
         holds=[{}, _SECOND_REFERRAL],
         across="CLIENTID",
+        likely=col.WITHHELD,
         reading="Whether a client agrees to sharing is said of the client as things are now, so it is one answer on "
         "all of the client's rows; where one of them withholds it, nothing of the client may be sent.",
     ),
@@ -760,6 +761,7 @@ RULES: tuple[Rule, ...] = (
         breaks=[_DIED_BEFORE_THE_NEXT, _NEXT_EPISODE],
         holds=[_DIED_BEFORE_THE_NEXT | {"CJDISRSN": "8"}, _NEXT_EPISODE],
         across="CLIENTID",
+        likely=col.CJDISRSN == DIED,
         reading="Nobody is assessed after their death, so an episode that starts after it is another client's, or the "
         "reason is wrong.",
     ),
