@@ -592,6 +592,7 @@ def _with_output(paths: Iterable[Path]) -> dict[str, str]:
             with tempfile.TemporaryDirectory() as folder:
                 desk = Path(folder)
                 shutil.copytree(ROOT / "examples", desk / "examples")
+                (desk / "official-lists").mkdir()
                 found[str(path.relative_to(ROOT))] = _BLOCK.sub(partial(_shown, desk=desk), text)
     return found
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import os
 import re
 
 import polars as pl
@@ -13,7 +14,7 @@ from cjit.dataset import Code, CodeList, Kind, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
-from cjit.read import open_file
+from cjit.read import Unusable, open_file
 from cjit.report import WouldOverwrite
 
 Q = dataset("Q")
@@ -334,6 +335,34 @@ def test_the_copy_never_takes_the_place_of_the_file_that_was_sent(tmp_path, csv_
     assert [p.name for p in tmp_path.iterdir()] == ["sent.csv"]
 
 
+@pytest.mark.parametrize("change", ["more rows", "another time", "gone"])
+def test_a_file_that_changes_while_it_is_read_gives_no_copy(tmp_path, csv_of, change):
+    path = tmp_path / "growing.csv"
+    path.write_bytes(csv_of({"SEX": "m"}, {}))
+    source = open_file(path, Q)
+    findings = check(source, Q, today=EXAMPLE_TODAY)
+    if change == "more rows":
+        with path.open("ab") as file:
+            file.write(csv_of({}).splitlines()[1])
+    elif change == "another time":
+        os.utime(path, ns=(1, 1))
+    else:
+        # On this system what is open can still be read; the name is another file's.
+        path.rename(tmp_path / "old")
+        path.write_bytes((tmp_path / "old").read_bytes())
+        (tmp_path / "old").unlink()
+    kept = tmp_path / "corrected.csv"
+    kept.write_text("last month's")
+
+    with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
+        correct.correct(source, kept, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+    with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
+        correct.annotate(source, findings, tmp_path / "annotated.csv")
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["corrected.csv", "growing.csv"]
+    assert kept.read_text() == "last month's"
+
+
 # ---- annotated -------------------------------------------------------------------------------------
 
 
@@ -422,8 +451,9 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
         lambda text: text.replace("Example system", "Système").encode("cp1252"),
         lambda text: b"\xef\xbb\xbf" + text.encode(),
         lambda text: text.replace("Example system 1.0", '"Example\nsystem"').encode(),
+        lambda text: text.replace("\r\n", "\r").replace("Example system 1.0", '"Example\nsystem"').encode(),
     ],
-    ids=["crlf", "lf", "cr", "semicolons", "cp1252", "mark", "quoted lines"],
+    ids=["crlf", "lf", "cr", "semicolons", "cp1252", "mark", "quoted lines", "cr with quoted lines"],
 )
 def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
     data = form(csv_of({}, {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"CMSID": " x"}).decode())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
@@ -145,6 +146,42 @@ def test_carriage_returns_alone_are_told():
 
 
 # ---- rows that are not whole -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 12_000], ids=["near the start", "after the first megabytes"])
+@pytest.mark.parametrize("cell", ["a\nb", "a\n\nb", "a\rb", "a\r\nb", 'a\n""b', "\n"])
+def test_a_line_end_inside_quotes_belongs_to_its_cell_where_carriage_returns_end_the_lines(rows, cell):
+    before = [line(CLIENT=f"C{n}") for n in range(rows)]
+    data = text(*before, line(CLIENT=f'"{cell}"'), line(CLIENT="last"), end="\r")
+    assert (len(data) > 2 << 20) == (rows > 1)
+    batch = read(data)
+    assert values(batch, "CLIENT")[rows - 1 :] == [f"C{rows - 1}", cell.replace('""', '"'), "last"]
+    assert batch.rows.to_list() == list(range(2, rows + 4))
+    assert (batch.ragged, batch.blank) == ((), 0)
+    assert "carriage returns alone" in open_file(data, Q).notes[0]
+
+
+def test_a_line_feed_in_quotes_does_not_make_a_long_file_of_carriage_returns_one_long_row():
+    data = text(line(CLIENT='"a\nb"'), *[line()] * 12_000, end="\r")
+    assert read(data).frame.height == 12_001
+
+
+def test_a_quoted_header_with_a_line_feed_is_read_where_carriage_returns_end_the_lines():
+    data = text(line(), end="\r").replace(b"CLIENTID", b'"CLIENT\nID"', 1)
+    assert values(read(data), "CLIENTID") == [EXAMPLE["CLIENTID"]]
+
+
+def test_a_mixture_of_line_ends_is_read_row_by_row():
+    data = "\r".join([HEADER, *[line()] * 6_000]).encode() + b"\r" + "\n".join([line(CLIENT="x")] * 3).encode()
+    assert read(data).rows.to_list() == list(range(2, 6_005))
+
+
+def test_an_official_list_in_use_is_told(tmp_path):
+    codes = CodeList("DAT", (Code("A09B", "Example", status=Status.OFFICIAL, source="installed from x.csv"),))
+    assert open_file(PLAIN, Q.with_lists({"DAT": codes})).notes == (
+        "The official list for DAT was used, installed from x.csv",
+    )
+    assert open_file(PLAIN, Q).notes == ()
 
 
 def test_a_short_row_is_not_padded_but_told():

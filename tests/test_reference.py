@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cjit import reference
+from cjit.check import check
+from cjit.cli import main
 from cjit.dataset import Code, Status
+from cjit.datasets import dataset
 from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE_TODAY
 from cjit.reference import (
     ReferenceProblem,
     directory,
@@ -17,6 +24,7 @@ from cjit.reference import (
     remove,
     with_installed,
 )
+from cjit.report import rules_version
 
 DRUGS = "code,label\n1011,Heroin\n3201,Crack\n7000,Alcohol\n"
 
@@ -24,6 +32,11 @@ DRUGS = "code,label\n1011,Heroin\n3201,Crack\n7000,Alcohol\n"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "reference"
+
+
+def day_of(folder: Path, name: str) -> str:
+    """The day on which a list was put in place, by this computer's calendar."""
+    return f"{datetime.fromtimestamp((folder / 'Q' / f'{name}.csv').stat().st_mtime):%d/%m/%Y}"  # noqa: DTZ006
 
 
 def file(tmp_path: Path, content: str | bytes, name: str = "official.csv") -> Path:
@@ -40,7 +53,7 @@ def test_an_official_list_takes_the_place_of_the_packaged_one(tmp_path: Path, fo
     assert drugs.codes == ("1011", "3201", "7000")
     assert drugs.status is Status.OFFICIAL
     assert drugs.complete
-    assert drugs.rows[0].source == "installed from official.csv"
+    assert drugs.rows[0].source == f"installed from official.csv on {day_of(folder, 'DRUG')}"
 
 
 def test_with_nothing_installed_the_dataset_is_as_packaged(folder: Path):
@@ -165,6 +178,86 @@ def test_case_closure_reasons_must_keep_the_documents_two_headings(tmp_path: Pat
     assert len(install(Q, "CJDISRSN", file(tmp_path, both), folder).rows) == 2
 
 
+def test_a_list_of_consent_without_yes_is_turned_away_as_nothing_would_pass(tmp_path: Path, folder: Path):
+    install(Q, "CONSENT", file(tmp_path, "code,label\ny,Agrees\nN,Does not\n"), folder)
+    before = installed(Q, folder)
+    with pytest.raises(ReferenceProblem) as problem:
+        install(Q, "CONSENT", file(tmp_path, "code,label\nN,No\n1,Yes\n"), folder)
+    assert str(problem.value) == (
+        "official.csv has no code Y (Yes – client consents to data being shared with NDTMS), without which every "
+        "record would be rejected: add it, or choose another file"
+    )
+    assert installed(Q, folder) == before
+
+
+@pytest.mark.parametrize("letter", ["P", "Q"])
+def test_every_gate_keeps_the_code_that_passes_it_in_its_list(letter: str, tmp_path: Path, folder: Path):
+    book = dataset(letter)
+    gates = [rule for rule in book.written if rule.gate]
+    assert gates
+    for gate in gates:
+        codes = book.codes_of(gate.header)
+        assert codes is not None
+        assert isinstance(gate.holds, dict)
+        others = [code for code in codes.codes if code != gate.holds[gate.header]]
+        rows = "".join(f"{code},Example\n" for code in others)
+        with pytest.raises(ReferenceProblem, match=f"has no code {gate.holds[gate.header]} "):
+            install(book, gate.header, file(tmp_path, "code,label\n" + rows), folder)
+        assert not folder.exists()
+
+
+def test_a_list_kept_from_before_without_the_code_of_a_gate_says_what_to_do(tmp_path: Path, folder: Path):
+    install(Q, "CONSENT", file(tmp_path, "code,label\nY,Yes\n"), folder)
+    kept = folder / "Q" / "CONSENT.csv"
+    kept.write_text(kept.read_text().replace("Y,Yes", "N,No"))
+    with pytest.raises(ReferenceProblem, match="The official list installed for CONSENT is damaged"):
+        installed(Q, folder)
+
+
+# ---- told in every report ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(tmp_path: Path, folder: Path, csv_of) -> Callable[[], tuple[str, ...]]:
+    """The notes of a check of a faultless file with the lists that are installed."""
+
+    def notes() -> tuple[str, ...]:
+        return check(csv_of({}), with_installed(Q, folder), today=EXAMPLE_TODAY).notes
+
+    return notes
+
+
+def test_a_report_says_which_official_lists_were_used_and_since_when(tmp_path: Path, folder: Path, told):
+    assert not any("official list for" in note for note in told())
+    for name, rows in {"DRUG": DRUGS, "DAT": "code,label,group\nA09B,Gateshead,\n"}.items():
+        install(Q, name, file(tmp_path, rows, f"{name.lower()}.csv"), folder)
+        os.utime(folder / "Q" / f"{name}.csv", (1_775_000_000, 1_775_000_000))
+    day = day_of(folder, "DAT")
+    assert day in ("31/03/2026", "01/04/2026")
+    assert [note for note in told() if "official list for" in note] == [
+        f"The official list for DAT was used, installed from dat.csv on {day}",
+        f"The official list for DRUG was used, installed from drug.csv on {day}",
+    ]
+    remove(Q, "DAT", folder)
+    assert [note.split(" was")[0] for note in told() if "official list for" in note] == ["The official list for DRUG"]
+
+
+def test_the_documents_two_headings_are_no_lists_of_their_own_in_a_note(tmp_path: Path, folder: Path, told):
+    both = "code,label,group\n99,Transferred,prior to caseload\n99,Transferred,from caseload\n"
+    install(Q, "CJDISRSN", file(tmp_path, both), folder)
+    assert (
+        told()[0]
+        == f"The official list for CJDISRSN was used, installed from official.csv on {day_of(folder, 'CJDISRSN')}"
+    )
+
+
+def test_when_a_list_was_installed_does_not_change_the_version_of_the_rules(tmp_path: Path, folder: Path):
+    install(Q, "DRUG", file(tmp_path, DRUGS), folder)
+    today = rules_version(with_installed(Q, folder))
+    os.utime(folder / "Q" / "DRUG.csv", (0, 0))
+    assert rules_version(with_installed(Q, folder)) == today
+
+
 # ---- never half-written ------------------------------------------------------------------------
 
 
@@ -277,7 +370,7 @@ def test_an_installed_list_is_shown_as_such(tmp_path: Path, folder: Path):
     assert (drugs.status, drugs.count, drugs.source) == (
         Status.OFFICIAL,
         3,
-        "installed from drugs 2022.csv",
+        f"installed from drugs 2022.csv on {day_of(folder, 'DRUG')}",
     )
 
 
@@ -286,12 +379,59 @@ def test_an_installed_list_is_shown_as_such(tmp_path: Path, folder: Path):
 
 def test_lists_are_kept_where_cjit_reference_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CJIT_REFERENCE", str(tmp_path / "ours"))
-    assert directory() == tmp_path / "ours"
     install(Q, "SEX", file(tmp_path, "code,label\nM,Male\n"))
+    assert directory() == tmp_path / "ours"
     assert (tmp_path / "ours" / "Q" / "SEX.csv").is_file()
-    assert installed(Q)["SEX"].rows == (
-        Code("M", "Male", status=Status.OFFICIAL, source="installed from official.csv"),
-    )
+    source = f"installed from official.csv on {day_of(tmp_path / 'ours', 'SEX')}"
+    assert installed(Q)["SEX"].rows == (Code("M", "Male", status=Status.OFFICIAL, source=source),)
+
+
+@pytest.mark.parametrize("given", ["nowhere", "~/nowhere", "a file"])
+def test_a_folder_that_is_none_is_told_and_not_taken_for_one_without_lists(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file(tmp_path, "text", "a file")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CJIT_REFERENCE", given if given.startswith("~") else str(tmp_path / given))
+    why = "which is a file: name the folder" if given == "a file" else "which does not exist: correct the name"
+    for use in (installed, with_installed, listing, lambda book: remove(book, "DRUG"), lambda _: directory()):
+        with pytest.raises(ReferenceProblem) as problem:
+            use(Q)
+        assert str(problem.value).startswith(f"CJIT_REFERENCE names {tmp_path / given.removeprefix('~/')}, {why}")
+        assert "\n" not in str(problem.value)
+        assert not str(problem.value).endswith(".")
+
+
+@pytest.mark.parametrize("given", ["nowhere", "a file"])
+def test_a_check_with_a_folder_that_is_none_ends_with_one_sentence_and_code_2(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CJIT_REFERENCE", str(file(tmp_path, "text", "a file").with_name(given)))
+    for words in (["check", str(tmp_path / "a file")], ["reference", "list"], ["dictionary"], ["rules"]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith("cjit: CJIT_REFERENCE names ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_users_data_directory_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("HOME", "XDG_DATA_HOME", "USERPROFILE", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "nobody"))
+    monkeypatch.delenv("CJIT_REFERENCE", raising=False)
+    assert with_installed(Q) is Q
+
+
+def test_installing_makes_the_folder_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CJIT_REFERENCE", str(tmp_path / "new" / "folder"))
+    install(Q, "DRUG", file(tmp_path, DRUGS))
+    assert set(installed(Q)) == {"DRUG"}
+
+
+def test_a_list_cannot_be_installed_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CJIT_REFERENCE", str(file(tmp_path, "text", "a file")))
+    with pytest.raises(ReferenceProblem, match="or name another folder in CJIT_REFERENCE"):
+        install(Q, "DRUG", file(tmp_path, DRUGS))
 
 
 def test_lists_are_kept_in_the_users_data_directory_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

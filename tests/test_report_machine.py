@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cjit import report
 from cjit.check import check
+from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.read import open_file
@@ -97,6 +98,20 @@ def test_the_json_of_no_findings_is_whole(checked):
 
     assert document["findings"] == []
     assert document["notes"] == []
+
+
+def test_the_json_says_which_official_lists_were_used(csv_of):
+    codes = CodeList("SEX", tuple(Code(c, "Example", status=Status.OFFICIAL, source="installed") for c in "MF"))
+    document = json.loads(to_json(check(csv_of({}), Q.with_lists({"SEX": codes}), today=EXAMPLE_TODAY)))
+
+    assert document["notes"] == ["The official list for SEX was used, installed"]
+
+
+def test_an_invisible_character_in_an_id_comes_whole_into_the_json(checked):
+    (finding,) = json.loads(to_json(checked({"CLIENT": "C1\u200b\t\u00a02"})))["findings"]
+
+    assert finding["rule"] == "CLIENT.has_no_invisible_characters"
+    assert finding["value"] == "C1\u200b\t\u00a02"
 
 
 def test_a_rule_that_did_not_run_has_no_count(checked):

@@ -84,6 +84,7 @@ BREAKS = [
     ("DOB.is_a_likely_age", {"DOB": "01/01/1912"}),
     ("DOB.is_a_likely_age", {"DOB": "01/01/1912", "REFLD": ""}),
     ("AGNCY.looks_like_an_agency_code", {"AGNCY": "CJ12"}),
+    *((f"{header}.is_not_shortened", {header: "1,11e+08"}) for header in ("CLIENTID", "CLIENT", "EPISODID", "REFERID")),
     ("PC.is_the_default_postcode", {"PC": "ZZ99 9", "UTLA": ""}),
     ("PC.is_in_use", {"PC": "NE99 9", "UTLA": ""}),
     ("REFLD.is_after_birth", {"DOB": "04/11/2025"}),
@@ -551,6 +552,88 @@ def test_ten_figures_that_are_no_nhs_number(header, text):
 @pytest.mark.parametrize(("header", "nhs_number"), [("CLIENT", True), ("CLIENTID", True), ("EPISODID", False)])
 def test_ten_bare_figures_are_a_running_number_where_a_client_has_several(header, nhs_number):
     assert found({header: "9991234578"}) == ([f"{header}.identifies_nobody"] if nhs_number else [])
+
+
+# ---- ids that are not what they seem ---------------------------------------------------------------
+
+TEXT_IDS = [*IDS, "CMSID"]
+INVISIBLE = {
+    "a zero-width space": "\u200b",
+    "a zero-width non-joiner": "\u200c",
+    "a zero-width joiner": "\u200d",
+    "a word joiner": "\u2060",
+    "a byte order mark": "\ufeff",
+    "a soft hyphen": "\u00ad",
+    "a no-break space": "\u00a0",
+    "a narrow no-break space": "\u202f",
+    "a mark of the direction of writing": "\u200e",
+    "a tab": "\t",
+    "a line feed": "\n",
+    "a carriage return": "\r",
+    "a bell": "\x07",
+    "a control character of Windows": "\x85",
+}
+
+
+@pytest.mark.parametrize("header", TEXT_IDS)
+@pytest.mark.parametrize("character", INVISIBLE.values(), ids=INVISIBLE)
+def test_an_invisible_character_inside_an_id_is_told_once(header, character):
+    assert found({header: f"10{character}042"}) == [f"{header}.has_no_invisible_characters"]
+
+
+@pytest.mark.parametrize("header", TEXT_IDS)
+@pytest.mark.parametrize("character", ["\u200b", "\u2060", "\ufeff"])
+def test_an_invisible_character_that_is_no_space_is_told_at_either_end_of_an_id_too(header, character):
+    for text in (f"10042{character}", f"{character}10042"):
+        assert found({header: text}) == [f"{header}.has_no_invisible_characters"]
+
+
+@pytest.mark.parametrize("header", TEXT_IDS)
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\t"])
+def test_a_space_of_any_kind_round_an_id_is_told_as_such(header, space):
+    assert found({header: f"10042{space}"}) == [f"{header}.is_plainly_written"]
+
+
+@pytest.mark.parametrize("header", TEXT_IDS)
+@pytest.mark.parametrize("text", ["10 042", "10-042", "Ä10042", "n° 42", "10.042", "𝟙𝟘"])
+def test_what_can_be_seen_may_stand_in_an_id(header, text):
+    assert found({header: text}) == []
+
+
+def test_an_agency_code_with_an_invisible_character_is_neither_odd_nor_anothers():
+    wanted = ["AGNCY.has_no_invisible_characters"]
+    assert found({"AGNCY": "CJ1\u200b23"}) == wanted
+    assert found({"AGNCY": "CJ1\u200b23"}, submitter="CJ123") == wanted
+    assert found({"AGNCY": "CJ1\u200b24"}, submitter="CJ123") == ["AGNCY.is_the_submitter", *wanted]
+
+
+@pytest.mark.parametrize("header", IDS)
+@pytest.mark.parametrize("text", ["1.23E+11", "1.11E+08", "1,11E+08", "1E+11", "9.99e+15", "123.4E+10", " 1.23E+11"])
+def test_an_id_that_a_spreadsheet_shortened_is_told_once(header, text):
+    spaces = [f"{header}.is_plainly_written"] if text != text.strip() else []
+    assert found({header: text}) == [*spaces, f"{header}.is_not_shortened"]
+
+
+@pytest.mark.parametrize("header", IDS)
+@pytest.mark.parametrize(
+    "text", ["1E11", "123E11", "E+11", "1.23E-11", "1.23E+11/2", "A1.23E+11", "1.23", "12E+", "1E+1234"]
+)
+def test_an_id_that_only_looks_a_little_like_a_power_of_ten_is_left_alone(header, text):
+    assert found({header: text}) == []
+
+
+@pytest.mark.parametrize("rule", [rule for rule in Q.written if rule.id.endswith("is_not_shortened")])
+def test_a_shortened_id_is_not_repeated_in_the_message(rule):
+    assert not re.search(r"[0-9]", rule.message)
+
+
+def test_ids_of_a_file_that_are_not_what_they_seem_are_found_where_they_stand(checked):
+    told = checked({}, {"CLIENT": "C1\u200b"}, {"REFERID": "1.23E+11"}, {"EPISODID": "2\u00a01"}).frame
+    assert told.select("row", "rule").rows() == [
+        (3, "CLIENT.has_no_invisible_characters"),
+        (4, "REFERID.is_not_shortened"),
+        (5, "EPISODID.has_no_invisible_characters"),
+    ]
 
 
 def typed(*records: tuple[tuple[str, str], ...], submitter: str | None = None) -> pl.DataFrame:

@@ -159,7 +159,8 @@ def annotate(
     those names, ours are FINDINGS (cjit) and SEVERITY (cjit).
 
     Where `findings` hold only the first of what was found, the file is checked again by the same rules, with
-    the same agency (`submitter`) and last submission (`previous`).
+    the same agency (`submitter`) and last submission (`previous`). Raises `Unusable`, and writes nothing, where the
+    file changed meanwhile.
     """
     marks = _marks(source, findings, submitter, previous)
     blanked = _blanked_rows(source, findings.today)
@@ -341,12 +342,16 @@ def correct(
     are not neutralised in it: an apostrophe would be submitted.
 
     `changes` is a CSV for a spreadsheet: row (of the file that was sent; blank for the whole file), header, was,
-    now, what. Whole postcodes are never whole in it. Correcting a corrected file changes nothing.
+    now, what. Whole postcodes are never whole in it. Correcting a corrected file changes nothing. Raises `Unusable`,
+    and writes nothing, where the file changed meanwhile.
     """
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
         said = stack.enter_context(placed(changes, source))
-        return _Corrector(source, today, out, said).run()
+        done = _Corrector(source, today, out, said).run()
+        # Before either copy is put in its place.
+        source.assure()
+    return done
 
 
 class _Corrector:

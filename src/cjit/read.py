@@ -31,7 +31,7 @@ from typing import IO, NamedTuple, Protocol
 
 import polars as pl
 
-from cjit.dataset import Dataset, Kind, Severity
+from cjit.dataset import Dataset, Kind, Severity, Status
 
 #: Bytes in a piece: large enough that a query costs more than its call, small enough that memory stays low.
 PIECE = 12 << 20
@@ -121,7 +121,7 @@ class Source:
     """A file found fit to be read.
 
     `columns` is what each column of the file is: a header of the dataset, or None where unknown. `notes`
-    are sentences on what was found odd and how it is read.
+    are sentences on the official lists in use, on what was found odd, and how it is read.
     """
 
     name: str
@@ -235,7 +235,7 @@ def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
 
 def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: int) -> Source:
     """One pass over the bytes: encoding, NULs, line ends, quotes, over-long lines."""
-    notes: list[str] = []
+    notes = _official(dataset)
     stamp = _stamp(path)
     with path.open("rb") as file:
         head = file.read(LONGEST_LINE)
@@ -244,7 +244,9 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         for signature, what in _SIGNATURES.items():
             if head.startswith(signature):
                 raise Unusable(f"{name} is {what}")
-        only_cr = b"\n" not in head and b"\r" in head
+        # Even so a line feed may stand inside a quoted cell.
+        bare = _outside_quotes(head)
+        only_cr = b"\n" not in bare and b"\r" in bare
         if only_cr:
             notes.append("The lines end with carriage returns alone; they were read as line ends")
         start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
@@ -289,6 +291,23 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         notes=tuple(notes),
         _kept=kept,
     )
+
+
+def _official(dataset: Dataset) -> list[str]:
+    """A note for each official list in use: with other lists the same file may have other findings."""
+    told = dict.fromkeys(
+        # A list that takes in another one's codes has that one's name as their group.
+        (row.group if row.group in dataset.lists else name, row.source)
+        for name, codes in dataset.lists.items()
+        for row in codes.rows
+        if row.status is Status.OFFICIAL
+    )
+    return [f"The official list for {name} was used{source and f', {source}'}" for name, source in told]
+
+
+def _outside_quotes(text: bytes) -> bytes:
+    """A text without its quoted cells; one that its end cuts off is left out too."""
+    return re.sub(rb'"[^"]*("|\Z)', b"", text) if b"\n" in text else text
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -364,6 +383,8 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
             quotes = True
             whole, rest = (rest + chunk[:end], chunk[end:]) if end else (b"", rest + chunk)
             quoted_lines = quoted_lines or _left_open(whole, line_end)
+        # Where carriage returns end the lines, a line feed inside a quoted cell is a line of the cell.
+        quoted_lines = quoted_lines or (only_cr and b"\n" in chunk)
         lines += chunk.count(b"\n") + (chunk.count(b"\r") if only_cr else 0)
         if end and at + end - cut >= piece:
             cut = at + end

@@ -11,7 +11,8 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -57,22 +58,38 @@ class Listing:
 
 
 def directory() -> Path:
-    """Where official lists are kept: `CJIT_REFERENCE`, or the user's data directory."""
+    """Where official lists are kept: `CJIT_REFERENCE`, or the user's data directory.
+
+    Raises `ReferenceProblem` where CJIT_REFERENCE names no folder: the packaged lists would be used without a word.
+    """
+    folder, named = _meant()
+    if named and folder.exists() and not folder.is_dir():
+        raise ReferenceProblem(f"CJIT_REFERENCE names {folder}, which is a file: name the folder of the official lists")
+    if named and not folder.exists():
+        raise ReferenceProblem(
+            f"CJIT_REFERENCE names {folder}, which does not exist: correct the name, or make that folder"
+        )
+    return folder
+
+
+def _meant() -> tuple[Path, bool]:
+    """The folder for official lists, there or not, and whether the user named it."""
     given = os.environ.get("CJIT_REFERENCE", "").strip()
-    if given:
-        try:
-            return Path(given).expanduser()
-        except RuntimeError:
-            raise ReferenceProblem("CJIT_REFERENCE names a user that does not exist: give a folder") from None
-    return platformdirs.user_data_path("cjit", appauthor=False) / "reference"
+    if not given:
+        return platformdirs.user_data_path("cjit", appauthor=False) / "reference", False
+    try:
+        return Path(given).expanduser(), True
+    except RuntimeError:
+        raise ReferenceProblem("CJIT_REFERENCE names a user that does not exist: give a folder") from None
 
 
 def install(dataset: Dataset, name: str, path: Path | str, directory: Path | None = None) -> CodeList:
     """Check a user's CSV file and put it over a packaged code list, for this and later runs.
 
     `name` is a header (DRUG1) or the name of a list (DRUG). The file has the columns code and label and
-    may have definition, group, from and to; it may be UTF-8 or Windows-1252. Returns the list as it now
-    stands. Raises `ReferenceProblem`, and leaves what was there, when anything is wrong.
+    may have definition, group, from and to; it may be UTF-8 or Windows-1252. A folder that is not there yet is
+    made. Returns the list as it now stands. Raises `ReferenceProblem`, and leaves what was there, when anything is
+    wrong.
     """
     name = _list_name(dataset, name)
     path = Path(path)
@@ -88,7 +105,8 @@ def install(dataset: Dataset, name: str, path: Path | str, directory: Path | Non
     except ListProblem as problem:
         raise ReferenceProblem(str(problem)) from None
     _check_groups(codes, dataset.lists[name], path.name)
-    _replace(_kept(dataset, name, directory), write_list(codes))
+    _check_gates(codes, dataset, path.name)
+    _replace(_kept(dataset, name, directory or _meant()[0]), write_list(codes))
     return codes
 
 
@@ -98,7 +116,7 @@ def remove(dataset: Dataset, name: str, directory: Path | None = None) -> CodeLi
     A damaged list can be removed too. Raises `ReferenceProblem` when none is installed.
     """
     name = _list_name(dataset, name)
-    kept = _kept(dataset, name, directory)
+    kept = _kept(dataset, name, _folder(directory))
     try:
         kept.unlink()
     except FileNotFoundError:
@@ -115,14 +133,20 @@ def remove(dataset: Dataset, name: str, directory: Path | None = None) -> CodeLi
 def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, CodeList]:
     """The official lists installed for a dataset, by name; empty when there are none.
 
-    Raises `ReferenceProblem` when one was damaged since.
+    The source of each says on which day it was put there. Raises `ReferenceProblem` when one was damaged since.
     """
+    folder = _folder(directory)
     found = {}
     for name in _names(dataset):
-        kept = _kept(dataset, name, directory)
+        kept = _kept(dataset, name, folder)
         try:
             if kept.is_file():
-                found[name] = read_list(name, _text(kept), file=kept.name)
+                codes = read_list(name, _text(kept), file=kept.name)
+                _check_gates(codes, dataset, kept.name)
+                day = datetime.fromtimestamp(kept.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
+                found[name] = CodeList(
+                    name, tuple(replace(row, source=f"{row.source} on {day:%d/%m/%Y}") for row in codes.rows)
+                )
         except (ListProblem, ReferenceProblem, OSError):
             raise ReferenceProblem(
                 f"The official list installed for {name} is damaged or cannot be opened ({kept}): "
@@ -244,11 +268,29 @@ def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
             )
 
 
+def _check_gates(codes: CodeList, dataset: Dataset, file: str) -> None:
+    """A gate lets one code through, so with a list that lacks it no record at all would be accepted."""
+    for gate in dataset.written:
+        if gate.gate and dataset.by_header[gate.header].codes == codes.name:
+            passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
+            code = passes[gate.header]
+            if code not in codes.codes:
+                label = dataset.lists[codes.name].labels[code]
+                raise ReferenceProblem(
+                    f"{file} has no code {code} ({label}), without which every record would be rejected: "
+                    "add it, or choose another file"
+                )
+
+
 # ---- files -----------------------------------------------------------------------------------------
 
 
-def _kept(dataset: Dataset, name: str, folder: Path | None) -> Path:
-    return (folder or directory()) / dataset.letter / f"{name}.csv"
+def _folder(given: Path | None) -> Path:
+    return given or directory()
+
+
+def _kept(dataset: Dataset, name: str, folder: Path) -> Path:
+    return folder / dataset.letter / f"{name}.csv"
 
 
 def _text(path: Path) -> str:

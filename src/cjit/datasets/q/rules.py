@@ -147,6 +147,50 @@ def _is_nhs_number(ten: pl.Expr) -> pl.Expr:
     return number.is_not_null() & (weighted % 11 == 0)
 
 
+# ---- ids that are not what they seem ---------------------------------------------------------------
+
+#: What leaves no mark on a page: control and format characters (a line feed, a zero-width space, a soft hyphen,
+#: a byte order mark), and every space but the plain one.
+_INVISIBLE = r"[\p{Cc}\p{Cf}\p{Z}--[ ]]"
+#: A long number as a spreadsheet shows it: 1.23E+11.
+_POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
+
+
+def _seen(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(_INVISIBLE, "")
+
+
+def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, replaces: str = "") -> Rule:
+    """An id must be what it seems; spaces round it have a rule of their own, and one inside it is its own affair."""
+    return Rule(
+        f"{header}.has_no_invisible_characters",
+        QUERY,
+        f"Remove the invisible characters from the {noun}",
+        OUR_READING,
+        col(header).str.contains(_INVISIBLE),
+        breaks={header: breaks},
+        holds={header: holds},
+        replaces=replaces,
+        reading="An ID is taken as it is, so one that holds a character nobody sees, such as a zero-width or no-break "
+        "space, is another than the same without it: no row, file or person that looks for it finds it.",
+    )
+
+
+def _is_not_shortened(header: str, noun: str) -> Rule:
+    """An id must have all its figures."""
+    return Rule(
+        f"{header}.is_not_shortened",
+        QUERY,
+        f"Make the extract again without opening it in a spreadsheet: the {noun} was shortened to a power of ten",
+        OUR_READING,
+        col(header).str.contains(_POWER_OF_TEN),
+        breaks={header: "1.23E+11"},
+        holds={header: "123E11"},
+        reading="A spreadsheet shows a long number as a power of ten, such as 1.23E+11, and saves what it shows: the "
+        "other figures are lost, and the IDs of several become one.",
+    )
+
+
 # ---- answers given in turn -------------------------------------------------------------------------
 
 _GAP = (
@@ -284,6 +328,8 @@ RULES: tuple[Rule, ...] = (
         breaks="MO14021986",
         holds="14021987",
     ),
+    _has_nothing_invisible("CLIENTID", "client ID", breaks="10\u200b042", holds="10 042"),
+    _is_not_shortened("CLIENTID", "client ID"),
     Rule(
         "DOB.is_a_likely_age",
         QUERY,
@@ -324,7 +370,8 @@ RULES: tuple[Rule, ...] = (
         REJECT,
         "Use your own agency code: this record has another agency's",
         OUR_READING,
-        col.AGNCY.str.to_uppercase() != col.SUBMITTER.str.to_uppercase(),
+        # An invisible character makes it no other agency's: that has a rule of its own.
+        _seen(col.AGNCY).str.to_uppercase() != _seen(col.SUBMITTER).str.to_uppercase(),
         breaks={"AGNCY": "CJ124"},
         holds={"AGNCY": "cj123"},
         likely=col.AGNCY != col.SUBMITTER,
@@ -333,6 +380,13 @@ RULES: tuple[Rule, ...] = (
         reading="Each team has its own code, and a record belongs to the team that sends it; under another "
         "team's code it would be taken for theirs. Silent where the submitter is not told.",
     ),
+    _has_nothing_invisible(
+        "AGNCY",
+        "CJIT agency code",
+        breaks="CJ\u200b123",
+        holds="CJ123",
+        replaces="AGNCY.looks_like_an_agency_code",
+    ),
     _names_nobody(
         "CLIENT",
         "Give the client a reference that holds no birth date, NHS number, e-mail address or postcode",
@@ -340,6 +394,8 @@ RULES: tuple[Rule, ...] = (
         breaks="999 123 4578",
         holds="999 123 4579",
     ),
+    _has_nothing_invisible("CLIENT", "client reference", breaks="C\u00a010042", holds="C 10042"),
+    _is_not_shortened("CLIENT", "client reference"),
     Rule(
         "CLIENT.belongs_to_one_client",
         QUERY,
@@ -359,7 +415,12 @@ RULES: tuple[Rule, ...] = (
         breaks="1986-02-14/2",
         holds="1986021",
     ),
+    _has_nothing_invisible("EPISODID", "episode ID", breaks="20\u00ad077", holds="20-077"),
+    _is_not_shortened("EPISODID", "episode ID"),
     sent_once({"referral": "REFERID"}),
+    _has_nothing_invisible(
+        "CMSID", "name of the software system and version", breaks="Example\u00a0system 1.0", holds="Example system 1.0"
+    ),
     Rule(
         "CONSENT.is_given",
         REJECT,
@@ -782,6 +843,8 @@ RULES: tuple[Rule, ...] = (
         breaks="NE81VV",
         holds="NE91VV",
     ),
+    _has_nothing_invisible("REFERID", "referral ID", breaks="30\u2060015", holds="30.015"),
+    _is_not_shortened("REFERID", "referral ID"),
     Rule(
         "REFDATE.is_given_with_an_id",
         QUERY,
