@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "check",
     "check_rows",
     "in_full",
+    "records",
 ]
 
 #: How many of a rule's findings are remembered for the summary.
@@ -147,6 +148,19 @@ def check_rows(
     run.across(lambda: iter([Made(batch)]))
     found = run.findings(today, None).frame
     return [Finding(row, book.rules[book.index[rule]], value) for row, rule, value, *_ in found.iter_rows()]
+
+
+def records(
+    source: Source, dataset: Dataset, *, today: date, kinds: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """The values of a file, as columns of dates, numbers and text named by header, a row a row.
+
+    `row` is its number in the file; WITHHELD is true where the client does not consent, of which nothing but the
+    client's id may be used. What is no value is null. Rows whose cells cannot be told apart are left out. Texts are
+    text, or of the `kinds` given (`read.repeating`), which two files that are compared must share.
+    """
+    examiner = Examiner(prepared(dataset), frozenset(), today, None, kinds)
+    return pl.concat(_side_by_side(lambda piece: examiner.records(piece()), source.pieces()))
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:

@@ -41,9 +41,10 @@ _OF_CLASS = {
 def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Every record and value that differs.
 
-    Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and
-    referral; `incoming` also has `row`. Returns row (null where absent), entity, id, header (null for whole
-    records), change, value, previous: text as the dataset writes it. Unchanged values are not listed.
+    Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and referral;
+    text may be a Categorical that both share. `incoming` also has `row`. Returns row (null where absent), entity, id,
+    header (null for whole records), change, value, previous: text as the dataset writes it. Unchanged values are not
+    listed.
     """
     parts = [_nothing()]
     for entity in Entity:
@@ -61,44 +62,54 @@ def _entity(
     incoming: pl.DataFrame, held: pl.DataFrame, entity: Entity, key: str, fields: list[Field]
 ) -> Iterator[pl.DataFrame]:
     headers = [field.header for field in fields]
-    now = _first(incoming.select("row", key, *headers), key)
-    before = _first(held.select(key, *headers), key)
-    known = now.join(before.select(key), on=key, how="semi")
-    new = now.join(before.select(key), on=key, how="anti")
-    gone = before.join(now.select(key), on=key, how="anti")
-    yield _whole(new, entity, key, Change.NEW)
+    now = first(incoming.select("row", key, *headers), key)
+    before = first(held.select(key, *headers), key)
+    yield _whole(now.join(before.select(key), on=key, how="anti"), entity, key, Change.NEW)
+    gone = before.select(key).join(now.select(key), on=key, how="anti")
     yield _whole(gone.with_columns(row=pl.lit(None, pl.UInt32)), entity, key, Change.ABSENT)
-    both = known.join(before, on=key, how="left", suffix=" before", maintain_order="left")
+    # Where each record stands in both, so that no more than two columns are laid side by side at a time.
+    both = now.select(key, here=pl.int_range(pl.len(), dtype=pl.UInt32)).join(
+        before.select(key, there=pl.int_range(pl.len(), dtype=pl.UInt32)), on=key, maintain_order="left"
+    )
     for field in fields:
-        value, previous = pl.col(field.header), pl.col(f"{field.header} before")
-        some = both.filter(value.ne_missing(previous))
-        if some.is_empty():
+        value, previous = now[field.header][both["here"]], before[field.header][both["there"]]
+        at = value.ne_missing(previous).arg_true()
+        if at.is_empty():
             continue
         what = _OF_CLASS[field.changes]
         emptied = pl.lit(what if field.changes is Changes.MAY else Change.EMPTIED)
+        some = pl.DataFrame(
+            {
+                "row": now["row"][both["here"][at]],
+                "id": both[key][at],
+                "value": value[at],
+                "previous": previous[at],
+            }
+        )
         yield some.select(
             "row",
             pl.lit(entity.value).alias("entity"),
-            pl.col(key).alias("id"),
+            "id",
             pl.lit(field.header).alias("header"),
-            pl.when(previous.is_null())
+            pl.when(pl.col("previous").is_null())
             .then(pl.lit(Change.FILLED))
-            .when(value.is_null())
+            .when(pl.col("value").is_null())
             .then(emptied)
             .otherwise(pl.lit(what))
             .alias("change"),
-            plainly_value(field, value).alias("value"),
-            plainly_value(field, previous).alias("previous"),
+            plainly_value(field, pl.col("value")).cast(pl.String),
+            plainly_value(field, pl.col("previous")).cast(pl.String),
         )
 
 
-def _first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+def first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
     """What is said of each id: the first value of each column, since a blank says nothing."""
-    known = frame.filter(pl.col(key).is_not_null())
-    once = known.filter(pl.col(key).is_unique())
-    several = known.filter(~pl.col(key).is_unique())
+    once = frame.select(pl.col(key).is_not_null() & pl.col(key).is_unique())[:, 0]
+    if once.all():
+        return frame
+    several = frame.filter(~once & frame[key].is_not_null())
     told = several.group_by(key, maintain_order=True).agg(pl.exclude(key).drop_nulls().first())
-    return pl.concat([once, told.select(once.columns)])
+    return pl.concat([frame.filter(once), told.select(frame.columns)])
 
 
 def _whole(frame: pl.DataFrame, entity: Entity, key: str, change: Change) -> pl.DataFrame:

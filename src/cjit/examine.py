@@ -83,8 +83,17 @@ class _Looked:
 class Examiner:
     """A book with the arguments of one check."""
 
-    def __init__(self, book: Book, active: frozenset[int], today: date, submitter: str | None) -> None:
+    def __init__(
+        self,
+        book: Book,
+        active: frozenset[int],
+        today: date,
+        submitter: str | None,
+        types: Mapping[str, pl.DataType] | None = None,
+    ) -> None:
         self.book = book
+        #: Types for texts that outlast a piece: one number a text, where whole files are compared.
+        self.types = types or (repeating(book.dataset) if book.compared else dict.fromkeys(book.repeating, pl.String()))
         self.active = active
         self.submitter = submitter
         self.constants = [pl.lit(today).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)]
@@ -133,7 +142,7 @@ class Examiner:
                 [self._stories(keys, repeated, values, frame, rows), self._held(keys, repeated, frame, rows)]
             ),
             keys=keys,
-            values=_plain(values.filter(open_).select("row", *book.dataset.headers)) if book.compared else None,
+            values=self._lasting(values.filter(open_).select("row", *book.dataset.headers)) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
             grades=grades(findings, book),
             gated=shut.len(),
@@ -142,9 +151,18 @@ class Examiner:
 
     def values(self, batch: Batch) -> pl.DataFrame:
         """The typed values of the rows whose client consents, with `row`."""
+        return self.records(batch).filter(~pl.col(WITHHELD)).drop(WITHHELD)
+
+    def records(self, batch: Batch) -> pl.DataFrame:
+        """The typed values of all rows, with `row` and WITHHELD: true where the client does not consent."""
         typed = self._typed(batch.frame)
         _, gated = self._written(typed.values, self.book.gates, typed.bad)
-        return _plain(typed.values.select(batch.rows.alias("row"), *self.book.dataset.headers).filter(~gated))
+        rows = batch.rows.alias("row")
+        return self._lasting(typed.values.select(rows, *self.book.dataset.headers, gated.alias(WITHHELD)))
+
+    def _lasting(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Values that can stand in one column with those of other pieces, and of the last submission."""
+        return frame.cast({h: self.types[h] for h in self.types if isinstance(frame.schema[h], pl.Categorical)})
 
     def _typed(self, frame: pl.DataFrame) -> _Typed:
         """Text to values, and what the derived rules find: each distinct text of a field is looked at once.
