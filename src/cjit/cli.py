@@ -379,6 +379,22 @@ def reference_remove(name: str, letter: str) -> None:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--demo", is_flag=True, help="With made-up agencies, people and submissions to try it with.")
+def serve(host: str, port: int, demo: bool) -> None:
+    """Start the submission service on this computer."""
+    try:
+        from cjit.web.serve import serve as start
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("cjit"):
+            raise
+        _stop("the service is not installed: install it with “pip install 'cjit[web]'”")
+    with _plainly():
+        start(host=host, port=port, demo=demo)
+
+
+@main.command()
 @click.option("--agencies", default=1, show_default=True, type=click.IntRange(1, 90))
 @click.option("--clients", default=200, show_default=True, type=click.IntRange(1, 100_000), help="For each agency.")
 @click.option("--months", default=3, show_default=True, type=click.IntRange(1, 120))

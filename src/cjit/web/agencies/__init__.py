@@ -1,0 +1,1 @@
+"""Organisations, the agency register, people and roles, the audit trail."""

@@ -1,0 +1,130 @@
+"""A service to try: made-up regions, agencies and people with known passwords, and files to send."""
+
+from __future__ import annotations
+
+import threading
+from base64 import b32encode
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from cjit import synth
+from cjit.datasets.q import Q
+from cjit.faults import with_faults
+from cjit.web.agencies import actions as register
+from cjit.web.agencies.models import Agency, Person, Region, Role
+from cjit.web.portal import actions as portal
+from cjit.web.portal import worker
+from cjit.web.portal.models import Scope, State, Submission
+
+PASSWORD = "made-up people only"  # noqa: S105 - shown to whoever starts the demo
+#: The authenticator key of everybody in the demo, as bytes; apps take it in base 32.
+APP_KEY = b"cjit demo, no secret"
+CLIENTS, SEED = 120, 1
+#: What goes wrong in the files to send, each in a few rows.
+SLIPS = (
+    "DOB.is_a_date",
+    "DRUG1.is_given",
+    "DAT.is_given",
+    "NATION.records_kosovo_as_serbia",
+    "PC.is_truncated",
+    "TRIAGED.is_not_before_the_event",
+    "CJDISRSN.is_given_with_a_date",
+)
+REGIONS = {"NO": "Made-up North", "SO": "Made-up South"}
+#: Each agency by its number in `synth`: its name and its region.
+AGENCIES = {0: ("Northtown team", "NO"), 1: ("Northvale team", "NO"), 2: ("Southport team", "SO")}
+PEOPLE = {
+    "provider@example.org": (Role.PROVIDER, "Priya Provider"),
+    "regional@example.org": (Role.REGIONAL, "Reg Regional"),
+    "national@example.org": (Role.NATIONAL, "Nat National"),
+    "analyst@example.org": (Role.ANALYST, "Ana Analyst"),
+    "admin@example.org": (Role.ADMINISTRATOR, "Adi Administrator"),
+}
+
+
+class NotEmpty(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
+    """The service has people of its own, among whom nobody with a known password belongs."""
+
+
+def make() -> str:
+    """Make what is not there yet, and say how to sign in. Made again, only the recovery codes are new.
+
+    The agencies' submissions of last month are accepted but the last one's, and this month's files are in
+    `settings.HOME`/demo to be sent. Raises `NotEmpty` in a service with people of its own.
+    """
+    if Person.objects.exclude(email__in=PEOPLE).exists():
+        raise NotEmpty("This service has people of its own: set CJIT_HOME to an empty folder for the demo")
+    agencies = _register()
+    codes = {person.email: _person(person, agencies[0]) for person in _people()}
+    _files(agencies)
+    width = max(len(email) for email in codes)
+    return "\n".join(
+        [
+            "A demo with made-up people. Sign in as one of these, then give one of their recovery codes:",
+            "",
+            *(f"  {email:<{width}}  {'  '.join(some[:2])}" for email, some in codes.items()),
+            "",
+            f"  Password of all: {PASSWORD}",
+            f"  For an authenticator app instead: {b32encode(APP_KEY).decode()}",
+            f"  Files to send: {settings.HOME / 'demo'}",
+            "",
+        ]
+    )
+
+
+def _register() -> list[Agency]:
+    regions = {code: register.add_region(by=None, code=code, name=name) for code, name in REGIONS.items()}
+    opened = date(2020, 4, 1)
+    for number, (name, region) in AGENCIES.items():
+        code = synth.agency_code(number)
+        if not Agency.objects.filter(code=code).exists():
+            register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened)
+    return list(Agency.objects.filter(code__in=[synth.agency_code(number) for number in AGENCIES]))
+
+
+def _people() -> list[Person]:
+    known = {person.email: person for person in Person.objects.all()}
+    return [
+        known.get(email) or Person.objects.create_user(email, PASSWORD, name=name)
+        for email, (_, name) in PEOPLE.items()
+    ]
+
+
+def _person(person: Person, agency: Agency) -> list[str]:
+    """Give somebody of the demo their role and second step. Returns their recovery codes."""
+    role, _ = PEOPLE[person.email]
+    place: dict[str, Agency | Region] = {}
+    if role is Role.PROVIDER:
+        place = {"agency": agency}
+    elif role is Role.REGIONAL:
+        place = {"region": agency.region}
+    register.give_role(by=None, person=person, role=role, **place)  # type: ignore[arg-type]
+    TOTPDevice.objects.get_or_create(user=person, name="app", defaults={"key": APP_KEY.hex()})
+    return register.new_recovery_codes(by=person)
+
+
+def _files(agencies: list[Agency]) -> None:
+    """Send and accept last month's files of all agencies but the last, and write this month's to be sent."""
+    if Submission.objects.exists():
+        return
+    today = timezone.localdate()
+    last = today.replace(day=1) - timedelta(days=1)
+    sent: dict[str, synth.Submission] = {}
+    months = synth.histories(Q, agencies=len(agencies), clients=CLIENTS, months=2, today=today, seed=SEED)
+    for month in months:
+        if month.month == last:
+            sent[month.agency] = month
+        else:
+            frame, _ = with_faults(month.frame, Q, 0.01, SEED, SLIPS, today=today)
+            synth.write([synth.Submission(month.agency, month.month, frame, month.letter)], settings.HOME / "demo")
+    provider = Person.objects.get(email=next(iter(PEOPLE)))
+    for agency in agencies[:-1]:
+        [path] = synth.write([sent[agency.code]], settings.HOME / "demo")
+        with path.open("rb") as file:
+            portal.receive(by=provider, agency=agency, file=file, name=path.name, scope=Scope.FULL)
+    worker.run(threading.Event(), once=True)
+    for submission in Submission.objects.filter(state=State.READY):
+        portal.accept(by=provider, submission=submission)

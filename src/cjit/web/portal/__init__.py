@@ -1,0 +1,1 @@
+"""Submissions: receive, check, decide, accept; and the record store."""

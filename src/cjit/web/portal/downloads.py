@@ -1,0 +1,110 @@
+"""What an agency takes away from a submission: findings, its file as it was sent, and copies of it.
+
+Each is made when it is asked for, from what is kept, by the writers of `cjit.report` and `cjit.correct`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+from django.utils import timezone
+
+from cjit import compare, correct
+from cjit.dataset import Rule, Severity
+from cjit.datasets.q import Q as DATASET
+from cjit.findings import Filled, Findings, RuleRun, Seen
+from cjit.read import Source, open_file
+from cjit.report import workbook
+from cjit.report.machine import csv_findings
+from cjit.web.portal import kept
+from cjit.web.portal.models import Submission
+from cjit.web.portal.rulebook import RULES
+
+#: The end of a file's name and its type, by the kind asked for.
+KINDS = {
+    "csv": ("findings.csv", "text/csv"),
+    "xlsx": ("findings.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "annotated": ("annotated.csv", "text/csv"),
+    "corrected": ("corrected.csv", "text/csv"),
+    "changes": ("changes.csv", "text/csv"),
+    "original": ("original.csv", "text/csv"),
+}
+#: Rules on what is held are told of only where they fired: nothing may have been held.
+_ON_HELD = frozenset(rule.id for rule in compare.rules(DATASET))
+
+_SEEN = ("row", "client", "episode", "value", "previous")
+
+
+def made(submission: Submission, kind: str, found: pl.DataFrame) -> IO[bytes]:
+    """A file of a kind, ready to be read; it is gone when it is closed. `found` are the findings to be in it.
+
+    Raises `kept.NotKept` where the upload is no longer kept.
+    """
+    out = tempfile.TemporaryFile(prefix="cjit-")  # noqa: SIM115 - closed by whoever reads it
+    try:
+        with kept.opened(submission) as path:
+            _write(submission, kind, found, path, out)
+        out.seek(0)
+    except BaseException:
+        out.close()
+        raise
+    return out
+
+
+def _write(submission: Submission, kind: str, found: pl.DataFrame, path: Path, out: IO[bytes]) -> None:
+    if kind == "original":
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, out, 1 << 20)
+        return
+    source = open_file(path, DATASET, submission.name)
+    findings = _findings(submission, found, source)
+    if kind == "csv":
+        known = [run.rule for run in findings.ledger]
+        csv_findings(out, known, source, compared=True)(findings.frame)
+    elif kind == "xlsx":
+        workbook.write(findings, out)
+    else:
+        with tempfile.TemporaryDirectory(prefix="cjit-") as folder:
+            copy, changes = Path(folder, "copy.csv"), Path(folder, "changes.csv")
+            if kind == "annotated":
+                correct.annotate(source, findings, copy, submitter=submission.agency.code)
+            else:
+                correct.correct(source, copy, changes, today=findings.today)
+            with (changes if kind == "changes" else copy).open("rb") as file:
+                shutil.copyfileobj(file, out, 1 << 20)
+
+
+def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Findings:
+    """What was kept of a check, as the writers take it."""
+    counts = dict(found["rule"].value_counts().iter_rows())
+    rules = {name: rule for name, rule in RULES.items() if name in counts or name not in _ON_HELD}
+    # A rule may have left the book since.
+    for name, severity, message, clause in found.select("rule", "severity", "message", "clause").unique().iter_rows():
+        rules.setdefault(name, Rule(name, Severity(severity), message, clause, pl.lit(None, pl.Boolean), {}, {}))
+    frame = found.select("row", pl.col("rule").cast(pl.Enum(list(rules))), "value", "client", "episode", "previous")
+    first: dict[str, list[Seen]] = {}
+    for name, *seen in found.group_by("rule").head(5).select("rule", *_SEEN).iter_rows():
+        first.setdefault(name, []).append(Seen(*seen))
+    ledger = [RuleRun(rule, "run", counts.get(name, 0), tuple(first.get(name, ()))) for name, rule in rules.items()]
+    gravest = found.group_by("row").agg(pl.col("severity").cast(pl.Enum([s.value for s in Severity])).min())
+    worst: Counter[str] = Counter(dict(gravest["severity"].cast(pl.String).value_counts().iter_rows()))
+    summary = submission.summary
+    completeness = {header: Filled(**counts) for header, counts in summary["completeness"].items()}
+    return Findings(
+        dataset=DATASET,
+        today=timezone.localdate(submission.checked),
+        source=source,
+        rows=summary["rows"],
+        looked=next((field.filled + field.blank for field in completeness.values()), 0),
+        worst={severity: worst[severity] for severity in Severity},
+        ledger=tuple(ledger),
+        completeness=completeness,
+        notes=tuple(summary["notes"]),
+        frame=frame,
+        total=frame.height,
+    )

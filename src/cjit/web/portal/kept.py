@@ -1,0 +1,189 @@
+"""Files of a submission: the upload as it was received, and what was found in it.
+
+They are in a folder with a random name outside anything a web server serves, readable by this user alone and,
+where the installation has a key, encrypted (AES-256 in Galois/Counter mode, a megabyte at a time, so that a file is
+never wholly in memory and no piece can be altered, moved or cut off unseen).
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from cjit.web.portal.models import Submission
+
+UPLOAD, FINDINGS, CHANGES = "upload", "findings", "changes"
+
+_CHUNK = 1 << 20
+_MARK = b"CJIT-1\n"
+_LAST = 1 << 31
+
+
+class NotKept(ValueError):  # noqa: N818 - told to the user in one sentence
+    """A file cannot be kept or opened. The text is one sentence that says why and what to do."""
+
+
+def keep(file: BinaryIO) -> tuple[str, int, str]:
+    """Keep an upload: the name of its folder, its size in bytes, its SHA-256. All of it or nothing."""
+    stored = secrets.token_urlsafe(32)
+    folder = _folder(stored)
+    hashed, size = hashlib.sha256(), 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal size
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            if size > settings.UPLOAD_BYTES:
+                raise NotKept(
+                    f"The file is larger than {settings.UPLOAD_BYTES // 1_000_000:,} MB: send it in parts, as “only"
+                    " new or changed records”"
+                )
+            hashed.update(chunk)
+            yield chunk
+
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+        with _made(folder / UPLOAD) as out:
+            _write(out, chunks())
+    except OSError as problem:
+        shutil.rmtree(folder, ignore_errors=True)
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NotKept("There is no room left for the file: nothing was sent, so try again later") from None
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return stored, size, hashed.hexdigest()
+
+
+def write(submission: Submission, name: str, data: bytes) -> None:
+    """Put a file beside the upload, in the place of an earlier one of that name."""
+    path = _folder(submission.stored) / name
+    part = path.with_suffix(f".{secrets.token_hex(4)}")
+    try:
+        with _made(part) as out:
+            _write(out, iter([data]))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(submission: Submission, name: str) -> bytes | None:
+    """A file beside the upload; None where there is none, or no longer."""
+    if not submission.stored:
+        return None
+    try:
+        with (_folder(submission.stored) / name).open("rb") as file:
+            return b"".join(_chunks(file))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def opened(submission: Submission) -> Iterator[Path]:
+    """The upload as it was received, as a file; a decrypted copy goes when the block ends."""
+    path = _folder(submission.stored) / UPLOAD
+    if not submission.stored or not path.exists():
+        raise NotKept("The file is no longer kept: send it again to see its records")
+    if not settings.UPLOAD_KEY:
+        yield path
+        return
+    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv")
+    try:
+        with open(handle, "wb") as copy, path.open("rb") as file:
+            for chunk in _chunks(file):
+                copy.write(chunk)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def remove(stored: str) -> None:
+    """Remove a submission's folder and all in it."""
+    if stored:
+        shutil.rmtree(_folder(stored), ignore_errors=True)
+
+
+def _folder(stored: str) -> Path:
+    return Path(settings.UPLOADS) / stored
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[IO[bytes]]:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
+
+
+# ---- encryption ------------------------------------------------------------------------------------
+
+
+def _cipher() -> AESGCM | None:
+    if not settings.UPLOAD_KEY:
+        return None
+    return AESGCM(base64.b64decode(settings.UPLOAD_KEY))
+
+
+def _write(out: IO[bytes], chunks: Iterator[bytes]) -> None:
+    cipher = _cipher()
+    if cipher is None:
+        for chunk in chunks:
+            out.write(chunk)
+        return
+    start = secrets.token_bytes(8)
+    out.write(_MARK + start)
+    held = next(chunks, b"")
+    number = 0
+    for chunk in chunks:
+        _seal(out, cipher, start, number, held)
+        held, number = chunk, number + 1
+    _seal(out, cipher, start, number | _LAST, held)
+
+
+def _seal(out: IO[bytes], cipher: AESGCM, start: bytes, number: int, chunk: bytes) -> None:
+    place = struct.pack(">I", number)
+    sealed = cipher.encrypt(start + place, chunk, None)
+    out.write(place + struct.pack(">I", len(sealed)) + sealed)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    mark = file.read(len(_MARK))
+    if mark != _MARK:
+        # Kept before this installation had a key.
+        yield mark
+        while chunk := file.read(_CHUNK):
+            yield chunk
+        return
+    cipher = _cipher()
+    start = file.read(8)
+    expected, last = 0, False
+    while not last:
+        place = file.read(8)
+        if cipher is None or len(place) < 8:
+            raise NotKept("The file cannot be opened with this installation's key: ask whoever runs the service")
+        number, length = struct.unpack(">II", place)
+        last = bool(number & _LAST)
+        if number & ~_LAST != expected:
+            raise NotKept("The file is damaged, so it cannot be opened: send it again")
+        expected += 1
+        try:
+            yield cipher.decrypt(start + place[:4], file.read(length), None)
+        except InvalidTag:
+            raise NotKept(
+                "The file is damaged, or was kept under another key, so it cannot be opened: send it again"
+            ) from None

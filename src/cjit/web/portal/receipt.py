@@ -1,0 +1,159 @@
+"""The receipt of an acceptance: in words for its page, as text for an e-mail, and as a PDF. Counts, and no value."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from xml.sax.saxutils import escape
+
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import (
+    Flowable,
+    Paragraph,
+    SimpleDocTemplate,
+    Spacer,
+    Table,
+    TableStyle,
+)
+
+from cjit.web.pages import moment
+from cjit.web.portal.models import Submission
+
+Receipt = Mapping[str, Mapping[str, int]]
+
+RECORDS = {"client": "Clients", "episode": "Episodes", "referral": "Referrals"}
+#: What became of records, and how a column of it is headed.
+COUNTS = {"new": "New", "changed": "Changed", "removed": "Removed", "forgotten": "Forgotten"}
+#: Why something was left out: of one, and of several.
+_LEFT_OUT = {
+    "rejected rows": (
+        "1 row is rejected: correct it and send it again",
+        "{:,} rows are rejected: correct them and send them again",
+    ),
+    "waiting for a decision": (
+        "1 record waits for a decision: send it again to decide it",
+        "{:,} records wait for a decision: send them again to decide them",
+    ),
+    "half-given closures": (
+        "1 episode has a closure date without a reason, or a reason without a date: it is taken as still open",
+        "{:,} episodes have a closure date without a reason, or a reason without a date: they are taken as still open",
+    ),
+}
+
+
+# ---- in words --------------------------------------------------------------------------------------
+
+
+def counted(receipt: Receipt) -> list[tuple[str, list[int]]]:
+    """Clients, episodes and referrals, each with how many are new, changed, removed and forgotten."""
+    return [(name, [receipt.get(kind, {}).get(what, 0) for what in COUNTS]) for kind, name in RECORDS.items()]
+
+
+def total(receipt: Receipt, what: str) -> int:
+    """How many records of all kinds are new, changed, removed or forgotten."""
+    return sum(receipt.get(kind, {}).get(what, 0) for kind in RECORDS)
+
+
+def left_out(receipt: Receipt) -> list[str]:
+    """What is left out and why, a sentence each."""
+    counts = receipt.get("left_out", {})
+    return [
+        one if counts[what] == 1 else several.format(counts[what])
+        for what, (one, several) in _LEFT_OUT.items()
+        if counts.get(what)
+    ]
+
+
+def about(submission: Submission) -> list[tuple[str, str]]:
+    """What was accepted, when and by whom."""
+    told = [
+        ("Number", submission.number),
+        ("Agency", str(submission.agency)),
+        ("Accepted", f"{moment(submission.accepted)} by {submission.accepted_by or 'somebody who has left'}"),
+        ("Sent", f"{moment(submission.at)} by {submission.by or 'somebody who has left'}"),
+        ("File", submission.name),
+        ("SHA-256 of the file", submission.sha256),
+        ("Holds", submission.get_scope_display()),
+        ("Rows", f"{submission.rows:,}"),
+        ("Rules", str(submission.summary.get("rules_version", ""))),
+    ]
+    if submission.undone:
+        told.insert(3, ("Undone", moment(submission.undone)))
+    return told
+
+
+def text(submission: Submission) -> str:
+    """The receipt as the text of an e-mail: without the file's name, in which somebody may have put anything."""
+    lines = [f"{name}: {value}" for name, value in about(submission) if name != "File"]
+    lines.append("")
+    for name, counts in counted(submission.receipt):
+        lines.append(f"{name}: " + ", ".join(f"{n:,} {what}" for what, n in zip(COUNTS, counts, strict=True)))
+    if reasons := left_out(submission.receipt):
+        lines += ["", "Left out:", *(f"- {reason}" for reason in reasons)]
+    return "\n".join(lines) + "\n"
+
+
+# ---- as a PDF --------------------------------------------------------------------------------------
+
+_INK, _LINE = colors.HexColor("#0b0c0c"), colors.HexColor("#b1b4b6")
+_BODY = ParagraphStyle("body", fontName="Helvetica", fontSize=10, leading=14, textColor=_INK)
+_LONG = ParagraphStyle("long", _BODY, splitLongWords=True, wordWrap="CJK")
+_BOLD = ParagraphStyle("bold", _BODY, fontName="Helvetica-Bold")
+_RIGHT = ParagraphStyle("right", _BODY, alignment=2)
+_RIGHT_BOLD = ParagraphStyle("right bold", _BOLD, alignment=2)
+_H1 = ParagraphStyle("h1", _BOLD, fontSize=20, leading=26, spaceAfter=6 * mm)
+_H2 = ParagraphStyle("h2", _BOLD, fontSize=13, leading=18, spaceBefore=8 * mm, spaceAfter=2 * mm)
+_SMALL = ParagraphStyle("small", _BODY, fontSize=8, leading=11)
+#: 20 mm of a page's sides are left free, 6 points of which reportlab puts inside its frame.
+_SIDE = 20 * mm - 6
+_RULED = TableStyle(
+    [
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, _LINE),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
+    ]
+)
+
+
+def pdf(submission: Submission) -> bytes:
+    """The receipt on one A4 page."""
+    out = io.BytesIO()
+    title = f"Receipt {submission.number}"
+    page = SimpleDocTemplate(
+        out,
+        pagesize=A4,
+        title=title,
+        author="CJIT submissions",
+        subject="Receipt of an accepted submission",
+        lang="en-GB",
+        leftMargin=_SIDE,
+        rightMargin=_SIDE,
+        topMargin=20 * mm,
+        bottomMargin=20 * mm,
+        creator="CJIT submissions",
+    )
+    story: list[Flowable] = [_said(title, _H1)]
+    told = [[_said(name, _BOLD), _said(value, _LONG)] for name, value in about(submission)]
+    story.append(Table(told, colWidths=[42 * mm, 128 * mm], style=_RULED))
+    story.append(_said("What became of the records", _H2))
+    head = [_said("Records", _BOLD), *(_said(name, _RIGHT_BOLD) for name in COUNTS.values())]
+    rows = [
+        [_said(name, _BODY), *(_said(f"{n:,}", _RIGHT) for n in counts)] for name, counts in counted(submission.receipt)
+    ]
+    story.append(Table([head, *rows], colWidths=[50 * mm, *[30 * mm] * 4], style=_RULED, repeatRows=1))
+    story.append(_said("Left out", _H2))
+    story += [_said(reason, _BODY) for reason in left_out(submission.receipt) or ["Nothing was left out"]]
+    story.append(Spacer(1, 10 * mm))
+    story.append(_said("CJIT submissions is not a service of NDTMS, DHSC or GOV.UK. No record is shown here.", _SMALL))
+    page.build(story)
+    return out.getvalue()
+
+
+def _said(words: str, style: ParagraphStyle) -> Paragraph:
+    # The fonts every reader of PDF has know no other letters than these.
+    plain = words.encode("cp1252", "replace").decode("cp1252")
+    return Paragraph(escape(plain), style)

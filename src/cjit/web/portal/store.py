@@ -1,0 +1,198 @@
+"""The record store: what is held of an agency, as frames, and writing versions of it in bulk.
+
+A row is a version of a record. `brought` is the acceptance it came with, `ended` the one that took its place (null:
+it is current). Everything here works on whole frames; a million rows take one statement a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from django.db import DatabaseError, connection
+
+from cjit.dataset import Entity, Kind
+from cjit.datasets.q import Q as DATASET
+from cjit.derive import plainly_value
+from cjit.web.agencies.models import Agency
+from cjit.web.portal.models import RECORDS, Submission
+
+_TYPES = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
+_ROWS = 20_000
+
+
+def key_of(entity: Entity) -> str:
+    """The header of an entity's id."""
+    return DATASET.entity(entity)[0].header
+
+
+def headers_of(entity: Entity) -> list[str]:
+    """The columns of an entity's table: its id, the id of what it belongs to, its fields."""
+    key, *rest = DATASET.entity(entity)
+    parent = DATASET.parent(entity)
+    return [key.header, *([parent.header] if parent else []), *(field.header for field in rest)]
+
+
+# ---- reading ---------------------------------------------------------------------------------------
+
+
+def held(agency: Agency, entity: Entity, on: datetime | None = None) -> pl.DataFrame:
+    """The current records of an agency, or those known at a moment: `id` of the version, and its columns.
+
+    What is known at a moment is what had been accepted by then; what was forgotten since is not known.
+    """
+    table = RECORDS[entity]._meta.db_table
+    columns = ["id", *headers_of(entity)]
+    names = ", ".join(f'r."{c}"' for c in columns)
+    where, params = "r.agency_id = %s", [agency.pk]
+    if on is None:
+        where += " AND r.ended_id IS NULL"
+    else:
+        by_then = Submission.objects.filter(agency=agency, accepted__lte=on).values_list("pk", flat=True)
+        known = ", ".join(map(str, by_then)) or "NULL"
+        where += f" AND r.brought_id IN ({known}) AND (r.ended_id IS NULL OR r.ended_id NOT IN ({known}))"
+    types = {"id": pl.Int64} | {h: _TYPES.get(DATASET.by_header[h].kind, pl.String) for h in columns[1:]}
+    return _select(f"SELECT {names} FROM {table} r WHERE {where} ORDER BY r.id", params, types)
+
+
+def _select(sql: str, params: list[int], types: Mapping[str, Any]) -> pl.DataFrame:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Numbers of our own alone: what is copied out takes no parameters.
+            with cursor.copy(f"COPY ({sql % tuple(map(int, params))}) TO STDOUT (FORMAT csv)") as copy:
+                data = b"".join(copy)
+            if not data:
+                return pl.DataFrame(schema=dict(types))
+            return pl.read_csv(data, has_header=False, schema=dict(types))
+        parts = [pl.DataFrame(schema=dict(types))]
+        cursor.execute(sql, params)
+        while rows := cursor.fetchmany(_ROWS):
+            parts.append(pl.DataFrame(rows, schema=dict(types), orient="row"))
+    return pl.concat(parts)
+
+
+def as_sent(agency: Agency) -> pl.DataFrame | None:
+    """What is held of an agency as the file that would say it: text, a column a header. None where nothing is."""
+    clients, episodes, referrals = (held(agency, entity).drop("id") for entity in RECORDS)
+    if clients.is_empty():
+        return None
+    client, episode = key_of(Entity.CLIENT), key_of(Entity.EPISODE)
+    whole = clients.join(episodes, on=client, how="left", maintain_order="left").join(
+        referrals, on=episode, how="left", maintain_order="left"
+    )
+    return whole.select(plainly_value(field, pl.col(field.header)).alias(field.header) for field in DATASET.fields)
+
+
+# ---- writing ---------------------------------------------------------------------------------------
+
+
+def bring(submission: Submission, entity: Entity, records: pl.DataFrame) -> int:
+    """Add versions of records: `records` has the columns of the entity's table. Returns how many."""
+    table = RECORDS[entity]._meta.db_table
+    known = records.select(headers_of(entity)).with_columns(
+        agency_id=pl.lit(submission.agency_id), brought_id=pl.lit(submission.pk)
+    )
+    _load(table, known)
+    return known.height
+
+
+def end(submission: Submission, entity: Entity, versions: pl.Series) -> int:
+    """End versions of records, by their `id`. Returns how many."""
+    if versions.is_empty():
+        return 0
+    table = RECORDS[entity]._meta.db_table
+    with _listed(versions) as listed, connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET ended_id = %s WHERE id IN (SELECT id FROM {listed})", [submission.pk])
+        return int(cursor.rowcount)
+
+
+def undo(submission: Submission) -> dict[str, int]:
+    """Take back what an acceptance brought, and open again what it ended. Returns the versions removed."""
+    removed = {}
+    for entity in reversed(RECORDS):
+        rows = RECORDS[entity].objects
+        removed[entity.value], _ = rows.filter(brought=submission).delete()
+        rows.filter(ended=submission).update(ended=None)
+    return removed
+
+
+def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
+    """Delete all versions of all records of some clients, by their ids. Returns how many, by entity."""
+    if clients.is_empty():
+        return {entity.value: 0 for entity in RECORDS}
+    client, episode, referral = (RECORDS[entity]._meta.db_table for entity in RECORDS)
+    one, two, _ = (key_of(entity) for entity in RECORDS)
+    gone = {}
+    with _listed(clients.cast(pl.String)) as listed, connection.cursor() as cursor:
+        mine = f'agency_id = %s AND "{one}" IN (SELECT id FROM {listed})'
+        others = f'agency_id = %s AND "{one}" NOT IN (SELECT id FROM {listed})'
+        # A referral whose episode has gone to another client since is that client's.
+        below = (
+            f'agency_id = %s AND "{two}" IN (SELECT "{two}" FROM {episode} WHERE {mine})'
+            f' AND "{two}" NOT IN (SELECT "{two}" FROM {episode} WHERE {others})'
+        )
+        for entity, table, where in (
+            (Entity.REFERRAL, referral, below),
+            (Entity.EPISODE, episode, mine),
+            (Entity.CLIENT, client, mine),
+        ):
+            cursor.execute(f"DELETE FROM {table} WHERE {where}", [agency.pk] * where.count("%s"))
+            gone[entity.value] = int(cursor.rowcount)
+    return gone
+
+
+class _listed:  # noqa: N801 - read as `with _listed(ids) as table`
+    """A temporary table `id` of values, for a statement that takes many at once."""
+
+    def __init__(self, values: pl.Series) -> None:
+        self.values = values
+
+    def __enter__(self) -> str:
+        kind = "BIGINT" if self.values.dtype.is_integer() else "TEXT"
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMPORARY TABLE some_ids (id {kind} PRIMARY KEY)")
+        _load("some_ids", pl.DataFrame({"id": self.values.unique().drop_nulls()}))
+        return "some_ids"
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        # In a transaction that has failed there is nothing left to drop.
+        if kind is None:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE some_ids")
+
+
+def _load(table: str, frame: pl.DataFrame) -> None:
+    """Add rows in bulk: by COPY on PostgreSQL, by one prepared statement on SQLite."""
+    if frame.is_empty():
+        return
+    names = ", ".join(f'"{c}"' for c in frame.columns)
+    if connection.vendor == "postgresql":
+        sql = f"COPY {table} ({names}) FROM STDIN (FORMAT csv)"
+        with _without_values(), connection.cursor() as cursor, cursor.copy(sql) as copy:
+            for some in frame.iter_slices(_ROWS):
+                copy.write(some.write_csv(include_header=False))
+        return
+    marks = ", ".join(["?"] * frame.width)
+    connection.ensure_connection()
+    text = frame.with_columns(pl.col(pl.Date).dt.strftime("%Y-%m-%d"))
+    # Django's own executemany would rewrite the statement for every row.
+    with _without_values():
+        connection.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", _rows(text))
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """The database's errors as Django's, without the row they speak of: errors are logged."""
+    try:
+        with connection.wrap_database_errors:
+            yield
+    except DatabaseError as problem:
+        raise type(problem)("a constraint of the record store does not hold") from None
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    for some in frame.iter_slices(_ROWS):
+        yield from some.iter_rows()

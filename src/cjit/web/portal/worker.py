@@ -1,0 +1,269 @@
+"""The worker: takes the next file, checks it, says what must be decided.
+
+The submission is its own job. A worker claims one by a single conditional update, which also counts the attempt; with
+that count it later proves that the claim is still its own, so a worker that was taken for dead can spoil nothing.
+A claim without a sign of life for `settings.HEARTBEAT` seconds is given to another, `settings.ATTEMPTS` times.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import polars as pl
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from cjit import compare
+from cjit.check import check, records
+from cjit.dataset import WITHHELD, Entity, Severity
+from cjit.datasets.q import Q as DATASET
+from cjit.findings import Findings
+from cjit.read import Unusable, open_file
+from cjit.web.agencies.audit import note
+from cjit.web.errors import without_values
+from cjit.web.portal import kept, result, store
+from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
+
+log = logging.getLogger("cjit.worker")
+
+CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+
+
+class Lost(Exception):  # noqa: N818 - no error: the claim is another's, or the submission was withdrawn
+    """The submission is no longer this worker's."""
+
+
+def run(stop: threading.Event, *, once: bool = False) -> None:
+    """Check what comes in until told to stop; `once` only what is there now."""
+    tidied = 0.0
+    while not stop.is_set():
+        if not connection.in_atomic_block:
+            close_old_connections()
+        submission = claim()
+        if submission is not None:
+            work(submission)
+            continue
+        if once:
+            return
+        if time.monotonic() - tidied > 3600:
+            from cjit.web.portal.actions import remove_files
+
+            remove_files()
+            tidied = time.monotonic()
+        stop.wait(0.3)
+
+
+def claim() -> Submission | None:
+    """The next submission to be checked, as this worker's own; None where there is none."""
+    now = timezone.now()
+    dead = Submission.objects.filter(state=State.CHECKING, heartbeat__lt=now - timedelta(seconds=settings.HEARTBEAT))
+    dead.filter(attempts__gte=settings.ATTEMPTS).update(
+        state=State.FAILED,
+        problem="The check stopped several times without an end: the file is kept, so tell whoever runs the service",
+    )
+    dead.update(state=State.RECEIVED)
+    for pk in Submission.objects.filter(state=State.RECEIVED).order_by("pk").values_list("pk", flat=True)[:5]:
+        mine = Submission.objects.filter(pk=pk, state=State.RECEIVED).update(
+            state=State.CHECKING, heartbeat=now, attempts=F("attempts") + 1, done=0
+        )
+        if mine:
+            return Submission.objects.get(pk=pk)
+    return None
+
+
+def work(submission: Submission) -> None:
+    """Check a claimed submission, and settle what state it is in then. Never raises."""
+    try:
+        with _alive(submission):
+            _examine(submission)
+    except Lost:
+        log.info("%s is no longer this worker's", submission.number)
+    except (Unusable, kept.NotKept) as problem:
+        _settle(submission, State.REFUSED, problem=str(problem))
+    except Exception as problem:
+        log.error("%s could not be checked\n%s", submission.number, without_values(problem))
+        _settle(
+            submission,
+            State.FAILED,
+            problem="The file could not be checked because of a fault of this service: it is kept, so tell whoever runs"
+            " the service, or send it again later",
+        )
+
+
+def _mine(submission: Submission) -> dict[str, object]:
+    return {"pk": submission.pk, "state": State.CHECKING, "attempts": submission.attempts}
+
+
+def _settle(submission: Submission, state: State, *, problem: str) -> None:
+    Submission.objects.filter(**_mine(submission)).update(state=state, problem=problem[:400], checked=timezone.now())
+
+
+class _alive:  # noqa: N801 - read as `with _alive(submission)`
+    """Gives a sign of life every few seconds while the block runs, on a connection of its own."""
+
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        # Within a transaction, as in tests, another connection would see nothing of it.
+        if not connection.in_atomic_block:
+            self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def _beat(self) -> None:
+        try:
+            while not self.over.wait(settings.HEARTBEAT / 4):
+                Submission.objects.filter(**_mine(self.submission)).update(heartbeat=timezone.now())
+        finally:
+            connection.close()
+
+
+def _examine(submission: Submission) -> None:
+    today = timezone.localdate()
+    agency = submission.agency
+    told = 0.0
+
+    def progress(done: int, _: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            if not Submission.objects.filter(**_mine(submission)).update(done=done, heartbeat=timezone.now()):
+                raise Lost
+
+    held = store.as_sent(agency)
+    with kept.opened(submission) as path:
+        source = open_file(path, DATASET, submission.name)
+        found = check(source, DATASET, today=today, previous=held, submitter=agency.code, progress=progress)
+        if found.rows > settings.UPLOAD_ROWS:
+            raise Unusable(
+                f"The file has {found.rows:,} records and this service takes {settings.UPLOAD_ROWS:,} at once: send it"
+                " in parts, as “only new or changed records”"
+            )
+        sent = records(source, DATASET, today=today)
+    summary = result.summary(found)
+    rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
+    changes, absent, forget = _changes(submission, sent, rejected)
+    last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
+    unchanged = last is not None and last.sha256 == submission.sha256
+    summary |= {"changes": changes, "forget": forget, "unchanged": unchanged}
+    result.keep(submission, found)
+    with transaction.atomic():
+        now = Submission.objects.select_for_update().filter(**_mine(submission)).first()
+        if now is None:
+            raise Lost
+        # A try that was cut short may have left some.
+        now.decisions.all().delete()
+        Decision.objects.bulk_create([*_mismatches(now, found), *absent], batch_size=1000)
+        waits = now.decisions.exists()
+        now.state = State.DECISIONS if waits else State.READY
+        now.rows, now.rejected, now.summary = found.rows, found.rejected, summary
+        now.done, now.checked, now.problem = now.size, timezone.now(), ""
+        now.save()
+        note(
+            "checked a file",
+            by=None,
+            agency=agency,
+            about=now.number,
+            counts={"rows": found.rows, "rejected": found.rejected, "findings": found.total},
+        )
+
+
+def _mismatches(submission: Submission, found: Findings) -> list[Decision]:
+    """One Decision for each record that mismatches."""
+    headers = {f"{f.header}.is_unchanged": f for f in DATASET.fields}
+    some = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.MISMATCH)))
+    fields: dict[tuple[Entity, str], list[str]] = {}
+    for rule, client, episode in some.select("rule", "client", "episode").iter_rows():
+        field = headers[rule]
+        fields.setdefault((field.entity, client if field.entity is Entity.CLIENT else episode), []).append(field.header)
+    also = _belongings(submission, list(fields))
+    return [
+        Decision(
+            submission=submission,
+            entity=entity.value,
+            record=record,
+            headers=" ".join(told),
+            pattern=" and ".join(told)[:64],
+            also=also.get((entity, record), {}),
+        )
+        for (entity, record), told in fields.items()
+    ]
+
+
+def _of(found: Findings, severity: Severity) -> list[str]:
+    """The rules of a severity, by id."""
+    return [run.rule.id for run in found.ledger if run.rule.severity is severity]
+
+
+def _belongings(submission: Submission, these: list[tuple[Entity, str]]) -> dict[tuple[Entity, str], dict[str, int]]:
+    """What of the store belongs to some records: episodes and referrals, counted."""
+    episodes = store.held(submission.agency, Entity.EPISODE).select(CLIENT, EPISODE)
+    referrals = store.held(submission.agency, Entity.REFERRAL).select(EPISODE)
+    of_client = Counter(episodes[CLIENT].to_list())
+    of_episode = Counter(referrals[EPISODE].to_list())
+    below = Counter(referrals.join(episodes, on=EPISODE)[CLIENT].to_list())
+    return {
+        (entity, record): {"episodes": of_client[record], "referrals": below[record]}
+        if entity is Entity.CLIENT
+        else {"referrals": of_episode[record]}
+        for entity, record in these
+    }
+
+
+def _changes(
+    submission: Submission, sent: pl.DataFrame, rejected: pl.Series
+) -> tuple[dict[str, dict[str, int]], list[Decision], int]:
+    """What of a file is new, changed and absent, by kind; absent records to be decided; how many are forgotten."""
+    withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
+    good = sent.filter(~pl.col(WITHHELD))
+    counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
+    absent: list[Decision] = []
+    forget = 0
+    gone_above: dict[Entity, pl.Series] = {}
+    for entity in RECORDS:
+        key = store.key_of(entity)
+        held = store.held(submission.agency, entity)
+        if entity is Entity.CLIENT:
+            gone = held.filter(pl.col(key).is_in(withheld.implode()))
+            forget = gone.height
+        there = compare.first(good.select(store.headers_of(entity)), key)
+        taken = good.filter(~pl.col("row").is_in(rejected.implode()))
+        now = compare.first(taken.select(store.headers_of(entity)), key)
+        both = now.join(held, on=key, how="inner", suffix=" before")
+        values = [h for h in store.headers_of(entity) if h != key]
+        differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
+        # What is in the file and rejected is not absent from it.
+        missing = held.join(there, on=key, how="anti")
+        if entity is Entity.CLIENT:
+            missing = missing.filter(~pl.col(key).is_in(withheld.implode()))
+        counts["new"][entity.value] = now.join(held, on=key, how="anti").height
+        counts["changed"][entity.value] = both.filter(differs).height
+        counts["absent"][entity.value] = missing.height
+        # What belongs to an absent record goes or stays with it.
+        parent = DATASET.parent(entity)
+        lonely = missing
+        if parent:
+            lonely = missing.filter(~pl.col(parent.header).is_in(gone_above[parent.entity].implode()))
+        whole = pl.concat([missing[key], withheld]) if entity is Entity.CLIENT else missing[key]
+        gone_above[entity] = whole.unique()
+        if submission.scope == Scope.FULL:
+            absent += [
+                Decision(submission=submission, entity=entity.value, record=record, absent=True, pattern="absent")
+                for record in lonely[key].to_list()
+            ]
+    also = _belongings(submission, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
+    for decision in absent:
+        decision.also = also.get((Entity(decision.entity), decision.record), {})
+    return counts, absent, forget

@@ -1,0 +1,39 @@
+// What the pages do with JavaScript. All of them work without it.
+import { initAll } from "./govuk-frontend.min.js";
+
+document.body.classList.add("js-enabled", "govuk-frontend-supported");
+initAll();
+
+// Progress: <div data-state-url="…" role="status"> is asked for its state every two seconds. The answer is JSON:
+// {"text": what to show in [data-state-text], "done": a figure for its <progress>, "finished": whether to load the
+// page again}. A text is only written when it differs, so that a screen reader says each once.
+for (const element of document.querySelectorAll("[data-state-url]")) {
+  const look = async () => {
+    try {
+      const answer = await fetch(element.dataset.stateUrl, { headers: { Accept: "application/json" } });
+      if (answer.redirected || answer.status === 404) {
+        location.reload(); // signed out meanwhile, or gone
+        return;
+      }
+      if (answer.ok) {
+        const state = await answer.json();
+        if (state.finished) {
+          location.reload();
+          return;
+        }
+        const text = element.querySelector("[data-state-text]") ?? element;
+        if (state.text && text.textContent.trim() !== state.text) {
+          text.textContent = state.text;
+        }
+        const bar = element.querySelector("progress");
+        if (bar && typeof state.done === "number") {
+          bar.value = state.done;
+        }
+      }
+    } catch {
+      // The network is gone for a moment: ask again.
+    }
+    setTimeout(look, 2000);
+  };
+  setTimeout(look, 2000);
+}

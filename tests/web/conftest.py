@@ -1,0 +1,103 @@
+"""Made-up agencies and people of the service, and a browser signed in as one of them."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from django.test import Client
+from django_otp import DEVICE_ID_SESSION_KEY
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from cjit.web.agencies.models import Agency, Membership, Person, Region, Role
+from cjit.web.portal import actions, worker
+from cjit.web.portal.models import Submission
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def region(db) -> Region:
+    return Region.objects.create(code="NE", name="North East")
+
+
+@pytest.fixture
+def agency(region) -> Agency:
+    return Agency.objects.create(code="CJ901", name="Made-up team", region=region, opened=date(2020, 1, 1))
+
+
+@pytest.fixture
+def other_agency(db) -> Agency:
+    elsewhere = Region.objects.create(code="SW", name="South West")
+    return Agency.objects.create(code="CJ902", name="Another team", region=elsewhere, opened=date(2020, 1, 1))
+
+
+@pytest.fixture
+def person_with(db) -> Callable[..., Person]:
+    """Somebody with a role, in its place."""
+
+    def make(role: str, *, agency: Agency | None = None, region: Region | None = None, email: str = ""):
+        person: Person = Person.objects.create_user(
+            email or f"{role}{Person.objects.count()}@example.org", PASSWORD, name=role.title()
+        )
+        Membership.objects.create(person=person, role=role, agency=agency, region=region)
+        return person
+
+    return make
+
+
+@pytest.fixture
+def provider(person_with, agency) -> Person:
+    return person_with(Role.PROVIDER, agency=agency)
+
+
+@pytest.fixture
+def signed_in() -> Callable[[Person], Client]:
+    """A client that has taken both steps of signing in."""
+
+    def make(person: Person) -> Client:
+        client = Client()
+        client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+        device, _ = TOTPDevice.objects.get_or_create(user=person, name="app", defaults={"confirmed": True})
+        session = client.session
+        session[DEVICE_ID_SESSION_KEY] = device.persistent_id
+        session.save()
+        return client
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def uploads(settings, tmp_path):
+    """Uploads of a test, gone with it."""
+    settings.UPLOADS = tmp_path / "uploads"
+    return settings.UPLOADS
+
+
+@pytest.fixture
+def sent(agency, provider, csv_of) -> Callable[..., Submission]:
+    """A file that is received and checked: faultless records with some changes, as `csv_of` makes them."""
+
+    def make(*changes, scope: str = "new", agency: Agency = agency, by: Person = provider, data: bytes | None = None):
+        rows = [{"AGNCY": agency.code, **change} for change in changes]
+        made = actions.receive(
+            by=by, agency=agency, file=io.BytesIO(data or csv_of(*rows)), name="march.csv", scope=scope
+        )
+        worker.run(threading.Event(), once=True)
+        made.refresh_from_db()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def accepted(sent, provider) -> Callable[..., Submission]:
+    """The same, accepted."""
+
+    def make(*changes, by: Person = provider, **told):
+        return actions.accept(by=by, submission=sent(*changes, by=by, **told))
+
+    return make

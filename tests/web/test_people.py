@@ -1,0 +1,516 @@
+import csv
+import io
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import product
+from urllib.parse import urlsplit
+
+import pytest
+from django.core import mail
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils.timezone import now
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from cjit.web.agencies import actions, urls
+from cjit.web.agencies.audit import note
+from cjit.web.agencies.models import Agency, AuditEvent, Invitation, Membership, Person, Region, Role
+
+NEW_PASSWORD = "eleven plums under a kettle"
+INVITED = "invited@example.org"
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def administrator(person_with) -> Person:
+    person: Person = person_with(Role.ADMINISTRATOR)
+    return person
+
+
+@pytest.fixture
+def office(administrator, signed_in) -> Client:
+    """The administrator's browser."""
+    client: Client = signed_in(administrator)
+    return client
+
+
+@pytest.fixture
+def regional(person_with, region) -> Person:
+    person: Person = person_with(Role.REGIONAL, region=region)
+    return person
+
+
+# ---- who may open what -----------------------------------------------------------------------------
+
+EVERYBODY = (
+    "anonymous",
+    "password only",
+    "provider",
+    "another provider",
+    "regional",
+    "another region",
+    "national",
+    "analyst",
+    "administrator",
+)
+#: For whom a page is there. Anybody else who has signed in gets a 404.
+ROLES_OF = {
+    "people": {"administrator"},
+    "person": {"administrator"},
+    "invite": {"administrator"},
+    "agencies": {"administrator", "regional", "another region"},
+    "agency": {"administrator", "regional"},
+    "audit": {"administrator", "national"},
+    "audit-export": {"administrator", "national"},
+}
+#: Pages before both steps are taken: what each answers to whom, and to those not named under "".
+BEFORE = {
+    "sign-in": {"anonymous": 200, "": 302},
+    "sign-out": {"": 405},
+    "second-step": {"": 302},
+    "second-step-set-up": {"anonymous": 302, "": 200},
+    "password-reset": {"": 200},
+    "password-reset-sent": {"": 200},
+    "password-reset-set": {"": 200},
+    "password-reset-done": {"": 200},
+    "invitation": {"": 404},
+}
+ARGUMENTS = {"password-reset-set": ["MQ", "abc-def"], "invitation": ["unknown"], "agency": ["CJ901"]}
+
+
+@pytest.fixture
+def browser_of(person_with, signed_in, agency, other_agency):
+    def make(who: str) -> Client:
+        if who == "anonymous":
+            return Client()
+        elsewhere = other_agency.region
+        person = {
+            "password only": lambda: person_with(Role.ADMINISTRATOR),
+            "provider": lambda: person_with(Role.PROVIDER, agency=agency),
+            "another provider": lambda: person_with(Role.PROVIDER, agency=other_agency),
+            "regional": lambda: person_with(Role.REGIONAL, region=agency.region),
+            "another region": lambda: person_with(Role.REGIONAL, region=elsewhere),
+        }.get(who, lambda: person_with(who))()
+        client: Client = signed_in(person)
+        if who == "password only":
+            TOTPDevice.objects.filter(user=person).delete()
+        return client
+
+    return make
+
+
+def address(name: str) -> str:
+    if name == "person":
+        return reverse(name, args=[Person.objects.get_or_create(email="somebody@example.org")[0].pk])
+    return reverse(name, args=ARGUMENTS.get(name, []))
+
+
+def test_the_table_names_every_page():
+    assert {pattern.name for pattern in urls.urlpatterns} == set(ROLES_OF) | set(BEFORE)
+
+
+@pytest.mark.parametrize(("who", "name"), list(product(EVERYBODY, ROLES_OF)))
+def test_a_page_opens_for_its_roles_and_is_not_there_for_others(browser_of, who, name):
+    browser = browser_of(who)
+    answer = browser.get(address(name))
+    if who == "anonymous":
+        assert urlsplit(answer["Location"]).path == reverse("sign-in")
+    elif who == "password only":
+        assert answer["Location"] == reverse("second-step")
+    else:
+        assert answer.status_code == (200 if who in ROLES_OF[name] else 404)
+
+
+@pytest.mark.parametrize(("who", "name"), list(product(EVERYBODY, ROLES_OF)))
+def test_nothing_is_changed_by_anybody_else(browser_of, who, name):
+    if who in ROLES_OF[name]:
+        return
+    browser = browser_of(who)
+    wanted = address(name)
+    events = AuditEvent.objects.count()
+    answer = browser.post(wanted, {"do": "deactivate", "name": "Changed", "email": INVITED, "role": Role.ANALYST})
+    assert answer.status_code == (302 if who in {"anonymous", "password only"} else 405 if "audit" in name else 404)
+    assert AuditEvent.objects.count() == events
+
+
+@pytest.mark.parametrize(("who", "name"), list(product(EVERYBODY, BEFORE)))
+def test_pages_of_signing_in_open_for_all(browser_of, who, name):
+    answer = browser_of(who).get(address(name))
+    if name == "sign-out" and who == "anonymous":
+        assert urlsplit(answer["Location"]).path == reverse("sign-in")
+    else:
+        assert answer.status_code == BEFORE[name].get(who, BEFORE[name][""])
+
+
+# ---- invitations -----------------------------------------------------------------------------------
+
+
+def invite(office: Client, **asked):
+    given = {"name": "Ann Example", "email": INVITED, "role": Role.ANALYST} | asked
+    return office.post(reverse("invite"), given)
+
+
+def link() -> str:
+    return str(urlsplit(re.findall(r"http\S+", str(mail.outbox[-1].body))[0]).path)
+
+
+def accept(name: str = "Ann Example", password: str = NEW_PASSWORD, client: Client | None = None):
+    return (client or Client()).post(link(), {"name": name, "password": password})
+
+
+def test_an_invitation_leads_to_an_account_and_then_to_the_second_step(office, agency):
+    assert invite(office, role=Role.PROVIDER, agency=agency.pk)["Location"] == reverse("people")
+    assert mail.outbox[0].to == [INVITED]
+    browser = Client()
+    page = browser.get(link()).text
+    assert "Provider user, CJ901 Made-up team" in page
+    assert INVITED in page
+    assert accept(client=browser)["Location"] == reverse("second-step-set-up")
+    person = Person.objects.get(email=INVITED)
+    assert person.check_password(NEW_PASSWORD)
+    assert [(m.role, m.agency) for m in person.memberships.all()] == [(Role.PROVIDER, agency)]
+    assert browser.get(reverse("second-step-set-up")).status_code == 200
+    assert browser.get(reverse("people"))["Location"] == reverse("second-step")
+
+
+def test_a_used_invitation_is_refused(office):
+    invite(office)
+    accept()
+    again = accept("Somebody Else", "another long password")
+    assert again.status_code == 404
+    assert "This invitation can no longer be used" in again.text
+    assert Person.objects.get(email=INVITED).check_password(NEW_PASSWORD)
+
+
+def test_an_invitation_is_refused_after_seven_days(office):
+    invite(office)
+    assert now() + timedelta(days=6.9) < Invitation.objects.get().expires < now() + timedelta(days=7)
+    Invitation.objects.update(expires=now())
+    assert "This invitation can no longer be used" in Client().get(link()).text
+
+
+def test_a_withdrawn_invitation_is_refused(office):
+    invite(office)
+    assert INVITED in office.get(reverse("people")).text
+    office.post(reverse("people"), {"withdraw": Invitation.objects.get().pk})
+    assert INVITED not in office.get(reverse("people")).text
+    assert accept().status_code == 404
+
+
+def test_another_invitation_ends_the_one_before(office):
+    invite(office)
+    first = link()
+    invite(office)
+    assert Client().get(first).status_code == 404
+    assert Client().get(link()).status_code == 200
+
+
+def test_of_a_token_only_a_hash_is_kept(office):
+    invite(office)
+    token = link().strip("/").split("/")[-1]
+    assert len(token) == 43
+    assert token not in str(list(Invitation.objects.values_list()))
+
+
+def test_the_invitation_tells_no_name_and_no_agency(office, agency):
+    invite(office, role=Role.PROVIDER, agency=agency.pk)
+    for value in ("Ann", agency.code, agency.name):
+        assert value not in str(mail.outbox[0].body)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"name": ""}, "Enter their full name"),
+        ({"email": "nobody"}, "Enter an e-mail address, like name@example.org"),
+        ({"role": ""}, "Select a role"),
+        ({"role": Role.PROVIDER}, "Select the agency they submit for"),
+        ({"role": Role.REGIONAL}, "Select the region they work in"),
+        ({"role": Role.PROVIDER, "agency": "999"}, "Select an agency of the list"),
+    ],
+)
+def test_a_slip_in_an_invitation_is_told_in_one_sentence(office, asked, told):
+    page = invite(office, **asked).text
+    assert page.count(told) == 2  # in the summary and at the field
+    assert "<title>Error: " in page
+    assert not mail.outbox
+
+
+def test_what_a_role_does_not_need_is_left_out(office, agency, region):
+    invite(office, agency=agency.pk, region=region.pk)
+    invited = Invitation.objects.get()
+    assert (invited.role, invited.agency, invited.region) == (Role.ANALYST, None, None)
+
+
+def test_somebody_with_an_account_is_not_invited_again(office, provider):
+    assert "has an account already" in invite(office, email=provider.email.upper()).text
+
+
+def test_no_invitation_stays_where_its_mail_could_not_be_sent(office, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "localhost", 1, False
+    assert "The e-mail could not be sent" in invite(office).text
+    assert INVITED not in office.get(reverse("people")).text
+
+
+# ---- roles and access ------------------------------------------------------------------------------
+
+
+def test_the_list_tells_who_has_which_role_and_when_they_signed_in(office, provider, administrator):
+    page = office.get(reverse("people")).text
+    assert "Provider user, CJ901 Made-up team" in page
+    assert provider.email in page
+    assert "Never" in page
+
+
+def test_a_role_is_given_and_taken_away(office, provider, region):
+    page = reverse("person", args=[provider.pk])
+    office.post(page, {"do": "give", "role": Role.REGIONAL, "region": region.pk})
+    assert provider.memberships.filter(role=Role.REGIONAL, region=region).exists()
+    for membership in provider.memberships.all():
+        office.post(page, {"do": "take", "membership": membership.pk})
+    assert not provider.memberships.exists()
+    assert "None: they can sign in, and see nothing." in office.get(page).text
+
+
+def test_a_role_is_not_taken_from_somebody_by_the_page_of_another(office, provider, regional):
+    membership = regional.memberships.get()
+    page = reverse("person", args=[provider.pk])
+    assert office.post(page, {"do": "take", "membership": membership.pk}).status_code == 404
+    assert Membership.objects.filter(pk=membership.pk).exists()
+
+
+def test_whoever_loses_access_is_signed_out_at_once(office, provider, signed_in):
+    browser = signed_in(provider)
+    assert browser.get(reverse("second-step-set-up")).status_code == 200
+    page = reverse("person", args=[provider.pk])
+    office.post(page, {"do": "deactivate"})
+    assert urlsplit(browser.get(reverse("second-step-set-up"))["Location"]).path == reverse("sign-in")
+    office.post(page, {"do": "reactivate"})
+    assert Person.objects.get(pk=provider.pk).is_active
+
+
+def test_a_second_step_is_reset(office, provider, signed_in):
+    browser = signed_in(provider)
+    office.post(reverse("person", args=[provider.pk]), {"do": "reset"})
+    assert not TOTPDevice.objects.filter(user=provider).exists()
+    assert not StaticDevice.objects.filter(user=provider).exists()
+    assert browser.get(reverse("home"))["Location"] == reverse("second-step")
+    assert browser.get(reverse("second-step"))["Location"] == reverse("second-step-set-up")
+
+
+def test_an_administrator_cannot_change_their_own_access(office, administrator, agency):
+    page = reverse("person", args=[administrator.pk])
+    asked = [
+        {"do": "deactivate"},
+        {"do": "take", "membership": administrator.memberships.get().pk},
+        {"do": "give", "role": Role.PROVIDER, "agency": agency.pk},
+    ]
+    for each in asked:
+        assert "You cannot change your own access: ask another administrator" in office.post(page, each).text
+    administrator.refresh_from_db()
+    assert administrator.is_active
+    assert [m.role for m in administrator.memberships.all()] == [Role.ADMINISTRATOR]
+
+
+def test_an_administrator_who_is_none_any_more_changes_nobody(administrator, person_with, provider):
+    second = person_with(Role.ADMINISTRATOR)
+    actions.take_role(by=second, membership=administrator.memberships.get())
+    with pytest.raises(actions.Refused):
+        actions.deactivate(by=administrator, person=second)
+    second.refresh_from_db()
+    assert second.is_active
+
+
+# ---- the register ----------------------------------------------------------------------------------
+
+
+def new_agency(place: Region, **asked):
+    day = {"opened_day": "1", "opened_month": "4", "opened_year": "2026"}
+    return {"code": "CJ777", "name": "New team", "region": place.pk, "dat": ""} | day | asked
+
+
+def test_regional_staff_add_and_close_agencies_of_their_region(regional, region, signed_in):
+    browser = signed_in(regional)
+    assert browser.post(reverse("agencies"), new_agency(region))["Location"] == reverse("agencies")
+    added = Agency.objects.get(code="CJ777")
+    assert (added.region, added.opened, added.closed) == (region, date(2026, 4, 1), None)
+    last = {"do": "close", "closed_day": "31", "closed_month": "3", "closed_year": "2027"}
+    browser.post(reverse("agency", args=["CJ777"]), last)
+    added.refresh_from_db()
+    assert added.closed == date(2027, 3, 31)
+    assert "31 March 2027" in browser.get(reverse("agencies")).text
+
+
+def test_regional_staff_add_none_to_another_region(regional, other_agency, signed_in):
+    page = signed_in(regional).post(reverse("agencies"), new_agency(other_agency.region)).text
+    assert "Select a region of the list" in page
+    assert not Agency.objects.filter(code="CJ777").exists()
+
+
+def test_regional_staff_see_none_of_another_region(regional, agency, other_agency, signed_in):
+    browser = signed_in(regional)
+    page = browser.get(reverse("agencies")).text
+    assert agency.code in page
+    assert other_agency.code not in page
+    last = {"do": "close", "closed_day": "31", "closed_month": "3", "closed_year": "2027"}
+    assert browser.post(reverse("agency", args=[other_agency.code]), last).status_code == 404
+    other_agency.refresh_from_db()
+    assert other_agency.closed is None
+
+
+def test_national_staff_with_a_region_keep_the_register_of_that_region_only(regional, other_agency, signed_in):
+    Membership.objects.create(person=regional, role=Role.NATIONAL)
+    assert signed_in(regional).get(reverse("agency", args=[other_agency.code])).status_code == 404
+
+
+def test_a_name_and_a_dat_are_corrected_and_a_code_is_not(office, agency):
+    office.post(reverse("agency", args=[agency.code]), {"do": "edit", "name": "Renamed", "dat": "Z9", "code": "CJ1"})
+    agency.refresh_from_db()
+    assert (agency.code, agency.name, agency.dat) == ("CJ901", "Renamed", "Z9")
+    assert AuditEvent.objects.get(action="edited an agency").counts == {"changed": "name dat"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"code": "CJ901"}, "This code is in the register already: enter one that is not taken"),
+        ({"code": "cj7"}, "An agency code is one or two capital letters and three or four figures, such as CJ123"),
+        ({"opened_month": "13"}, "Enter a day that exists, like 27 3 2026"),
+        ({"opened_year": ""}, "Enter a day that exists, like 27 3 2026"),
+        ({"region": ""}, "Select a region"),
+        ({"dat": "a b"}, "Enter up to six capital letters and figures, such as Z99Z"),
+    ],
+)
+def test_a_slip_in_the_register_is_told_in_one_sentence(office, agency, asked, told):
+    page = office.post(reverse("agencies"), new_agency(agency.region, **asked)).text
+    assert told in page
+    assert "There is a problem" in page
+    assert Agency.objects.count() == 1
+
+
+def test_an_agency_is_not_closed_before_it_opened(office, agency):
+    last = {"do": "close", "closed_day": "31", "closed_month": "12", "closed_year": "2019"}
+    page = office.post(reverse("agency", args=[agency.code]), last).text
+    assert "The last day must not be before the day the agency opened" in page
+
+
+# ---- the audit trail -------------------------------------------------------------------------------
+
+
+def test_an_audit_event_is_never_altered(provider):
+    event = note("did something", by=provider)
+    event.action = "did nothing"
+    attempts: list[Callable[[], object]] = [
+        event.save,
+        event.delete,
+        AuditEvent.objects.all().delete,
+        lambda: AuditEvent.objects.update(action="did nothing"),
+        lambda: AuditEvent.objects.filter(pk=event.pk).update(action="did nothing"),
+        lambda: AuditEvent.objects.bulk_update([event], ["action"]),
+        lambda: AuditEvent.objects.update_or_create(pk=event.pk, defaults={"action": "did nothing"}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(TypeError, match="never altered"):
+            attempt()
+    with pytest.raises(Exception, match=r"(?i)unique"), transaction.atomic():
+        AuditEvent(pk=event.pk, who="", action="did nothing").save()
+    assert AuditEvent.objects.get().action == "did something"
+
+
+def test_an_event_stays_when_the_account_goes(provider):
+    email = provider.email
+    note("did something", by=provider)
+    provider.delete()
+    assert AuditEvent.objects.get().who == email
+    assert AuditEvent.objects.get().person is None
+
+
+def test_the_audit_trail_names_nobody_it_is_about(office, administrator, provider, agency, region):
+    invite(office, role=Role.PROVIDER, agency=agency.pk)
+    accept()
+    invite(office, email="another@example.org")
+    office.post(reverse("people"), {"withdraw": Invitation.objects.get(accepted=None).pk})
+    page = reverse("person", args=[provider.pk])
+    for asked in (
+        {"do": "give", "role": Role.REGIONAL, "region": region.pk},
+        {"do": "take", "membership": provider.memberships.get().pk},
+        {"do": "deactivate"},
+        {"do": "reactivate"},
+        {"do": "reset"},
+    ):
+        office.post(page, asked)
+    assert [e.action for e in AuditEvent.objects.order_by("id")] == [
+        "invited somebody",
+        "accepted an invitation",
+        "invited somebody",
+        "withdrew an invitation",
+        "gave a role",
+        "took a role away",
+        "ended somebody's access",
+        "gave access again",
+        "reset a second step",
+    ]
+    for event in AuditEvent.objects.all():
+        assert event.address == "127.0.0.1"
+        for told in (event.action, event.about, str(event.counts)):
+            assert not {"@", "Ann", provider.name} & set(re.findall(r"@|\w+", told))
+
+
+def test_the_audit_trail_is_filtered_by_agency_action_and_day(office, agency, other_agency, provider):
+    for where in (agency, other_agency):
+        note("accepted a submission", by=provider, agency=where, about=f"S{where.pk:06}")
+    note("withdrew a submission", by=provider, agency=agency, about="S999999")
+
+    def shown(**asked: str) -> int:
+        page = office.get(reverse("audit"), asked).text
+        return int(re.findall(r"([\d,]+) events?, newest first", page)[0])
+
+    def on(name: str, day: date) -> dict[str, str]:
+        return {f"{name}_day": str(day.day), f"{name}_month": str(day.month), f"{name}_year": str(day.year)}
+
+    today = now().date()
+    assert shown() == 3
+    assert shown(agency=agency.code) == 2
+    assert shown(action="accepted a submission") == 2
+    assert shown(agency=agency.code, action="accepted a submission") == 1
+    assert shown(**on("since", today - timedelta(days=1)), **on("until", today + timedelta(days=1))) == 3
+    assert shown(**on("since", today + timedelta(days=2))) == 0
+    assert shown(**on("until", today - timedelta(days=2))) == 0
+
+
+def test_a_day_that_does_not_exist_filters_nothing_and_is_told(office, agency, provider):
+    note("accepted a submission", by=provider, agency=agency)
+    note("accepted a submission", by=provider)
+    asked = {"agency": agency.code, "since_day": "31", "since_month": "2", "since_year": ""}
+    page = office.get(reverse("audit"), asked).text
+    assert "Enter a day that exists" in page
+    assert "1 event, newest first" in page
+    assert office.get(reverse("audit-export"), asked)["Location"].startswith(reverse("audit") + "?")
+
+
+def test_a_long_audit_trail_is_paged_with_its_filter(office, agency, provider):
+    for _ in range(60):
+        note("accepted a submission", by=provider, agency=agency)
+    page = office.get(reverse("audit"), {"agency": agency.code, "page": "2"}).text
+    assert page.count("<td") // 7 == 10
+    assert f"?page=1&amp;agency={agency.code}" in page
+
+
+def test_the_audit_trail_is_exported_without_formulas(person_with, signed_in, agency):
+    crafty = person_with(Role.NATIONAL, email="=1+1@example.org")
+    note("accepted a submission", by=crafty, agency=agency, counts={"rows": 3})
+    browser = signed_in(crafty)
+    answer = browser.get(reverse("audit-export"), {"agency": agency.code})
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert [(r["who"], r["agency"], r["action"], r["counts"]) for r in rows] == [
+        ("'=1+1@example.org", agency.code, "accepted a submission", "rows: 3")
+    ]
+    assert AuditEvent.objects.get(action="exported the audit trail").counts == {"events": 1}

@@ -1,0 +1,159 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from cjit.web import demo
+from cjit.web.agencies.models import Agency, AuditEvent, Person
+from cjit.web.portal.models import State, Submission
+
+# ---- the demo --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(db, settings, tmp_path) -> str:
+    settings.HOME, settings.UPLOADS = tmp_path, tmp_path / "uploads"
+    return demo.make()
+
+
+def _codes(told: str, email: str) -> list[str]:
+    [line] = [line for line in told.splitlines() if email in line]
+    return line.split()[1:]
+
+
+def test_a_demo_has_somebody_of_each_role_and_last_months_records(made, settings):
+    assert {agency.code for agency in Agency.objects.all()} == {"CJ900", "CJ901", "CJ902"}
+    assert set(Person.objects.values_list("email", flat=True)) == set(demo.PEOPLE)
+    accepted = Submission.objects.filter(state=State.ACCEPTED)
+    assert {submission.agency.code for submission in accepted} == {"CJ900", "CJ901"}
+    assert all(submission.rows > 20 for submission in accepted)
+    # Of each agency this month's file waits to be sent, and of two last month's is there to be looked at.
+    assert len(list((settings.HOME / "demo").glob("CJ90?-*.csv"))) == 5
+
+
+def test_everybody_of_the_demo_signs_in_as_it_says(made):
+    password = re.search("Password of all: (.*)", made)
+    assert password
+    for email in demo.PEOPLE:
+        browser = Client()
+        browser.post(reverse("sign-in"), {"username": email, "password": password[1]})
+        answer = browser.post(reverse("second-step"), {"code": _codes(made, email)[0]}, follow=True)
+
+        assert answer.status_code == 200
+        assert "Sign out" in answer.text
+        assert answer.redirect_chain[-1][0] not in {reverse("sign-in"), reverse("second-step")}
+
+
+def test_a_demo_made_again_changes_nothing_but_the_recovery_codes(made):
+    events = AuditEvent.objects.exclude(action="made new recovery codes")
+    before = (Person.objects.count(), Agency.objects.count(), Submission.objects.count(), events.count())
+    again = demo.make()
+
+    assert (Person.objects.count(), Agency.objects.count(), Submission.objects.count(), events.count()) == before
+    assert _codes(again, "admin@example.org") != _codes(made, "admin@example.org")
+
+
+def test_a_service_with_people_of_its_own_takes_no_demo(provider):
+    with pytest.raises(demo.NotEmpty, match="set CJIT_HOME to an empty folder"):
+        demo.make()
+    assert list(Person.objects.all()) == [provider]
+
+
+# ---- the whole service -----------------------------------------------------------------------------
+
+
+def _until(true: Callable[[], list[int]], seconds: float = 60) -> list[int]:
+    """Wait for something to be true."""
+    end = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+    return answer
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _serving(home, port: int) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-c",
+        f"from cjit.web.serve import serve; serve(host='127.0.0.1', port={port}, demo=False)",
+    ]
+    environment = {**os.environ, "CJIT_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _workers(of: subprocess.Popen[str]) -> list[int]:
+    """The processes that a process has begun."""
+    with open(f"/proc/{of.pid}/task/{of.pid}/children") as file:
+        direct = file.read()
+    others = [each for each in os.listdir(f"/proc/{of.pid}/task") if int(each) != of.pid]
+    for thread in others:
+        try:
+            with open(f"/proc/{of.pid}/task/{thread}/children") as file:
+                direct += " " + file.read()
+        except FileNotFoundError:
+            continue
+    return [int(pid) for pid in direct.split()]
+
+
+def _is_there(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
+def test_one_command_serves_keeps_a_worker_and_ends_cleanly(tmp_path):
+    port = _free_port()
+    service = _serving(tmp_path, port)
+    try:
+        assert service.stdout
+        line = service.stdout.readline()
+        assert f"Open http://127.0.0.1:{port}/" in line
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
+            page = answer.read().decode()
+        assert "<h1" in page
+        assert "Sign in" in page
+        style = re.search(r"/static/cjit\.[0-9a-f]{12}\.css", page)
+        assert style
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{style[0]}", timeout=20) as answer:
+            assert "immutable" in answer.headers["Cache-Control"]
+
+        [worker] = _until(lambda: _workers(service))
+        os.kill(worker, signal.SIGKILL)
+        [another] = _until(lambda: [pid for pid in _workers(service) if pid != worker])
+
+        service.send_signal(signal.SIGINT)
+        said = service.communicate(timeout=30)[0]
+        assert service.returncode == 0
+        assert "The worker ended with status -9 and is started again" in said
+        assert "Stopped." in said
+        assert "Traceback" not in said
+        assert not _is_there(another)
+    finally:
+        service.kill()
+        service.wait()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        service = _serving(tmp_path, other.getsockname()[1])
+        said = service.communicate(timeout=60)[0]
+
+    assert re.search(r"NotServed: Port \d+ is taken or not allowed: choose another with --port\n$", said)
+    assert service.returncode == 1

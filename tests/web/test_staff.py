@@ -1,0 +1,339 @@
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from datetime import date, datetime, timedelta
+from html import unescape
+from itertools import count
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from cjit.web.agencies.models import Agency, Role
+from cjit.web.portal import staff
+from cjit.web.portal.models import Choice, Decision, Scope, State, Submission
+from cjit.web.portal.staff import Month
+
+MARCH = Month(date(2026, 3, 1))
+NUMBERS = count(1)
+
+
+def words(response) -> str:
+    """The text of a page, its markup left out."""
+    body = re.sub(r"<(script|style|svg).*?</\1>", "", response.content.decode(), flags=re.S)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)))
+
+
+def moment(day: str) -> datetime:
+    return timezone.make_aware(datetime.fromisoformat(f"{day}T12:00"))
+
+
+@pytest.fixture
+def submission(db):
+    """A submission that was sent on a day and, if so, accepted on a day; made without a file."""
+
+    def make(agency, at: str, *, accepted: str = "", state: str = "", rows: int = 10, rejected: int = 0) -> Submission:
+        made = Submission.objects.create(
+            agency=agency,
+            name="secret name.csv",
+            size=1,
+            sha256=f"{next(NUMBERS):064}",
+            scope=Scope.FULL,
+            state=state or (State.ACCEPTED if accepted else State.READY),
+            accepted=moment(accepted) if accepted else None,
+            rows=rows,
+            rejected=rejected,
+            summary={"findings": {"reject": rejected, "query": 3}},
+        )
+        Submission.objects.filter(pk=made.pk).update(at=moment(at))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def national(signed_in, person_with):
+    return signed_in(person_with(Role.NATIONAL))
+
+
+@pytest.fixture
+def regional(signed_in, person_with, region):
+    return signed_in(person_with(Role.REGIONAL, region=region))
+
+
+@pytest.fixture
+def third(region):
+    return Agency.objects.create(code="CJ903", name="Third team", region=region, opened=date(2020, 1, 1))
+
+
+def march(browser) -> str:
+    return words(browser.get(reverse("staff"), {"month": "2026-03"}))
+
+
+def standing(*agencies, today: date = date(2026, 4, 20)) -> list[str]:
+    return [one.standing for one in staff.progress(agencies, MARCH, today)]
+
+
+# ---- a month ---------------------------------------------------------------------------------------
+
+
+def test_a_month_knows_its_neighbours_and_when_it_is_due(settings):
+    december = Month(date(2025, 12, 1))
+
+    assert (december.last, december.after.name) == (date(2025, 12, 31), "January 2026")
+    assert (MARCH.before.name, MARCH.due) == ("February 2026", date(2026, 4, 10))
+    settings.SUBMIT_BY = 31
+    assert Month(date(2026, 1, 1)).due == date(2026, 2, 28)
+
+
+def test_the_last_complete_month_is_shown_first(national, agency):
+    last = timezone.localdate().replace(day=1) - timedelta(days=1)
+
+    assert f"Progress for {Month(last.replace(day=1)).name}" in words(national.get(reverse("staff")))
+
+
+@pytest.mark.parametrize("asked", ["2026-13", "2026-3", "march", "9999-12", "2026-03-01", "２０２６-03"])
+def test_a_month_that_is_none_or_not_over_is_not_there(national, asked):
+    assert national.get(reverse("staff"), {"month": asked}).status_code == 404
+    assert national.get(reverse("staff-export"), {"month": asked}).status_code == 404
+
+
+# ---- who has submitted -----------------------------------------------------------------------------
+
+
+def test_a_file_accepted_by_the_tenth_is_on_time(agency, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-10")
+
+    assert standing(agency) == ["On time"]
+
+
+def test_a_file_accepted_after_the_tenth_is_late_whenever_it_was_sent(agency, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-11")
+
+    assert standing(agency) == ["Submitted late"]
+
+
+def test_a_file_that_is_not_accepted_is_not_submitted(agency, submission):
+    submission(agency, "2026-04-08", state=State.DECISIONS)
+
+    assert standing(agency) == ["Late"]
+    assert standing(agency, today=date(2026, 4, 10)) == ["Due"]
+
+
+def test_an_acceptance_that_was_undone_does_not_count(agency, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-08", state=State.UNDONE)
+
+    assert standing(agency) == ["Late"]
+
+
+def test_files_of_other_months_do_not_count(agency, submission):
+    submission(agency, "2026-03-31", accepted="2026-03-31")
+    submission(agency, "2026-05-01", accepted="2026-05-01")
+
+    assert standing(agency) == ["Late"]
+
+
+def test_a_correction_keeps_the_day_of_the_first_and_has_its_own_figures(agency, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-08", rows=10, rejected=5)
+    submission(agency, "2026-04-20", accepted="2026-04-21", rows=12, rejected=1)
+    submission(agency, "2026-04-22", rows=99)
+
+    [one] = staff.progress([agency], MARCH, date(2026, 4, 25))
+    assert (one.standing, one.submitted, one.rows, one.rejected) == ("On time", moment("2026-04-08"), 12, 1)
+
+
+def test_an_agency_that_was_not_open_in_the_month_is_left_out(region, agency):
+    opened = Agency.objects.create(code="CJ904", name="Later", region=region, opened=date(2026, 4, 1))
+    closed = Agency.objects.create(
+        code="CJ905", name="Before", region=region, opened=date(2020, 1, 1), closed=date(2026, 2, 28)
+    )
+    for_a_day = Agency.objects.create(
+        code="CJ906", name="Still", region=region, opened=date(2020, 1, 1), closed=date(2026, 3, 1)
+    )
+    told = staff.progress([agency, opened, closed, for_a_day], MARCH, date(2026, 4, 20))
+
+    assert [one.agency.code for one in told] == ["CJ901", "CJ906"]
+
+
+# ---- the sentence ----------------------------------------------------------------------------------
+
+
+def test_the_page_begins_with_one_sentence(national, agency, other_agency, third, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-08")
+    submission(third, "2026-04-12", accepted="2026-04-12")
+
+    assert "2 of 3 agencies have submitted for March 2026, 1 of them after 10 April 2026; 1 is late." in march(national)
+
+
+def test_before_the_tenth_nobody_is_late(agency, other_agency, third):
+    told = staff.progress([agency, other_agency, third], MARCH, date(2026, 4, 9))
+
+    assert staff.sentence(told, MARCH) == ("0 of 3 agencies have submitted for March 2026; 3 are due by 10 April 2026")
+
+
+def test_the_sentence_of_one_agency_and_of_none(agency, submission):
+    today = date(2026, 4, 20)
+    assert staff.sentence([], MARCH) == "No agency was open in March 2026"
+    assert staff.sentence(staff.progress([agency], MARCH, today), MARCH) == (
+        "The one agency has not submitted for March 2026; it is late"
+    )
+    submission(agency, "2026-04-12", accepted="2026-04-12")
+    assert staff.sentence(staff.progress([agency], MARCH, today), MARCH) == (
+        "The one agency has submitted for March 2026, after 10 April 2026"
+    )
+
+
+# ---- the figures -----------------------------------------------------------------------------------
+
+
+def test_rows_error_rate_and_waiting_decisions_are_those_of_the_submission(national, agency, submission):
+    sent = submission(agency, "2026-04-08", state=State.DECISIONS, rows=1200, rejected=30)
+    for number, choice in enumerate(("", Choice.LATER, Choice.REPLACE)):
+        Decision.objects.create(submission=sent, entity="client", record=f"secret {number}", choice=choice)
+    page = march(national)
+
+    assert "CJ901 Made-up team Not yet Late Needs decisions 1,200 2.5% 2 0 0 0" in page
+    assert "All agencies 1,200 2.5% 2 0 0 0" in page
+    assert "secret" not in page
+
+
+def test_what_is_held_counts_current_records_alone(national, accepted, agency):
+    accepted({"HOUSING": "1"}, {"HOUSING": "1"})
+    accepted({"HOUSING": "2"}, {"HOUSING": "2"})
+    page = march(national)
+
+    assert "CJ901 Made-up team Not yet Late Nothing sent – – – 2 2 2" in page
+    assert "All agencies 0 – 0 2 2 2" in page
+
+
+def test_the_page_asks_no_more_of_the_database_for_more_agencies(
+    national, region, agency, submission, django_assert_max_num_queries
+):
+    for number in range(30):
+        one = Agency.objects.create(code=f"CJ{100 + number}", name="Team", region=region, opened=date(2020, 1, 1))
+        submission(one, "2026-04-08", accepted="2026-04-08")
+    with django_assert_max_num_queries(20):
+        assert "30 of 31 agencies have submitted" in march(national)
+
+
+# ---- one agency ------------------------------------------------------------------------------------
+
+
+def test_an_agencys_page_has_states_and_counts_and_no_file(national, agency, submission):
+    sent = submission(agency, "2026-04-08", accepted="2026-04-09", rows=40, rejected=1)
+    page = words(national.get(reverse("staff-agency", args=["CJ901"])))
+
+    assert f"{sent.number} Accepted 8 April 2026 9 April 2026 40 2.5% 1 0 0 3 0" in page
+    assert "secret name" not in page
+    assert sent.sha256 not in page
+
+
+def test_an_agency_that_sent_nothing_says_so(national, agency):
+    assert "It has sent nothing yet" in words(national.get(reverse("staff-agency", args=["CJ901"])))
+
+
+# ---- the export ------------------------------------------------------------------------------------
+
+
+def test_the_export_has_the_same_figures(national, agency, other_agency, submission):
+    submission(agency, "2026-04-08", accepted="2026-04-09", rows=40, rejected=1)
+    answer = national.get(reverse("staff-export"), {"month": "2026-03"})
+    first, second = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="progress-2026-03.csv"'
+    assert list(first.values()) == [
+        *("2026-03", "CJ901", "Made-up team", "2026-04-09T12:00+01:00", "On time", "Accepted"),
+        *("40", "1", "0", "0", "0", "0"),
+    ]
+    assert (second["agency"], second["submitted"], second["standing"]) == ("CJ902", "", "Late")
+
+
+def test_a_name_like_a_formula_is_neutral_in_the_export(national, agency):
+    Agency.objects.filter(pk=agency.pk).update(name="=HYPERLINK()")
+    answer = national.get(reverse("staff-export"), {"month": "2026-03"})
+
+    assert ",'=HYPERLINK()," in answer.content.decode()
+
+
+# ---- who may ---------------------------------------------------------------------------------------
+
+
+def test_regional_staff_see_the_agencies_of_their_region_alone(regional, agency, other_agency):
+    page = march(regional)
+    export = regional.get(reverse("staff-export"), {"month": "2026-03"}).content.decode()
+
+    assert "CJ901" in page
+    assert "CJ901" in export
+    assert "CJ902" not in page
+    assert "CJ902" not in export
+    assert regional.get(reverse("staff-agency", args=["CJ901"])).status_code == 200
+    assert regional.get(reverse("staff-agency", args=["CJ902"])).status_code == 404
+
+
+def test_national_staff_see_all(national, agency, other_agency):
+    assert "CJ902" in march(national)
+    assert national.get(reverse("staff-agency", args=["CJ902"])).status_code == 200
+    assert national.get(reverse("staff-agency", args=["CJ999"])).status_code == 404
+
+
+@pytest.mark.parametrize("role", [Role.PROVIDER, Role.ANALYST, Role.ADMINISTRATOR])
+def test_nobody_else_finds_these_pages(role, signed_in, person_with, agency):
+    browser = signed_in(person_with(role, agency=agency if role == Role.PROVIDER else None))
+
+    for address in (reverse("staff"), reverse("staff-export"), reverse("staff-agency", args=["CJ901"])):
+        assert browser.get(address).status_code == 404
+
+
+# ---- in a browser ----------------------------------------------------------------------------------
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
+@pytest.fixture
+def tab(live_server, national, monkeypatch):
+    """Open a page in a real browser, signed in; every error of its script or policy fails the test."""
+    if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
+        reason = f"There is no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is"
+        (pytest.fail if os.environ.get("CJIT_BROWSER") == "required" else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    # The browser's loop runs in this thread, in which Django would see an asynchronous caller.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    faults: list[str] = []
+    session = national.cookies[settings.SESSION_COOKIE_NAME].value
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+
+        def opened(address: str, width: int = 1200, **options):
+            context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+            page = context.new_page()
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+            page.goto(live_server.url + address)
+            return page
+
+        yield opened
+        chromium.close()
+    assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1200, 320])
+def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, agency, other_agency, submission, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    submission(agency, "2026-04-08", accepted="2026-04-12", rows=123_456, rejected=1234)
+    submission(agency, "2026-04-20", state=State.DECISIONS, rows=123_456, rejected=1234)
+    page = tab(reverse("staff"), width)
+    for address in (reverse("staff") + "?month=2026-03", reverse("staff-agency", args=["CJ901"])):
+        page.goto(live_server.url + address)
+        found = Axe().run(page).response["violations"]
+
+        assert found == [], f"{address}: {json.dumps(found, indent=1)[:4000]}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

@@ -1,0 +1,306 @@
+"""The record store: what an acceptance does to what is held, as the readings have it."""
+
+import polars as pl
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from cjit.dataset import Entity
+from cjit.web.agencies.models import AuditEvent
+from cjit.web.portal import actions, store
+from cjit.web.portal.actions import Refused
+from cjit.web.portal.models import RECORDS, Decision, State, Submission
+
+FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
+SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
+AGAIN = FIRST | {"EPISODID": "12", "REFERID": "112", "REFLD": "20/11/2025", "TRIAGED": "21/11/2025", "CPLANDT": ""}
+AGAIN |= {"REFDATE": "22/11/2025"}
+
+
+def held(agency, entity=Entity.CLIENT):
+    return store.held(agency, entity).drop("id").to_dicts()
+
+
+def value(agency, header, entity=Entity.CLIENT):
+    return store.held(agency, entity)[header].to_list()
+
+
+def versions() -> dict[str, int]:
+    return {entity.value: table.objects.count() for entity, table in RECORDS.items()}
+
+
+# ---- accepting -------------------------------------------------------------------------------------
+
+
+def test_a_first_file_is_held_as_clients_episodes_and_referrals(accepted, agency):
+    done = accepted(FIRST, SECOND)
+
+    assert done.state == State.ACCEPTED
+    assert value(agency, "CLIENTID") == ["1", "2"]
+    assert value(agency, "CLIENTID", Entity.EPISODE) == ["1", "2"]
+    assert value(agency, "EPISODID", Entity.REFERRAL) == ["11", "22"]
+    assert done.receipt["client"] == {"new": 2, "changed": 0, "removed": 0, "forgotten": 0}
+
+
+def test_the_same_file_accepted_twice_changes_nothing(accepted, agency, provider):
+    accepted(FIRST, SECOND)
+    before = versions()
+
+    again = accepted(FIRST, SECOND)
+
+    assert again.summary["unchanged"]
+    assert versions() == before
+    assert again.receipt["client"]["changed"] == again.receipt["client"]["new"] == 0
+    assert actions.accept(by=provider, submission=again).accepted == again.accepted
+
+
+def test_what_may_change_is_a_new_version_and_the_old_one_stays(accepted, agency):
+    accepted(FIRST | {"HOUSING": "1"})
+    accepted(FIRST | {"HOUSING": "2"})
+
+    assert value(agency, "HOUSING", Entity.EPISODE) == ["2"]
+    assert versions() == {"client": 1, "episode": 2, "referral": 1}
+
+
+def test_a_rejected_row_is_never_stored(accepted, agency):
+    done = accepted(FIRST | {"SEX": ""}, SECOND)
+
+    assert value(agency, "CLIENTID") == ["2"]
+    assert done.receipt["left_out"]["rejected rows"] == 1
+
+
+def test_a_row_without_consent_is_never_stored(accepted, agency):
+    accepted(FIRST | {"CONSENT": "N"}, SECOND)
+
+    assert value(agency, "CLIENTID") == ["2"]
+    assert value(agency, "EPISODID", Entity.EPISODE) == ["22"]
+
+
+def test_half_a_closure_is_no_closure_yet(accepted, agency):
+    done = accepted(FIRST | {"DISD": "15/01/2026", "CJDISRSN": ""})
+
+    assert value(agency, "DISD", Entity.EPISODE) == [None]
+    assert done.receipt["left_out"]["half-given closures"] == 1
+
+
+def test_whole_postcodes_are_cut_before_they_are_stored(accepted, agency):
+    accepted(FIRST | {"PC": "NE8 1AB"})
+
+    assert value(agency, "PC", Entity.EPISODE) == ["NE8 1"]
+
+
+def test_agencies_do_not_see_one_anothers_records(accepted, agency, other_agency, person_with):
+    accepted(FIRST)
+    somebody = person_with("provider", agency=other_agency)
+    accepted(FIRST | {"SEX": "F"}, agency=other_agency, by=somebody)
+
+    assert value(agency, "SEX") != value(other_agency, "SEX")
+    assert value(agency, "CLIENTID") == value(other_agency, "CLIENTID") == ["1"]
+
+
+def test_what_is_absent_from_a_file_of_new_records_stays(accepted, agency):
+    accepted(FIRST, SECOND)
+    accepted(SECOND | {"HOUSING": "2"})
+
+    assert value(agency, "CLIENTID") == ["1", "2"]
+
+
+def test_what_is_rejected_counts_neither_as_new_nor_as_absent(accepted, sent):
+    accepted(FIRST)
+    again = sent(FIRST | {"SEX": ""}, SECOND | {"SEX": ""}, scope="full")
+
+    assert again.summary["changes"] == {
+        "new": {"client": 0, "episode": 0, "referral": 0},
+        "changed": {"client": 0, "episode": 0, "referral": 0},
+        "absent": {"client": 0, "episode": 0, "referral": 0},
+    }
+    assert not again.decisions.exists()
+
+
+# ---- decisions -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mismatched(accepted, sent):
+    """A client with two episodes, of whom the next file says another surname initial."""
+
+    def make(**changes):
+        accepted(FIRST, AGAIN, SECOND)
+        return sent(FIRST | {"SINITIAL": "X"} | changes, SECOND | {"HOUSING": "2"})
+
+    return make
+
+
+def decided(submission, provider, choice):
+    for decision in submission.decisions.all():
+        actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
+    return actions.accept(by=provider, submission=submission)
+
+
+def test_a_mismatch_waits_for_a_decision_and_says_what_hangs_on_it(mismatched):
+    submission = mismatched()
+
+    assert submission.state == State.DECISIONS
+    assert [(d.entity, d.record, d.headers, d.also) for d in submission.decisions.all()] == [
+        ("client", "1", "SINITIAL", {"episodes": 2, "referrals": 2})
+    ]
+
+
+def test_replaced_the_held_record_takes_the_new_values(mismatched, agency, provider):
+    decided(mismatched(), provider, "replace")
+
+    assert dict(zip(value(agency, "CLIENTID"), value(agency, "SINITIAL"), strict=True))["1"] == "X"
+    assert sorted(value(agency, "EPISODID", Entity.EPISODE)) == ["11", "12", "22"]
+
+
+def test_deleted_the_held_record_goes_with_all_under_it_and_the_new_one_is_taken(mismatched, agency, provider):
+    done = decided(mismatched(), provider, "delete")
+
+    assert dict(zip(value(agency, "CLIENTID"), value(agency, "SINITIAL"), strict=True))["1"] == "X"
+    assert sorted(value(agency, "EPISODID", Entity.EPISODE)) == ["11", "22"]
+    assert sorted(value(agency, "REFERID", Entity.REFERRAL)) == ["111", "222"]
+    assert done.receipt["episode"]["removed"] == 1
+
+
+def test_left_for_later_the_held_record_stays_and_others_are_not_held_up(mismatched, agency, provider):
+    done = decided(mismatched(), provider, "later")
+
+    assert "X" not in value(agency, "SINITIAL")
+    assert (
+        dict(zip(value(agency, "EPISODID", Entity.EPISODE), value(agency, "HOUSING", Entity.EPISODE), strict=True))[
+            "22"
+        ]
+        == "2"
+    )
+    assert done.receipt["left_out"]["waiting for a decision"] == 3
+
+
+def test_what_nobody_decided_waits(mismatched, agency, provider):
+    submission = mismatched()
+
+    actions.accept(by=provider, submission=submission)
+
+    assert "X" not in value(agency, "SINITIAL")
+
+
+def test_absent_from_a_full_file_is_removed_only_when_that_is_decided(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    submission = sent(FIRST, scope="full")
+    assert [(d.entity, d.record, d.absent) for d in submission.decisions.all()] == [("client", "2", True)]
+
+    decided(submission, provider, "delete")
+
+    assert value(agency, "CLIENTID") == ["1"]
+    assert value(agency, "EPISODID", Entity.EPISODE) == ["11"]
+
+
+def test_absent_and_kept_stays(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    decided(sent(FIRST, scope="full"), provider, "keep")
+
+    assert value(agency, "CLIENTID") == ["1", "2"]
+
+
+def test_a_choice_that_does_not_fit_is_refused_in_one_sentence(mismatched, provider):
+    submission = mismatched()
+    decision = submission.decisions.get()
+
+    with pytest.raises(Refused, match="Choose replace, delete or later"):
+        actions.decide(by=provider, submission=submission, choices={decision.pk: "keep"})
+
+
+def test_a_decision_of_another_submission_is_refused(mismatched, provider, accepted, other_agency, person_with):
+    submission = mismatched()
+
+    with pytest.raises(Refused, match="not of this submission"):
+        actions.decide(by=provider, submission=submission, choices={99999: "replace"})
+
+
+# ---- consent, undo, as known on --------------------------------------------------------------------
+
+
+def test_consent_withdrawn_forgets_the_client_in_all_versions(accepted, sent, agency, provider):
+    accepted(FIRST | {"HOUSING": "1"}, SECOND)
+    accepted(FIRST | {"HOUSING": "2"}, SECOND)
+    submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
+    assert submission.summary["forget"] == 1
+
+    done = actions.accept(by=provider, submission=submission)
+
+    assert value(agency, "CLIENTID") == ["2"]
+    assert versions() == {"client": 1, "episode": 1, "referral": 1}
+    assert done.receipt["client"]["forgotten"] == 1
+
+
+def test_the_audit_trail_keeps_that_it_was_done_and_not_whom(accepted, sent, provider):
+    accepted(FIRST)
+    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+
+    told = [(e.action, e.about, e.counts) for e in AuditEvent.objects.all()]
+    assert any(counts.get("client forgotten") == 1 for _, _, counts in told)
+    assert "CLIENTID" not in str(told)
+
+
+def test_an_acceptance_is_undone_whole(accepted, agency, provider):
+    accepted(FIRST | {"HOUSING": "1"})
+    before = [held(agency, entity) for entity in RECORDS]
+    accepted(FIRST | {"HOUSING": "2"}, SECOND)
+
+    undone = actions.undo(by=provider, agency=agency)
+
+    assert undone.state == State.UNDONE
+    assert [held(agency, entity) for entity in RECORDS] == before
+
+
+def test_the_store_is_known_as_it_was(accepted, agency):
+    accepted(FIRST | {"HOUSING": "1"})
+    then = timezone.now()
+    accepted(FIRST | {"HOUSING": "2"}, SECOND)
+
+    assert store.held(agency, Entity.EPISODE, on=then)["HOUSING"].to_list() == ["1"]
+    assert store.held(agency, Entity.EPISODE, on=timezone.now())["HOUSING"].to_list() == ["3", "2"]
+    assert store.held(agency, Entity.EPISODE)["HOUSING"].to_list() == ["3", "2"]
+
+
+# ---- the database's own constraints ----------------------------------------------------------------
+
+
+def test_the_database_refuses_two_current_versions_of_one_record(accepted, agency):
+    done = accepted(FIRST)
+    row = store.held(agency, Entity.CLIENT).drop("id")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store.bring(done, Entity.CLIENT, row)
+
+
+def test_the_database_refuses_a_half_closed_episode(accepted, agency):
+    done = accepted(FIRST)
+    row = store.held(agency, Entity.EPISODE).drop("id").with_columns(EPISODID=pl.lit("99"), CJDISRSN=pl.lit("10"))
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store.bring(done, Entity.EPISODE, row)
+
+
+def test_the_store_says_what_it_holds_as_a_file_that_changes_nothing(accepted, agency, sent):
+    accepted(FIRST, AGAIN, SECOND)
+    again = store.as_sent(agency)
+    assert again is not None
+
+    same = sent(data=again.write_csv().encode())
+
+    assert same.state == State.READY
+    assert same.summary["changes"]["changed"] == {"client": 0, "episode": 0, "referral": 0}
+    assert same.summary["changes"]["new"] == {"client": 0, "episode": 0, "referral": 0}
+
+
+def test_nothing_of_a_submission_that_fails_halfway_is_kept(mismatched, agency, provider, monkeypatch):
+    submission = mismatched()
+    before = versions()
+    monkeypatch.setattr(store, "bring", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        actions.accept(by=provider, submission=submission)
+
+    assert versions() == before
+    assert Submission.objects.get(pk=submission.pk).state == State.DECISIONS
+    assert not Decision.objects.exclude(choice="").exists()
