@@ -20,6 +20,8 @@ class Change(StrEnum):
     """What became of a value, or of a whole record, since it was accepted."""
 
     NEW = "new"  # the record was not held
+    RE_PRESENTED = "re-presented"  # a new episode of a client who was held
+    UNCHANGED = "unchanged"  # the record is held, and nothing of it differs
     ABSENT = "absent"  # the record is held and not in this file
     FILLED = "filled"  # blank before, a value now
     CHANGED = "changed"  # and it may change
@@ -38,13 +40,13 @@ _OF_CLASS = {
 }
 
 
-def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset, *, unchanged: bool = False) -> pl.DataFrame:
     """Every record and value that differs.
 
     Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and referral;
     text may be a Categorical that both share. `incoming` also has `row`. Returns row (null where absent), entity, id,
     header (null for whole records), change, value, previous: text as the dataset writes it. Unchanged values are not
-    listed.
+    listed; with `unchanged`, records of which nothing differs are.
     """
     parts = [_nothing()]
     for entity in Entity:
@@ -54,28 +56,35 @@ def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset) -> pl.
         key = fields[0].header
         parent = dataset.parent(entity)
         compared = ([parent] if parent else []) + list(fields[1:])
-        parts += _entity(incoming, held, entity, key, compared)
+        parts += _entity(incoming, held, entity, key, compared, unchanged)
     return pl.concat(parts).sort("row", "header", nulls_last=True, maintain_order=True)
 
 
 def _entity(
-    incoming: pl.DataFrame, held: pl.DataFrame, entity: Entity, key: str, fields: list[Field]
+    incoming: pl.DataFrame, held: pl.DataFrame, entity: Entity, key: str, fields: list[Field], unchanged: bool
 ) -> Iterator[pl.DataFrame]:
     headers = [field.header for field in fields]
     now = first(incoming.select("row", key, *headers), key)
     before = first(held.select(key, *headers), key)
-    yield _whole(now.join(before.select(key), on=key, how="anti"), entity, key, Change.NEW)
+    new = now.join(before.select(key), on=key, how="anti")
+    again = pl.Series([False]).new_from_index(0, new.height)
+    if entity is Entity.EPISODE:
+        again = new[headers[0]].is_in(held[headers[0]].drop_nulls().unique().implode()).fill_null(False)
+    yield _whole(new.filter(~again), entity, key, Change.NEW)
+    yield _whole(new.filter(again), entity, key, Change.RE_PRESENTED)
     gone = before.select(key).join(now.select(key), on=key, how="anti")
     yield _whole(gone.with_columns(row=pl.lit(None, pl.UInt32)), entity, key, Change.ABSENT)
     # Where each record stands in both, so that no more than two columns are laid side by side at a time.
     both = now.select(key, here=pl.int_range(pl.len(), dtype=pl.UInt32)).join(
         before.select(key, there=pl.int_range(pl.len(), dtype=pl.UInt32)), on=key, maintain_order="left"
     )
+    same = pl.Series([unchanged]).new_from_index(0, both.height)
     for field in fields:
         value, previous = now[field.header][both["here"]], before[field.header][both["there"]]
         at = value.ne_missing(previous).arg_true()
         if at.is_empty():
             continue
+        same = same.scatter(at, False)
         what = _OF_CLASS[field.changes]
         emptied = pl.lit(what if field.changes is Changes.MAY else Change.EMPTIED)
         some = pl.DataFrame(
@@ -100,6 +109,8 @@ def _entity(
             plainly_value(field, pl.col("value")).cast(pl.String),
             plainly_value(field, pl.col("previous")).cast(pl.String),
         )
+    if unchanged:
+        yield _whole(now[both["here"].filter(same)], entity, key, Change.UNCHANGED)
 
 
 def first(frame: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -1,5 +1,7 @@
 """The record store: what an acceptance does to what is held, as the readings have it."""
 
+from random import Random
+
 import polars as pl
 import pytest
 from django.db import IntegrityError, transaction
@@ -304,3 +306,39 @@ def test_nothing_of_a_submission_that_fails_halfway_is_kept(mismatched, agency, 
     assert versions() == before
     assert Submission.objects.get(pk=submission.pk).state == State.DECISIONS
     assert not Decision.objects.exclude(choice="").exists()
+
+
+# ---- laws ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agency, provider):
+    random = Random(seed)
+    rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]
+    changes = [{}, {"PC": "NE8 2"}, {"SINITIAL": "X"}, {"REFLD": "01/11/2025"}, {"SEX": ""}, {"HOUSING": "2"}]
+    changes += [{"DISD": "15/01/2026", "CJDISRSN": "10"}, {"CONSENT": "N"}]
+    for _ in range(5):
+        before = [held(agency, entity) for entity in RECORDS]
+        some = [row | random.choice(changes) for row in random.sample(rows, random.randint(1, len(rows)))]
+        scope = random.choice(["full", "new"])
+        submission = sent(*some, scope=scope)
+        for decision in submission.decisions.all():
+            choice = random.choice([*actions.allowed(decision), ""])
+            if choice:
+                actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
+        done = actions.accept(by=provider, submission=submission)
+        after = [held(agency, entity) for entity in RECORDS]
+
+        for entity in RECORDS:
+            ids = value(agency, store.key_of(entity), entity)
+            assert len(ids) == len(set(ids))
+        clients = set(value(agency, "CLIENTID"))
+        assert set(value(agency, "CLIENTID", Entity.EPISODE)) <= clients
+        assert set(value(agency, "EPISODID", Entity.REFERRAL)) <= set(value(agency, "EPISODID", Entity.EPISODE))
+        actions.accept(by=provider, submission=done)
+        assert [held(agency, entity) for entity in RECORDS] == after
+
+        if random.random() < 0.5 and not done.receipt["client"]["forgotten"]:
+            actions.undo(by=provider, agency=agency)
+            for was, now in zip(before, [held(agency, entity) for entity in RECORDS], strict=True):
+                assert sorted(was, key=str) == sorted(now, key=str)
