@@ -85,4 +85,4 @@ def test_texts_kept_once_compare_as_text_does(csv_of):
     once = [records(s, Q, today=EXAMPLE_TODAY, kinds=kinds).drop(WITHHELD) for s in sources]
 
     assert isinstance(once[0].schema["HOUSING"], pl.Categorical)
-    assert compare(*once, Q).equals(compare(*plain, Q))
+    assert compare(once[0], once[1], Q).equals(compare(plain[0], plain[1], Q))

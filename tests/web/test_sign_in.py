@@ -209,7 +209,7 @@ def test_recovery_codes_are_kept_as_hashes(first_step):
 
 def test_new_recovery_codes_take_the_place_of_the_old_ones(first_step, provider):
     _, old = set_up(first_step)
-    answer = first_step.post(reverse("second-step-set-up"), {"do": "codes"}).text
+    answer = first_step.post(reverse("second-step-set-up"), {"do": "codes", "code": old[0]}).text
     new = re.findall("[a-z2-7]{4}(?:-[a-z2-7]{4}){3}", answer)
     assert len(new) == 8
     with pytest.raises(actions.Refused):
@@ -217,13 +217,22 @@ def test_new_recovery_codes_take_the_place_of_the_old_ones(first_step, provider)
 
 
 def test_whoever_is_signed_in_sets_up_another_app(first_step):
-    old, _ = set_up(first_step)
-    moved = first_step.post(reverse("second-step-set-up"), {"do": "app"})
+    old, codes = set_up(first_step)
+    moved = first_step.post(reverse("second-step-set-up"), {"do": "app", "code": codes[0]})
     assert moved["Location"] == reverse("second-step-set-up")
     new, codes = set_up(first_step)
     assert new != old
     assert len(codes) == 8
     assert TOTPDevice.objects.count() == 1
+
+
+@pytest.mark.parametrize("do", ["app", "codes"])
+def test_an_open_browser_alone_changes_nothing_of_the_second_step(first_step, provider, do):
+    _, codes = set_up(first_step)
+    for slip in ({}, {"code": "000000"}):
+        assert first_step.post(reverse("second-step-set-up"), {"do": do, **slip}).status_code == 200
+    assert TOTPDevice.objects.get(user=provider).confirmed
+    assert actions.check_code(by=provider, code=codes[0])
 
 
 def test_a_code_works_once(first_step, provider, app):

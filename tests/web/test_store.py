@@ -1,5 +1,6 @@
 """The record store: what an acceptance does to what is held, as the readings have it."""
 
+import threading
 from random import Random
 
 import polars as pl
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from cjit.dataset import Entity
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, store
+from cjit.web.portal import actions, store, worker
 from cjit.web.portal.actions import Refused
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 
@@ -342,3 +343,91 @@ def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agen
             actions.undo(by=provider, agency=agency)
             for was, now in zip(before, [held(agency, entity) for entity in RECORDS], strict=True):
                 assert sorted(was, key=str) == sorted(now, key=str)
+
+
+# ---- what a decision meets -------------------------------------------------------------------------
+
+
+def choices(submission, provider, **told):
+    for decision in submission.decisions.all():
+        if choice := told.get(decision.entity):
+            actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
+    return actions.accept(by=provider, submission=submission)
+
+
+def test_a_deleted_episode_of_a_client_who_waits_stays(accepted, sent, agency, provider):
+    accepted(FIRST)
+    before = [held(agency, entity) for entity in RECORDS]
+
+    choices(sent(FIRST | {"SINITIAL": "X", "REFLD": "01/11/2025"}), provider, episode="delete")
+
+    assert [held(agency, entity) for entity in RECORDS] == before
+
+
+def test_a_deleted_client_takes_the_new_episode_in_though_nobody_decided_of_it(accepted, sent, agency, provider):
+    accepted(FIRST)
+
+    choices(sent(FIRST | {"SINITIAL": "X", "REFLD": "01/11/2025"}), provider, client="delete")
+
+    assert value(agency, "SINITIAL") == ["X"]
+    assert [str(day) for day in value(agency, "REFLD", Entity.EPISODE)] == ["2025-11-01"]
+
+
+def test_nothing_is_deleted_for_a_record_whose_row_is_rejected(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    before = [held(agency, entity) for entity in RECORDS]
+
+    choices(sent(FIRST | {"SINITIAL": "X", "DRUG1": ""}, SECOND), provider, client="delete")
+
+    assert [held(agency, entity) for entity in RECORDS] == before
+
+
+def test_a_client_who_was_removed_before_is_forgotten_all_the_same(accepted, sent, provider):
+    accepted(FIRST, SECOND)
+    choices(sent(SECOND, scope="full"), provider, client="delete")
+
+    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+
+    assert done.receipt["client"]["forgotten"] == 1
+    assert versions() == {"client": 1, "episode": 1, "referral": 1}
+
+
+def test_people_are_counted_as_forgotten_and_not_their_versions(accepted, sent, provider):
+    accepted(FIRST)
+    accepted(FIRST | {"ETHNIC": "B"})
+
+    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+
+    assert done.receipt["client"]["forgotten"] == done.receipt["episode"]["forgotten"] == 1
+
+
+def test_no_decision_names_a_client_who_was_forgotten(accepted, sent, provider, agency):
+    accepted(FIRST, SECOND)
+    choices(sent(FIRST | {"SINITIAL": "X"}), provider, client="replace")
+
+    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+
+    assert not Decision.objects.filter(record="1").exists()
+
+
+def test_what_is_open_is_checked_anew_after_an_undo(accepted, sent, agency, provider):
+    accepted(FIRST)
+    choices(sent(FIRST | {"SINITIAL": "X"}), provider, client="replace")
+    waiting = sent(FIRST | {"SINITIAL": "X", "PC": "NE8 2"})
+    assert waiting.state == State.READY
+
+    actions.undo(by=provider, agency=agency)
+    worker.run(threading.Event(), once=True)
+
+    waiting.refresh_from_db()
+    assert waiting.state == State.DECISIONS
+    assert [d.headers for d in waiting.decisions.all()] == ["SINITIAL"]
+
+
+def test_without_its_findings_nothing_is_accepted(sent, provider, uploads):
+    submission = sent(FIRST | {"SEX": ""}, SECOND)
+    for path in uploads.rglob("findings"):
+        path.unlink()
+
+    with pytest.raises(Refused, match="send it again"):
+        actions.accept(by=provider, submission=submission)

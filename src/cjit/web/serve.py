@@ -72,6 +72,7 @@ def _pages(host: str, port: int) -> None:
             host=host,
             port=port,
             threads=THREADS,
+            max_request_body_size=settings.UPLOAD_BYTES + 1_000_000,
             ident=None,
             clear_untrusted_proxy_headers=True,
             **(behind if settings.TLS else {}),

@@ -142,15 +142,22 @@ def second_step_set_up(request: HttpRequest) -> HttpResponse:
 
 
 def _second_step_anew(request: HttpRequest, person: Person) -> HttpResponse:
-    match request.POST.get("do"):
-        case "codes":
-            codes = actions.new_recovery_codes(by=person)
-            return pages.render(request, "agencies/recovery_codes.html", {"codes": codes, "wanted": reverse("home")})
-        case "app":
+    # An open browser somebody finds must not be enough: a code is asked for again.
+    form = forms.Code(request.POST or None)
+    if form.is_valid():
+        try:
+            actions.check_code(by=person, code=form.cleaned_data["code"])
+        except Refused as slip:
+            form.add_error("code", str(slip))
+        else:
+            if request.POST.get("do") == "codes":
+                codes = actions.new_recovery_codes(by=person)
+                told = {"codes": codes, "wanted": reverse("home")}
+                return pages.render(request, "agencies/recovery_codes.html", told)
             actions.reset_second_step(by=person, person=person)
             return redirect("second-step-set-up")
     left = actions.recovery_codes_left(person)
-    return pages.render(request, "agencies/second_step_anew.html", {"left": left})
+    return pages.render(request, "agencies/second_step_anew.html", {"left": left, "form": form})
 
 
 def _verified(request: HttpRequest) -> bool:

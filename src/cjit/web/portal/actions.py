@@ -26,6 +26,10 @@ from cjit.web.portal.models import OPEN, RECORDS, Choice, Decision, Scope, State
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 
 
+#: The largest decision file taken, in bytes.
+_DECISION_FILE = 20_000_000
+
+
 class Refused(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
     """What was asked cannot be done. The text is one sentence that says why and what to do."""
 
@@ -62,7 +66,7 @@ def _received(by: Person, agency: Agency, name: str, scope: str, stored: str, si
     for _ in range(3):
         try:
             with transaction.atomic():
-                Agency.objects.select_for_update().get(pk=agency.pk)
+                Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
                 waiting = Submission.objects.filter(agency=agency, state__in=OPEN)
                 if same := waiting.filter(sha256=sha256, scope=scope).first():
                     return same
@@ -96,7 +100,7 @@ def withdraw(*, by: Person, submission: Submission) -> None:
 
 def _locked(submission: Submission) -> Submission:
     """A submission as it is now, kept from anybody else until the transaction ends, with its agency."""
-    Agency.objects.select_for_update().get(pk=submission.agency_id)
+    Agency.objects.select_for_update(no_key=True).get(pk=submission.agency_id)
     return Submission.objects.select_for_update().get(pk=submission.pk)
 
 
@@ -115,7 +119,12 @@ def decide(*, by: Person, submission: Submission, choices: Mapping[int, str]) ->
         if now.state not in (State.DECISIONS, State.READY):
             raise Refused(f"Nothing can be decided of {now.number}, because it is {now.get_state_display().lower()}")
         at = timezone.now()
-        known = {d.pk: d for d in now.decisions.filter(pk__in=list(choices))}
+        wanted = list(choices)
+        known = {
+            d.pk: d
+            for start in range(0, len(wanted), 5_000)
+            for d in now.decisions.filter(pk__in=wanted[start : start + 5_000])
+        }
         changed = []
         for pk, choice in choices.items():
             decision = known.get(pk)
@@ -126,7 +135,10 @@ def decide(*, by: Person, submission: Submission, choices: Mapping[int, str]) ->
             if decision.choice != choice:
                 decision.choice, decision.by, decision.at = choice, by, at
                 changed.append(decision)
-        Decision.objects.bulk_update(changed, ["choice", "by", "at"], batch_size=200)
+        for choice in Choice.values:
+            ids = [d.pk for d in changed if d.choice == choice]
+            for start in range(0, len(ids), 5_000):
+                now.decisions.filter(pk__in=ids[start : start + 5_000]).update(choice=choice, by=by, at=at)
         waiting = now.decisions.filter(choice="").exists()
         _to(now, State.DECISIONS if waiting else State.READY)
         counts = {c: sum(d.choice == c for d in changed) for c in Choice.values}
@@ -152,7 +164,10 @@ def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> int:
     A record with several findings needs its decision at one of them; two different ones are refused.
     """
     try:
-        text = file.read(50_000_000).decode("utf-8-sig")
+        data = file.read(_DECISION_FILE + 1)
+        if len(data) > _DECISION_FILE:
+            raise Refused("The decision file is larger than 20 MB: keep only the lines that decide something")
+        text = data.decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
         raise Refused("The decision file cannot be read: save it as “CSV UTF-8 (comma delimited)”") from None
@@ -169,7 +184,9 @@ def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> int:
         if not choice or field is None:
             continue
         record = row[CLIENT] if field.entity is Entity.CLIENT else row[EPISODE]
-        pk = known.get((field.entity.value, (record or "").removeprefix("'")))
+        # A spreadsheet is kept from taking an id for a formula by an apostrophe, which may be the id's own.
+        said = record or ""
+        pk = known.get((field.entity.value, said)) or known.get((field.entity.value, said.removeprefix("'")))
         if pk is None:
             raise Refused(f"Row {number} of the decision file decides a record that has nothing to be decided")
         if choices.setdefault(pk, choice) != choice:
@@ -192,12 +209,15 @@ def accept(*, by: Person, submission: Submission) -> Submission:
             source = open_file(path, DATASET, submission.name)
             sent = records(source, DATASET, today=timezone.localdate(submission.checked or timezone.now()))
             source.assure()
+        found = result.findings(submission)
+        if kept.read(submission, kept.FINDINGS) is None:
+            # Without them nobody knows which rows are rejected.
+            raise kept.NotKept("The findings of this file are no longer kept: send it again")
     except (Unusable, kept.NotKept) as problem:
         now = Submission.objects.get(pk=submission.pk)
         if now.state == State.ACCEPTED:
             return now
         raise Refused(str(problem)) from None
-    found = result.findings(submission)
     with transaction.atomic():
         now = _locked(submission)
         if now.state == State.ACCEPTED:
@@ -226,19 +246,16 @@ def _taken(submission: Submission, sent: pl.DataFrame, found: pl.DataFrame) -> d
         & ~pl.col("row").is_in(rejected.implode())
         & ~pl.col(CLIENT).is_in(withheld.implode()).fill_null(False)
     )
+    # Whether they are held now or were once: all versions go.
+    forgotten = _forgotten(agency, withheld)
     before = {entity: store.held(agency, entity) for entity in RECORDS}
-    gone = before[Entity.CLIENT].filter(pl.col(CLIENT).is_in(withheld.implode()))[CLIENT]
-    forgotten = store.forget(agency, gone)
-    if gone.len():
-        before = {entity: store.held(agency, entity) for entity in RECORDS}
-    decided = _decided(submission)
-    deleted = _under(before, decided[Choice.DELETE])
-    waiting = _under(before | {e: _once(good, e) for e in RECORDS}, decided[Choice.LATER])
+    file = {entity: _once(good, entity) for entity in RECORDS}
+    deleted, waiting = _settled(submission, before, file)
     receipt: dict[str, dict[str, int]] = {}
     half = left = 0
     for entity in RECORDS:
         key = store.key_of(entity)
-        now = _once(good, entity)
+        now = file[entity]
         waits = now.filter(pl.col(key).is_in(waiting[entity].implode()))
         left += waits.height
         now = now.join(waits, on=key, how="anti")
@@ -283,31 +300,40 @@ def _closed_in_full(records: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     return records.with_columns(pl.when(~half).then(pl.col("DISD", "CJDISRSN"))), count
 
 
-def _decided(submission: Submission) -> dict[str, dict[Entity, list[str]]]:
-    """The records that are deleted, and those that wait, by kind. What is not decided waits."""
-    found: dict[str, dict[Entity, list[str]]] = {
-        choice: {entity: [] for entity in RECORDS} for choice in (Choice.DELETE, Choice.LATER)
-    }
-    for entity, record, choice, absent in submission.decisions.values_list("entity", "record", "choice", "absent"):
-        if choice == Choice.DELETE:
-            found[Choice.DELETE][Entity(entity)].append(record)
+def _settled(
+    submission: Submission, before: Mapping[Entity, pl.DataFrame], file: Mapping[Entity, pl.DataFrame]
+) -> tuple[dict[Entity, pl.Series], dict[Entity, pl.Series]]:
+    """The ids of the records that are deleted, and of those that wait, by kind; what is not decided waits.
+
+    What belongs to a record goes or waits with it. What is to give way to a record of the file stays where that
+    record is not taken: because its row is rejected, or because it waits itself.
+    """
+    chosen: dict[tuple[Entity, bool], list[str]] = {(entity, gone): [] for entity in RECORDS for gone in (True, False)}
+    ids = {entity: set(rows[store.key_of(entity)]) for entity, rows in file.items()}
+    for kind, record, choice, absent in submission.decisions.values_list("entity", "record", "choice", "absent"):
+        entity = Entity(kind)
+        if choice == Choice.DELETE and (absent or record in ids[entity]):
+            chosen[entity, True].append(record)
         elif choice in ("", Choice.LATER) and not absent:
-            found[Choice.LATER][Entity(entity)].append(record)
-    return found
-
-
-def _under(records: Mapping[Entity, pl.DataFrame], these: Mapping[Entity, list[str]]) -> dict[Entity, pl.Series]:
-    """Some records and all that belongs to them, by kind."""
-    found: dict[Entity, pl.Series] = {}
+            chosen[entity, False].append(record)
+    deleted: dict[Entity, pl.Series] = {}
+    waiting: dict[Entity, pl.Series] = {}
     for entity in RECORDS:
-        parent = DATASET.parent(entity)
-        ids = pl.Series(these[entity], dtype=pl.String)
-        if parent:
-            above = found[parent.entity]
-            below = records[entity].filter(pl.col(parent.header).is_in(above.implode()))[store.key_of(entity)]
-            ids = pl.concat([ids, below])
-        found[entity] = ids.unique()
-    return found
+        gone = pl.Series(chosen[entity, True], dtype=pl.String)
+        waits = pl.Series(chosen[entity, False], dtype=pl.String)
+        if parent := DATASET.parent(entity):
+            key = store.key_of(entity)
+            with_it = _of(before[entity], parent.header, deleted[parent.entity], key)
+            beside_it = _of(file[entity], parent.header, waiting[parent.entity], key)
+            gone = pl.concat([gone.filter(~gone.is_in(beside_it.implode())), with_it])
+            waits = pl.concat([waits.filter(~waits.is_in(with_it.implode())), beside_it])
+        deleted[entity], waiting[entity] = gone.unique(), waits.unique()
+    return deleted, waiting
+
+
+def _of(rows: pl.DataFrame, parent: str, ids: pl.Series, key: str) -> pl.Series:
+    """The ids of the records that belong to some others."""
+    return rows.filter(pl.col(parent).is_in(ids.implode()))[key]
 
 
 # ---- undo and forget -------------------------------------------------------------------------------
@@ -316,11 +342,12 @@ def _under(records: Mapping[Entity, pl.DataFrame], these: Mapping[Entity, list[s
 def undo(*, by: Person, agency: Agency) -> Submission:
     """Undo the last acceptance of an agency. What it made the store forget stays forgotten."""
     with transaction.atomic():
-        Agency.objects.select_for_update().get(pk=agency.pk)
+        Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
         if last is None:
             raise Refused("There is no acceptance to undo")
         removed = store.undo(last)
+        _check_again(agency)
         last.state, last.undone = State.UNDONE, timezone.now()
         last.save(update_fields=["state", "undone"])
         note("undid an acceptance", by=by, agency=agency, about=last.number, counts=removed)
@@ -330,10 +357,30 @@ def undo(*, by: Person, agency: Agency) -> Submission:
 def forget(*, by: Person | None, agency: Agency, clients: Sequence[str]) -> dict[str, int]:
     """Delete all versions of all records of some clients, by CLIENTID. Returns counts by entity."""
     with transaction.atomic():
-        Agency.objects.select_for_update().get(pk=agency.pk)
-        gone = store.forget(agency, pl.Series(clients, dtype=pl.String))
+        Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+        gone = _forgotten(agency, pl.Series(clients, dtype=pl.String))
+        _check_again(agency)
         note("forgot clients", by=by, agency=agency, counts=gone)
         return gone
+
+
+def _forgotten(agency: Agency, clients: pl.Series) -> dict[str, int]:
+    """Forget some clients, also where earlier decisions name them or what is theirs. Returns how many, by kind."""
+    named = store.belonging(agency, clients)
+    for entity, ids in named.items():
+        for some in ids.to_frame().iter_slices(5_000):
+            Decision.objects.filter(
+                submission__agency=agency, entity=entity.value, record__in=some.to_series().to_list()
+            ).exclude(submission__state__in=OPEN).delete()
+    return store.forget(agency, clients)
+
+
+def _check_again(agency: Agency) -> None:
+    """Have what is open checked anew: it was held against what is no longer so.
+
+    Attempts are not set back, since a worker that is checking now proves its claim by them.
+    """
+    Submission.objects.filter(agency=agency, state__in=OPEN).update(state=State.RECEIVED)
 
 
 def remove_files() -> int:
@@ -344,6 +391,7 @@ def remove_files() -> int:
     for submission in settled.exclude(accepted__gte=before):
         kept.remove(submission.stored)
         Submission.objects.filter(pk=submission.pk).update(stored="")
+        submission.decisions.all().delete()
         note("removed a file", by=None, agency=submission.agency, about=submission.number)
         count += 1
     return count

@@ -15,8 +15,9 @@ import secrets
 import shutil
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -102,7 +103,8 @@ def opened(submission: Submission) -> Iterator[Path]:
     if not settings.UPLOAD_KEY:
         yield path
         return
-    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv")
+    _plain().mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv", dir=_plain())
     try:
         with open(handle, "wb") as copy, path.open("rb") as file:
             for chunk in _chunks(file):
@@ -116,6 +118,19 @@ def remove(stored: str) -> None:
     """Remove a submission's folder and all in it."""
     if stored:
         shutil.rmtree(_folder(stored), ignore_errors=True)
+
+
+def tidy() -> None:
+    """Remove decrypted copies that a process left behind when it was killed."""
+    for path in _plain().glob("cjit-*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - 86_400:
+                path.unlink()
+
+
+def _plain() -> Path:
+    """Where decrypted copies are while they are read."""
+    return Path(settings.UPLOADS) / "open"
 
 
 def _folder(stored: str) -> Path:

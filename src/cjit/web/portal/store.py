@@ -116,7 +116,34 @@ def undo(submission: Submission) -> dict[str, int]:
         rows = RECORDS[entity].objects
         removed[entity.value], _ = rows.filter(brought=submission).delete()
         rows.filter(ended=submission).update(ended=None)
+    # What belonged to a client forgotten since, and to another for a while, has nobody to belong to any more.
+    for entity in (Entity.EPISODE, Entity.REFERRAL):
+        parent = DATASET.parent(entity)
+        assert parent is not None  # noqa: S101 - for the type checker
+        table, above = (RECORDS[e]._meta.db_table for e in (entity, parent.entity))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f'DELETE FROM {table} WHERE agency_id = %s AND "{parent.header}" NOT IN'
+                f' (SELECT "{parent.header}" FROM {above} WHERE agency_id = %s)',
+                [submission.agency_id, submission.agency_id],
+            )
     return removed
+
+
+def belonging(agency: Agency, clients: pl.Series) -> dict[Entity, pl.Series]:
+    """The ids some clients and all that is or was theirs have, in any version, by kind."""
+    found = {Entity.CLIENT: clients.cast(pl.String).drop_nulls().unique()}
+    for entity in (Entity.EPISODE, Entity.REFERRAL):
+        key, parent = key_of(entity), DATASET.parent(entity)
+        assert parent is not None  # noqa: S101 - for the type checker
+        table = RECORDS[entity]._meta.db_table
+        rows = _select(
+            f'SELECT DISTINCT "{parent.header}", "{key}" FROM {table} WHERE agency_id = %s',
+            [agency.pk],
+            {parent.header: pl.String, key: pl.String},
+        )
+        found[entity] = rows.filter(pl.col(parent.header).is_in(found[parent.entity].implode()))[key].unique()
+    return found
 
 
 def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
@@ -139,8 +166,11 @@ def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
             (Entity.EPISODE, episode, mine),
             (Entity.CLIENT, client, mine),
         ):
-            cursor.execute(f"DELETE FROM {table} WHERE {where}", [agency.pk] * where.count("%s"))
-            gone[entity.value] = int(cursor.rowcount)
+            params = [agency.pk] * where.count("%s")
+            # People are counted, not the versions of what was known of them.
+            cursor.execute(f'SELECT count(DISTINCT "{key_of(entity)}") FROM {table} WHERE {where}', params)
+            gone[entity.value] = int(cursor.fetchone()[0])
+            cursor.execute(f"DELETE FROM {table} WHERE {where}", params)
     return gone
 
 

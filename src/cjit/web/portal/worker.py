@@ -11,11 +11,13 @@ import logging
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 import polars as pl
 from django.conf import settings
-from django.db import close_old_connections, connection, transaction
+from django.core.management import call_command
+from django.db import OperationalError, close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -26,6 +28,7 @@ from cjit.datasets.q import Q as DATASET
 from cjit.findings import Findings
 from cjit.read import Unusable, open_file
 from cjit.web.agencies.audit import note
+from cjit.web.agencies.models import Agency
 from cjit.web.errors import without_values
 from cjit.web.portal import kept, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
@@ -55,6 +58,8 @@ def run(stop: threading.Event, *, once: bool = False) -> None:
             from cjit.web.portal.actions import remove_files
 
             remove_files()
+            kept.tidy()
+            call_command("clearsessions")
             tidied = time.monotonic()
         stop.wait(0.3)
 
@@ -125,7 +130,9 @@ class _alive:  # noqa: N801 - read as `with _alive(submission)`
     def _beat(self) -> None:
         try:
             while not self.over.wait(settings.HEARTBEAT / 4):
-                Submission.objects.filter(**_mine(self.submission)).update(heartbeat=timezone.now())
+                # A database that is busy now is asked again at the next beat.
+                with suppress(OperationalError):
+                    Submission.objects.filter(**_mine(self.submission)).update(heartbeat=timezone.now())
         finally:
             connection.close()
 
@@ -158,11 +165,13 @@ def _examine(submission: Submission) -> None:
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
     summary |= {"changes": changes, "forget": forget, "unchanged": unchanged}
-    result.keep(submission, found)
     with transaction.atomic():
+        # In the order in which the pages lock: the agency, then its submission.
+        Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         now = Submission.objects.select_for_update().filter(**_mine(submission)).first()
         if now is None:
             raise Lost
+        result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
         Decision.objects.bulk_create([*_mismatches(now, found), *absent], batch_size=1000)
