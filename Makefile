@@ -48,8 +48,9 @@ docs: setup ## write the generated pages and build the site into site/
 docs-stale: setup
 	$(RUN)/python scripts/build_docs.py --check
 
-bench: setup ## measure beside the floor and write benchmarks/README.md
+bench: setup ## measure the check and the service, and write the tables in benchmarks/
 	$(RUN)/python benchmarks/run.py
+	$(RUN)/python benchmarks/service.py
 
 clean: ## remove what was made
 	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data

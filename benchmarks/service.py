@@ -151,7 +151,7 @@ def main() -> None:
         server = get_server(tempfile.mkdtemp(prefix="cjit-postgres-"), cleanup_mode="delete")
     for name, address in (("SQLite", ""), ("PostgreSQL", server.get_uri())):
         lines += _accepted(name, address, old, new)
-    lines += ["", *_loaded()]
+    lines += ["", *_loaded(), "", "A goal that is not met is shown as it is."]
     print("\n".join(lines))
     if not quick:
         (HERE / "SERVICE.md").write_text("\n".join(lines) + "\n")
