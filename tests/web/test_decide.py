@@ -1,14 +1,10 @@
 import csv
 import io
 import json
-import os
 import re
-import shutil
 from html import unescape
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -534,36 +530,10 @@ def test_what_is_settled_leads_away(browser, accepted, name):
 
 # ---- in a browser ----------------------------------------------------------------------------------
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-
 
 @pytest.fixture
-def tab(live_server, browser, monkeypatch):
-    """Open a page in a real browser, signed in; every error of its script or policy fails the test."""
-    if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
-        reason = f"There is no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is"
-        (pytest.fail if os.environ.get("CJIT_BROWSER") == "required" else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    # The browser's loop runs in this thread, in which Django would see an asynchronous caller.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    faults: list[str] = []
-    session = browser.cookies[settings.SESSION_COOKIE_NAME].value
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-
-        def opened(address: str, width: int = 1200, **options):
-            context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-            page = context.new_page()
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-            page.goto(live_server.url + address)
-            return page
-
-        yield opened
-        chromium.close()
-    assert faults == []
+def visitor(browser):
+    return browser
 
 
 @pytest.mark.browser

@@ -2,7 +2,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -469,35 +468,6 @@ def test_a_field_keeps_its_hint_and_attributes_but_no_length_at_which_a_browser_
 
 
 # ---- in a browser ----------------------------------------------------------------------------------
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-
-
-@pytest.fixture
-def tab(live_server, monkeypatch):
-    """Open a page of the service in a real browser; every error of its script or policy fails the test."""
-    if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
-        reason = f"There is no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is"
-        (pytest.fail if os.environ.get("CJIT_BROWSER") == "required" else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    # The browser's loop runs in this thread, in which Django would see an asynchronous caller.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-
-        def opened(address: str, width: int = 1200, **options):
-            page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            # GOV.UK Frontend tells what it cannot set up as a mere log.
-            page.on("console", lambda message: faults.append(message.text))
-            page.goto(live_server.url + address)
-            return page
-
-        yield opened
-        browser.close()
-    assert faults == []
 
 
 @pytest.mark.browser

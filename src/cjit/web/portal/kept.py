@@ -27,7 +27,7 @@ from django.conf import settings
 
 from cjit.web.portal.models import Submission
 
-UPLOAD, FINDINGS, CHANGES = "upload", "findings", "changes"
+UPLOAD, FINDINGS = "upload", "findings"
 
 _CHUNK = 1 << 20
 _MARK = b"CJIT-1\n"
