@@ -243,7 +243,7 @@ def test_no_page_shows_a_crown(client, db, error_pages):
 # ---- static files ----------------------------------------------------------------------------------
 
 
-def test_static_files_are_served_before_they_are_collected(client):
+def test_static_files_are_served_before_they_are_collected(client, db):
     for name in ("cjit.css", "cjit.js", "govuk-frontend.min.js", "favicon.svg"):
         answer = client.get(f"/static/{name}")
         assert (answer.status_code, b"".join(answer)) == (200, (STATIC / name).read_bytes())
