@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import polars as pl
 import pytest
 
-from cjit.check import records
+from cjit.check import check, records
 from cjit.compare import Change, compare
 from cjit.dataset import WITHHELD
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE_TODAY
-from cjit.read import open_file
+from cjit.read import open_file, repeating
 
 AGAIN = {"EPISODID": "99", "REFERID": "98", "REFLD": "01/12/2025", "TRIAGED": "02/12/2025", "CPLANDT": ""}
 
@@ -77,8 +77,6 @@ def test_unchanged_records_are_listed_when_asked_for(changes):
 
 
 def test_texts_kept_once_compare_as_text_does(csv_of):
-    from cjit.read import repeating
-
     kinds = repeating(Q)
     sources = [open_file(csv_of({"HOUSING": code}), Q) for code in ("1", "2")]
     plain = [records(s, Q, today=EXAMPLE_TODAY).drop(WITHHELD) for s in sources]
@@ -86,3 +84,31 @@ def test_texts_kept_once_compare_as_text_does(csv_of):
 
     assert isinstance(once[0].schema["HOUSING"], pl.Categorical)
     assert compare(once[0], once[1], Q).equals(compare(plain[0], plain[1], Q))
+
+
+@pytest.mark.parametrize("kinds", [None, repeating(Q)], ids=["text", "each text once"])
+def test_the_last_submission_may_be_given_as_a_file_as_text_or_as_its_values(csv_of, kinds):
+    new, old = (
+        open_file(csv_of({"SINITIAL": letter, "DOB": birth, "PC": "NE8 1"}), Q)
+        for letter, birth in (("A", "01/01/1990"), ("B", "02/01/1990"))
+    )
+    text = pl.concat(piece().text() for piece in old.pieces())
+    values = records(old, Q, today=EXAMPLE_TODAY, kinds=kinds)
+
+    of_file, of_text, of_values = (
+        check(new, Q, today=EXAMPLE_TODAY, previous=previous).frame for previous in (old, text, values)
+    )
+
+    assert of_file.filter(pl.col("previous").is_not_null())["previous"].to_list() == ["B", "02/01/1990"]
+    assert of_text.equals(of_file)
+    assert of_values.equals(of_file)
+
+
+def test_ids_whose_hashes_are_alike_are_still_told_apart(csv_of, monkeypatch):
+    other = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
+    new, old = (records(open_file(csv_of({"PC": pc}, other), Q), Q, today=EXAMPLE_TODAY) for pc in ("NE8 2", "NE8 1"))
+    plain = compare(new, old, Q)
+    monkeypatch.setattr(pl.Expr, "hash", lambda self, *_: self.is_null().cast(pl.UInt64))
+
+    assert plain.height == 1
+    assert compare(new, old, Q).equals(plain)

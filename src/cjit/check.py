@@ -23,10 +23,10 @@ import polars as pl
 
 from cjit import compare
 from cjit.book import Book, prepared
-from cjit.dataset import SUBMITTER, Changes, Dataset, Record, Rule, Severity
+from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Kind, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, grades, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
-from cjit.read import Batch, Made, Piece, Source, Unusable, open_file
+from cjit.read import Batch, Made, Piece, Source, Unusable, open_file, repeating
 
 __all__ = [
     "RAGGED",
@@ -82,8 +82,9 @@ def check(
 ) -> Findings:
     """Check a dataset file, or a frame of text with a column a header, against a dataset.
 
-    `today` is the day nothing may be later than. `previous` is the last submission: what should not have
-    changed since is a finding, and the frame has a column `previous`; both files are then held in memory.
+    `today` is the day nothing may be later than. `previous` is the last submission, as a file, a frame of text or
+    the values that `records` gives: what should not have changed since is a finding, and the frame has a column
+    `previous`; both are then held in memory.
     `submitter` is the agency code AGNCY must have. `only`
     and `skip` name rules by id, header or pattern (`DISABLE*`). `sink` is handed every batch of findings
     as it is made, in order; `keep` bounds how many stay in `Findings.frame` (None: all). `progress`
@@ -100,11 +101,10 @@ def check(
     else:
         opened = source if isinstance(source, Source) else open_file(source, dataset)
         pieces = opened.pieces
-    examiner = Examiner(book, active, today, submitter)
+    before = None if previous is None else _before(previous, dataset, today)
+    examiner = Examiner(book, active, today, submitter, None if before is None else before.schema)
     run = _Run(examiner, keep, sink)
-    if previous is not None:
-        before = _pieces_of(previous, dataset) if isinstance(previous, pl.DataFrame) else previous.pieces
-        run.before = pl.concat(_side_by_side(lambda piece: examiner.values(piece()), before()))
+    run.before = before
     done = 0
     try:
         for part in _side_by_side(lambda piece: examiner.examine(piece()), pieces()):
@@ -160,7 +160,30 @@ def records(
     text, or of the `kinds` given (`read.repeating`), which two files that are compared must share.
     """
     examiner = Examiner(prepared(dataset), frozenset(), today, None, kinds)
-    return pl.concat(_side_by_side(lambda piece: examiner.records(piece()), source.pieces()))
+    kinds = kinds or repeating(dataset)
+    return _whole(source.pieces(kinds), examiner, kinds)
+
+
+def _before(previous: Source | pl.DataFrame, dataset: Dataset, today: date) -> pl.DataFrame:
+    """The values of the last submission, of the clients who consented."""
+    if isinstance(previous, pl.DataFrame):
+        if previous.schema.get(next(f.header for f in dataset.fields if f.kind is Kind.DATE)) == pl.Date:
+            return previous.filter(~pl.col(WITHHELD)) if WITHHELD in previous.columns else previous
+        pieces, kinds = _pieces_of(previous, dataset)(), repeating(dataset)
+    else:
+        kinds = repeating(dataset)
+        pieces = previous.pieces(kinds)
+    before = _whole(pieces, Examiner(prepared(dataset), frozenset(), today, None, kinds), kinds)
+    return before.filter(~pl.col(WITHHELD))
+
+
+def _whole(pieces: Iterator[Piece], examiner: Examiner, kinds: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The values of all rows of a file. Its texts are kept once for the whole of it, and so looked at once."""
+    batches = list(_side_by_side(lambda piece: piece(), pieces))
+    frame = pl.concat(batch.frame.cast(pl.Schema(kinds)) for batch in batches).rechunk()
+    rows = pl.concat(batch.rows for batch in batches)
+    batches.clear()
+    return examiner.records(Batch(frame, rows))
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:

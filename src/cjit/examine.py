@@ -93,11 +93,18 @@ class Examiner:
     ) -> None:
         self.book = book
         #: Types for texts that outlast a piece: one number a text, where whole files are compared.
-        self.types = types or (repeating(book.dataset) if book.compared else dict.fromkeys(book.repeating, pl.String()))
+        self.types = {h: types[h] for h in book.repeating} if types else dict.fromkeys(book.repeating, pl.String())
         self.active = active
         self.submitter = submitter
         self.constants = [pl.lit(today).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)]
         self.written = [i for i in book.written if i in active or book.rules[i].gate]
+        self.derived = {h: [i for i in derived if i in active] for h, derived in book.derived.items()}
+        self.given = {h: i for h, i in book.given.items() if i in active}
+        # Where no rule is asked for the values are what counts, and of no value only a gate must know.
+        gates = {h for i in book.gates for h in book.rules[i].headers}
+        self.no_value = {h: bad for h, bad in book.no_value.items() if active or h in gates}
+        self.also_read = book.also_read if active else book.also_read & {h.removesuffix(" as read") for h in gates}
+        self.story = book.story if active else {}
         self.across = [i for i in book.across if i in active]
         # Where the submitter is told, its own rule says more of a field than a comparison of rows.
         told = {rule.header for rule in book.rules if SUBMITTER in rule.headers} if submitter else ()
@@ -183,7 +190,7 @@ class Examiner:
         bad: dict[str, pl.Series] = {}
 
         def say(header: str, at: pl.Series, number: pl.Series) -> None:
-            given = book.given.get(header, -1)
+            given = self.given.get(header, -1)
             for name, fails in looked[header].fails.items():
                 here = fails[number]
                 if name not in book.index:
@@ -198,7 +205,7 @@ class Examiner:
         for header, at in untidy.items():
             say(header, at, pl.int_range(at.len(), dtype=pl.UInt32, eager=True))
         # A blank is no text and has no number; of it nothing is found but that it is not given.
-        blank = {h for h in book.given if h in count and frame[h].null_count()}
+        blank = {h for h in self.given if h in count and frame[h].null_count()}
         asked = [h for h in count if h in blank or looked[h].fails]
         odd = pl.DataFrame([looked[h].odd[numbers[h]].alias(h) for h in asked])
         hits = odd.select(pl.col(h).fill_null(h in blank).arg_true().implode() for h in asked)
@@ -222,15 +229,17 @@ class Examiner:
             value = value.cast(frame.schema[header]) if value.dtype == pl.String else value
             return value[numbers[header]].alias(name)
 
-        hashes = values.select(pl.col(h).hash(book.story[h]) for h in book.ids_sent if h in book.story)
+        hashes = values.select(pl.col(h).hash(self.story[h]) for h in book.ids_sent if h in self.story)
         hashes = hashes.with_columns(
             told[numbers[h]].alias(h) for h in numbers.columns if (told := looked[h].hash) is not None
         )
         return values.with_columns(
             *(spread(looked[h].value, h, h) for h in numbers.columns if looked[h].altered),
-            *(spread(looked[h].read, h, f"{h} as read") for h in book.also_read),
+            *(spread(looked[h].read, h, f"{h} as read") for h in self.also_read),
             # A sum does well enough: each field's hashes have a seed of their own.
-            *hashes.select(pl.sum_horizontal(some).alias(f"story of {key}") for key, some in book.told.items()),
+            *hashes.select(
+                pl.sum_horizontal(some).alias(f"story of {key}") for key, some in book.told.items() if self.story
+            ),
         )
 
     def _looked(self, schema: pl.Schema, count: Mapping[str, int], ids: Mapping[str, pl.Series]) -> dict[str, _Looked]:
@@ -265,13 +274,13 @@ class Examiner:
             .with_columns(book.value[h] for h in headers)
         )
         names = {
-            h: [*(book.rules[i].id for i in book.derived[h]), *([f"no {h}"] if h in book.no_value else [])]
+            h: [*(book.rules[i].id for i in self.derived[h]), *([f"no {h}"] if h in self.no_value else [])]
             for h in headers
         }
         fails = full.select(
-            *(book.fails[i] for h in headers for i in book.derived[h]),
-            *(book.no_value[h] for h in headers if h in book.no_value),
-            *(pl.col(h).hash(book.story[h]).alias(f"hash {h}") for h in headers if h in book.story),
+            *(book.fails[i] for h in headers for i in self.derived[h]),
+            *(self.no_value[h] for h in headers if h in self.no_value),
+            *(pl.col(h).hash(self.story[h]).alias(f"hash {h}") for h in headers if h in self.story),
             *(_altered(full, h).alias(f"altered {h}") for h in headers),
         )
         anywhere = fails.select(
@@ -285,7 +294,7 @@ class Examiner:
             h: _Looked(
                 value=full[h],
                 read=full[f"{h} as read"],
-                hash=fails[f"hash {h}"] if h in book.story else None,
+                hash=fails[f"hash {h}"] if h in self.story else None,
                 altered=anywhere[f"altered {h}"],
                 fails={name: fails[name] for name in names[h] if anywhere[name]},
                 odd=odd[h],

@@ -22,7 +22,7 @@ import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -157,12 +157,15 @@ class Source:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def pieces(self) -> Iterator[Piece]:
-        """The file piece by piece, in order: each a call that parses it and may run in any thread."""
+    def pieces(self, kinds: Mapping[str, pl.DataType] | None = None) -> Iterator[Piece]:
+        """The file piece by piece, in order: each a call that parses it and may run in any thread.
+
+        Texts that repeat are kept once a piece or, in the `kinds` given (`repeating`), once for them all.
+        """
         if self.quoted_lines:
             yield from _records(self)
         else:
-            yield from (_Piece(self, cut) for cut in self.cuts)
+            yield from (_Piece(self, cut, kinds) for cut in self.cuts)
 
 
 # ---- opening ---------------------------------------------------------------------------------------
@@ -600,6 +603,7 @@ class _Piece:
 
     source: Source
     cut: Cut
+    kinds: Mapping[str, pl.DataType] | None = None
 
     def _data(self) -> bytes:
         with self.source.path.open("rb") as file:
@@ -640,7 +644,7 @@ class _Piece:
         if odd.left_out:
             data = b"".join(kept)
             rows = rows.filter(~rows.is_in(odd.left_out))
-        frame = _frame(source, data, first, by_the_book=odd.stray) if data else _empty(source.dataset)
+        frame = _frame(source, data, first, self.kinds, by_the_book=odd.stray) if data else _empty(source.dataset)
         batch = Batch(frame, rows, tuple(odd.ragged), len(odd.left_out) - len(odd.ragged), self.cut.size)
         return self._without_blanks(batch, data)
 
@@ -654,7 +658,7 @@ class _Piece:
         data = b"".join(lines[row - first] + b"\n" for row in mine)
         if self.source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
-        return Batch(_frame(self.source, data, first), mine)
+        return Batch(_frame(self.source, data, first, self.kinds), mine)
 
     def _without_blanks(self, batch: Batch, data: bytes) -> Batch:
         """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
@@ -712,11 +716,13 @@ def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[
     return found
 
 
-def _frame(source: Source, data: bytes, first: int, *, by_the_book: bool = False) -> pl.DataFrame:
+def _frame(
+    source: Source, data: bytes, first: int, kinds: Mapping[str, pl.DataType] | None, *, by_the_book: bool = False
+) -> pl.DataFrame:
     """Regular lines to a frame of text: a column for each header of the dataset, blank as null."""
     names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
     wanted = [i for i, h in enumerate(source.columns) if h]
-    types = repeating(source.dataset)
+    types: Mapping[str, pl.DataType] = kinds or repeating(source.dataset)
     try:
         if by_the_book:
             raise pl.exceptions.ComputeError

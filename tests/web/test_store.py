@@ -9,6 +9,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cjit.dataset import Entity
+from cjit.datasets.q import Q
+from cjit.derive import plainly_value
+from cjit.read import repeating
 from cjit.web.agencies.models import AuditEvent
 from cjit.web.portal import actions, store, worker
 from cjit.web.portal.actions import Refused
@@ -286,10 +289,11 @@ def test_the_database_refuses_a_half_closed_episode(accepted, agency):
 
 def test_the_store_says_what_it_holds_as_a_file_that_changes_nothing(accepted, agency, sent):
     accepted(FIRST, AGAIN, SECOND)
-    again = store.as_sent(agency)
+    again = store.whole({entity: store.held(agency, entity) for entity in RECORDS})
     assert again is not None
+    text = again.select(plainly_value(field, pl.col(field.header)).alias(field.header) for field in Q.fields)
 
-    same = sent(data=again.write_csv().encode())
+    same = sent(data=text.write_csv().encode())
 
     assert same.state == State.READY
     assert same.summary["changes"]["changed"] == {"client": 0, "episode": 0, "referral": 0}
@@ -431,3 +435,13 @@ def test_without_its_findings_nothing_is_accepted(sent, provider, uploads):
 
     with pytest.raises(Refused, match="send it again"):
         actions.accept(by=provider, submission=submission)
+
+
+@pytest.mark.parametrize(
+    "odd", ['a "quoted" one', "a, b", "two\nlines", 'ends with a quote"', "Łódź’s", "'1", "\\N", "0x1"]
+)
+def test_an_id_is_read_back_just_as_it_was_sent_whatever_is_in_it(accepted, agency, odd):
+    accepted(FIRST | {"CLIENT": odd})
+
+    for kinds in (None, repeating(Q)):
+        assert store.held(agency, Entity.CLIENT, kinds=kinds)["CLIENT"].to_list() == [odd]

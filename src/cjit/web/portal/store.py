@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import polars as pl
 from django.db import DatabaseError, connection
 
 from cjit.dataset import Entity, Kind
 from cjit.datasets.q import Q as DATASET
-from cjit.derive import plainly_value
 from cjit.web.agencies.models import Agency
 from cjit.web.portal.models import RECORDS, Submission
 
-_TYPES = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}
+_TYPES: Mapping[Kind, pl.DataType] = {Kind.DATE: pl.Date(), Kind.NUMBER: pl.Int32()}
 _ROWS = 20_000
+_Line = TypeVar("_Line")
+
+#: What is held of an agency, a frame a kind of record (`held`).
+Held = Mapping[Entity, pl.DataFrame]
 
 
 def key_of(entity: Entity) -> str:
@@ -39,14 +43,14 @@ def headers_of(entity: Entity) -> list[str]:
 # ---- reading ---------------------------------------------------------------------------------------
 
 
-def held(agency: Agency, entity: Entity, on: datetime | None = None) -> pl.DataFrame:
+def held(
+    agency: Agency, entity: Entity, on: datetime | None = None, kinds: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
     """The current records of an agency, or those known at a moment: `id` of the version, and its columns.
 
-    What is known at a moment is what had been accepted by then; what was forgotten since is not known.
+    What is known at a moment is what had been accepted by then; what was forgotten since is not known. Texts are
+    text, or of the `kinds` given (`read.repeating`).
     """
-    table = RECORDS[entity]._meta.db_table
-    columns = ["id", *headers_of(entity)]
-    names = ", ".join(f'r."{c}"' for c in columns)
     where, params = "r.agency_id = %s", [agency.pk]
     if on is None:
         where += " AND r.ended_id IS NULL"
@@ -54,36 +58,65 @@ def held(agency: Agency, entity: Entity, on: datetime | None = None) -> pl.DataF
         by_then = Submission.objects.filter(agency=agency, accepted__lte=on).values_list("pk", flat=True)
         known = ", ".join(map(str, by_then)) or "NULL"
         where += f" AND r.brought_id IN ({known}) AND (r.ended_id IS NULL OR r.ended_id NOT IN ({known}))"
-    types = {"id": pl.Int64} | {h: _TYPES.get(DATASET.by_header[h].kind, pl.String) for h in columns[1:]}
-    return _select(f"SELECT {names} FROM {table} r WHERE {where} ORDER BY r.id", params, types)
+    types = {h: _type_of(h, kinds or {}) for h in headers_of(entity)}
+    return _select(
+        f"{RECORDS[entity]._meta.db_table} r WHERE {where} ORDER BY r.id", params, {"id": pl.Int64()} | types
+    )
 
 
-def _select(sql: str, params: list[int], types: Mapping[str, Any]) -> pl.DataFrame:
+def _type_of(header: str, kinds: Mapping[str, pl.DataType]) -> pl.DataType:
+    return _TYPES.get(DATASET.by_header[header].kind) or kinds.get(header, pl.String())
+
+
+def _select(source: str, params: list[int], types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Some columns of some rows. Either database writes them as CSV, which is read some rows at a time.
+
+    A row's values never become objects of Python: for a million rows that would take most of the time.
+    """
+    parts = [pl.DataFrame(schema=dict(types))]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # Numbers of our own alone: what is copied out takes no parameters.
-            with cursor.copy(f"COPY ({sql % tuple(map(int, params))}) TO STDOUT (FORMAT csv)") as copy:
-                data = b"".join(copy)
-            if not data:
-                return pl.DataFrame(schema=dict(types))
-            return pl.read_csv(data, has_header=False, schema=dict(types))
-        parts = [pl.DataFrame(schema=dict(types))]
-        cursor.execute(sql, params)
-        while rows := cursor.fetchmany(_ROWS):
-            parts.append(pl.DataFrame(rows, schema=dict(types), orient="row"))
+            columns = ", ".join(f'"{name}"' for name in types)
+            where = source % tuple(map(int, params))
+            with cursor.copy(f"COPY (SELECT {columns} FROM {where}) TO STDOUT (FORMAT csv)") as copy:
+                # It hands over a row at a time.
+                for lines in _some(iter(copy)):
+                    parts.append(_read(b"".join(lines), types))
+        else:
+            cells = " || ',' || ".join(_cell(name, kind) for name, kind in types.items())
+            cursor.execute(f"SELECT {cells} FROM {source}", params)
+            while rows := cursor.fetchmany(_ROWS):
+                parts.append(_read("\n".join(row for (row,) in rows).encode() + b"\n", types))
     return pl.concat(parts)
 
 
-def as_sent(agency: Agency) -> pl.DataFrame | None:
-    """What is held of an agency as the file that would say it: text, a column a header. None where nothing is."""
-    clients, episodes, referrals = (held(agency, entity).drop("id") for entity in RECORDS)
+def _some(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
+    while some := list(islice(lines, _ROWS)):
+        yield some
+
+
+def _cell(name: str, kind: pl.DataType) -> str:
+    """A column as SQLite is to write it in CSV: text in quotes, and of null nothing."""
+    if kind.is_numeric() or kind == pl.Date:
+        return f"""coalesce("{name}", '')"""
+    return f"""coalesce('"' || replace("{name}", '"', '""') || '"', '')"""
+
+
+def _read(data: bytes, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    return pl.read_csv(data, has_header=False, schema=dict(types), glob=False)
+
+
+def whole(records: Held) -> pl.DataFrame | None:
+    """What is held of each kind of record as `check.records` would read it from one file. None where nothing is."""
+    clients, episodes, referrals = (records[entity].drop("id") for entity in RECORDS)
     if clients.is_empty():
         return None
     client, episode = key_of(Entity.CLIENT), key_of(Entity.EPISODE)
-    whole = clients.join(episodes, on=client, how="left", maintain_order="left").join(
+    rows = clients.join(episodes, on=client, how="left", maintain_order="left").join(
         referrals, on=episode, how="left", maintain_order="left"
     )
-    return whole.select(plainly_value(field, pl.col(field.header)).alias(field.header) for field in DATASET.fields)
+    return rows.select(DATASET.headers)
 
 
 # ---- writing ---------------------------------------------------------------------------------------
@@ -123,8 +156,8 @@ def undo(submission: Submission) -> dict[str, int]:
         table, above = (RECORDS[e]._meta.db_table for e in (entity, parent.entity))
         with connection.cursor() as cursor:
             cursor.execute(
-                f'DELETE FROM {table} WHERE agency_id = %s AND "{parent.header}" NOT IN'
-                f' (SELECT "{parent.header}" FROM {above} WHERE agency_id = %s)',
+                f"DELETE FROM {table} WHERE agency_id = %s AND NOT EXISTS (SELECT 1 FROM {above} a"
+                f' WHERE a.agency_id = %s AND a."{parent.header}" = {table}."{parent.header}")',
                 [submission.agency_id, submission.agency_id],
             )
     return removed
@@ -137,11 +170,8 @@ def belonging(agency: Agency, clients: pl.Series) -> dict[Entity, pl.Series]:
         key, parent = key_of(entity), DATASET.parent(entity)
         assert parent is not None  # noqa: S101 - for the type checker
         table = RECORDS[entity]._meta.db_table
-        rows = _select(
-            f'SELECT DISTINCT "{parent.header}", "{key}" FROM {table} WHERE agency_id = %s',
-            [agency.pk],
-            {parent.header: pl.String, key: pl.String},
-        )
+        types = {parent.header: pl.String(), key: pl.String()}
+        rows = _select(f"{table} WHERE agency_id = %s", [agency.pk], types)
         found[entity] = rows.filter(pl.col(parent.header).is_in(found[parent.entity].implode()))[key].unique()
     return found
 
@@ -155,11 +185,12 @@ def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
     gone = {}
     with _listed(clients.cast(pl.String)) as listed, connection.cursor() as cursor:
         mine = f'agency_id = %s AND "{one}" IN (SELECT id FROM {listed})'
-        others = f'agency_id = %s AND "{one}" NOT IN (SELECT id FROM {listed})'
-        # A referral whose episode has gone to another client since is that client's.
+        # A referral whose episode has gone to another client since is that client's. (Not "NOT IN": of a long list
+        # PostgreSQL would look through the whole for each row.)
         below = (
             f'agency_id = %s AND "{two}" IN (SELECT "{two}" FROM {episode} WHERE {mine})'
-            f' AND "{two}" NOT IN (SELECT "{two}" FROM {episode} WHERE {others})'
+            f' AND NOT EXISTS (SELECT 1 FROM {episode} e WHERE e.agency_id = %s AND e."{two}" = {referral}."{two}"'
+            f' AND NOT EXISTS (SELECT 1 FROM {listed} l WHERE l.id = e."{one}"))'
         )
         for entity, table, where in (
             (Entity.REFERRAL, referral, below),
@@ -185,6 +216,10 @@ class _listed:  # noqa: N801 - read as `with _listed(ids) as table`
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE TEMPORARY TABLE some_ids (id {kind} PRIMARY KEY)")
         _load("some_ids", pl.DataFrame({"id": self.values.unique().drop_nulls()}))
+        if connection.vendor == "postgresql":
+            # It would otherwise plan for a table of another size.
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE some_ids")
         return "some_ids"
 
     def __exit__(self, kind: object, *_: object) -> None:

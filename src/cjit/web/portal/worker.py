@@ -26,7 +26,7 @@ from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
 from cjit.datasets.q import Q as DATASET
 from cjit.findings import Findings
-from cjit.read import Unusable, open_file
+from cjit.read import Unusable, open_file, repeating
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
 from cjit.web.errors import without_values
@@ -149,19 +149,22 @@ def _examine(submission: Submission) -> None:
             if not Submission.objects.filter(**_mine(submission)).update(done=done, heartbeat=timezone.now()):
                 raise Lost
 
-    held = store.as_sent(agency)
+    kinds = repeating(DATASET)
+    held = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
     with kept.opened(submission) as path:
         source = open_file(path, DATASET, submission.name)
-        found = check(source, DATASET, today=today, previous=held, submitter=agency.code, progress=progress)
+        found = check(
+            source, DATASET, today=today, previous=store.whole(held), submitter=agency.code, progress=progress
+        )
         if found.rows > settings.UPLOAD_ROWS:
             raise Unusable(
                 f"The file has {found.rows:,} records and this service takes {settings.UPLOAD_ROWS:,} at once: send it"
                 " in parts, as “only new or changed records”"
             )
-        sent = records(source, DATASET, today=today)
+        sent = records(source, DATASET, today=today, kinds=kinds)
     summary = result.summary(found)
     rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
-    changes, absent, forget = _changes(submission, sent, rejected)
+    changes, absent, forget = _changes(submission, held, sent, rejected)
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
     summary |= {"changes": changes, "forget": forget, "unchanged": unchanged}
@@ -174,7 +177,7 @@ def _examine(submission: Submission) -> None:
         result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
-        Decision.objects.bulk_create([*_mismatches(now, found), *absent], batch_size=1000)
+        Decision.objects.bulk_create([*_mismatches(now, held, found), *absent], batch_size=1000)
         waits = now.decisions.exists()
         now.state = State.DECISIONS if waits else State.READY
         now.rows, now.rejected, now.summary = found.rows, found.rejected, summary
@@ -189,7 +192,7 @@ def _examine(submission: Submission) -> None:
         )
 
 
-def _mismatches(submission: Submission, found: Findings) -> list[Decision]:
+def _mismatches(submission: Submission, held: store.Held, found: Findings) -> list[Decision]:
     """One Decision for each record that mismatches."""
     headers = {f"{f.header}.is_unchanged": f for f in DATASET.fields}
     some = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.MISMATCH)))
@@ -197,7 +200,7 @@ def _mismatches(submission: Submission, found: Findings) -> list[Decision]:
     for rule, client, episode in some.select("rule", "client", "episode").iter_rows():
         field = headers[rule]
         fields.setdefault((field.entity, client if field.entity is Entity.CLIENT else episode), []).append(field.header)
-    also = _belongings(submission, list(fields))
+    also = _belongings(held, list(fields))
     return [
         Decision(
             submission=submission,
@@ -216,13 +219,16 @@ def _of(found: Findings, severity: Severity) -> list[str]:
     return [run.rule.id for run in found.ledger if run.rule.severity is severity]
 
 
-def _belongings(submission: Submission, these: list[tuple[Entity, str]]) -> dict[tuple[Entity, str], dict[str, int]]:
-    """What of the store belongs to some records: episodes and referrals, counted."""
-    episodes = store.held(submission.agency, Entity.EPISODE).select(CLIENT, EPISODE)
-    referrals = store.held(submission.agency, Entity.REFERRAL).select(EPISODE)
-    of_client = Counter(episodes[CLIENT].to_list())
-    of_episode = Counter(referrals[EPISODE].to_list())
-    below = Counter(referrals.join(episodes, on=EPISODE)[CLIENT].to_list())
+def _belongings(held: store.Held, these: list[tuple[Entity, str]]) -> dict[tuple[Entity, str], dict[str, int]]:
+    """What of the store belongs to some clients and episodes: episodes and referrals, counted."""
+    if not these:
+        return {}
+    ids = {entity: pl.Series([record for e, record in these if e is entity], dtype=pl.String) for entity in RECORDS}
+    clients, some = ids[Entity.CLIENT], ids[Entity.EPISODE]
+    episodes = held[Entity.EPISODE].select(CLIENT, EPISODE)
+    episodes = episodes.filter(pl.col(CLIENT).is_in(clients.implode()) | pl.col(EPISODE).is_in(some.implode()))
+    referrals = held[Entity.REFERRAL].select(EPISODE).join(episodes, on=EPISODE)
+    of_client, of_episode, below = Counter(episodes[CLIENT]), Counter(referrals[EPISODE]), Counter(referrals[CLIENT])
     return {
         (entity, record): {"episodes": of_client[record], "referrals": below[record]}
         if entity is Entity.CLIENT
@@ -232,7 +238,7 @@ def _belongings(submission: Submission, these: list[tuple[Entity, str]]) -> dict
 
 
 def _changes(
-    submission: Submission, sent: pl.DataFrame, rejected: pl.Series
+    submission: Submission, before: store.Held, sent: pl.DataFrame, rejected: pl.Series
 ) -> tuple[dict[str, dict[str, int]], list[Decision], int]:
     """What of a file is new, changed and absent, by kind; absent records to be decided; how many are forgotten."""
     withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
@@ -243,7 +249,7 @@ def _changes(
     gone_above: dict[Entity, pl.Series] = {}
     for entity in RECORDS:
         key = store.key_of(entity)
-        held = store.held(submission.agency, entity)
+        held = before[entity]
         if entity is Entity.CLIENT:
             gone = held.filter(pl.col(key).is_in(withheld.implode()))
             forget = gone.height
@@ -272,7 +278,7 @@ def _changes(
                 Decision(submission=submission, entity=entity.value, record=record, absent=True, pattern="absent")
                 for record in lonely[key].to_list()
             ]
-    also = _belongings(submission, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
+    also = _belongings(before, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
     for decision in absent:
         decision.also = also.get((Entity(decision.entity), decision.record), {})
     return counts, absent, forget
