@@ -310,7 +310,7 @@ class Examiner:
         Where a value is no value, every rule that reads it is silent.
         """
         book = self.book
-        fails = values.select(book.likely[i] for i in rules)
+        fails = (values.select_seq if values.height == 1 else values.select)(book.likely[i] for i in rules)
         for i in _raised(fails, [i for i in rules if book.rules[i].likely is not None], book.rules):
             # The dear rule is asked only where its cheap condition holds.
             likely = fails[book.rules[i].id]
@@ -468,20 +468,19 @@ class Examiner:
         text = {h: record.get(h) or "" for h in headers}
         filled = [h for h in headers if text[h].strip()]
         blank = [h for h in headers if not text[h].strip()]
-        frame = pl.DataFrame([pl.Series(f"{h} as sent", [text[h]], pl.String) for h in filled])
-        frame = frame if filled else pl.DataFrame({"": [None]})
-        full = (
-            frame.with_columns(*self.constants, *(column for h in blank for column in book.blank[h]))
-            .with_columns(book.read[h] for h in filled)
-            .with_columns(book.value[h] for h in filled)
-        )
+        sent = {f"{h} as sent": text[h] for h in filled} or {"": ""}
+        frame = pl.DataFrame([tuple(sent.values())], dict.fromkeys(sent, pl.String), orient="row")
+        # One after another: of one row there is nothing to share between processors.
+        full = frame.with_columns_seq(
+            *self.constants, *(book.read[h] for h in filled), *(column for h in blank for column in book.blank[h])
+        ).with_columns_seq(book.value[h] for h in filled)
         values = full.row(0, named=True)
         # A value written just as the dataset writes it breaks no derived rule.
         odd = [h for h in filled if _as_text(values[h]) != text[h]]
         given = [i for h in blank for i in book.derived[h] if book.rules[i].id.endswith(".is_given")]
         asked = [i for h in odd for i in book.derived[h]]
         unsure = [book.no_value[h] for h in odd if h in book.no_value]
-        own = full.select(*unsure, *(book.fails[i] for i in asked)) if odd else full
+        own = full.select_seq(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
         told = {*filled, *(f"{h} as read" for h in filled)}
         asked_of_all = [i for i in self.written if i not in book.idle or not told.isdisjoint(book.rules[i].headers)]
@@ -560,6 +559,9 @@ def _masked(rule: Rule, bad: Collection[str]) -> pl.Expr:
 
 def _raised(fails: pl.DataFrame, rules: Sequence[int], book: Sequence[Rule]) -> list[int]:
     """Of some rules, those whose column is true anywhere."""
+    if fails.height == 1:
+        row = fails.row(0, named=True)
+        return [i for i in rules if row[book[i].id]]
     return [i for i in rules if fails[book[i].id].any()]
 
 
