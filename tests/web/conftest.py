@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
 from django.test import Client
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -147,3 +149,32 @@ def tab(live_server, visitor, monkeypatch):
         yield opened
         chromium.close()
     assert faults == []
+
+
+# ---- between tests ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_with_its_audit_trail():
+    """Between tests the database is emptied, also of the audit trail, which it otherwise refuses."""
+    operations: Any = type(connection.ops)
+    empty = operations.execute_sql_flush
+
+    def emptied(self, statements):
+        with transaction.atomic(), connection.cursor() as cursor:
+            again = []
+            if connection.vendor == "sqlite":
+                cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+                for name, trigger in cursor.fetchall():
+                    cursor.execute(f"DROP TRIGGER {name}")
+                    again.append(trigger)
+            else:
+                cursor.execute("ALTER TABLE agencies_auditevent DISABLE TRIGGER USER")
+                again = ["ALTER TABLE agencies_auditevent ENABLE TRIGGER USER"]
+            empty(self, statements)
+            for statement in again:
+                cursor.execute(statement)
+
+    operations.execute_sql_flush = emptied
+    yield
+    operations.execute_sql_flush = empty

@@ -3,12 +3,13 @@ import io
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from ipaddress import ip_network
 from itertools import product
 from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
@@ -17,7 +18,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from cjit.web.agencies import actions, urls
 from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency, AuditEvent, Invitation, Membership, Person, Region, Role
+from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Invitation, Membership, Person, Region, Role
+from cjit.web.portal.actions import forget
 
 NEW_PASSWORD = "eleven plums under a kettle"
 INVITED = "invited@example.org"
@@ -67,6 +69,8 @@ ROLES_OF = {
     "invite": {"administrator"},
     "agencies": {"administrator", "regional", "another region"},
     "agency": {"administrator", "regional"},
+    "calendar": {"administrator", "regional", "another region", "national"},
+    "due-day": {"administrator", "national"},
     "audit": {"administrator", "national"},
     "audit-export": {"administrator", "national"},
 }
@@ -82,7 +86,17 @@ BEFORE = {
     "password-reset-done": {"": 200},
     "invitation": {"": 404},
 }
-ARGUMENTS = {"password-reset-set": ["MQ", "abc-def"], "invitation": ["unknown"], "agency": ["CJ901"]}
+ARGUMENTS = {
+    "password-reset-set": ["MQ", "abc-def"],
+    "invitation": ["unknown"],
+    "agency": ["CJ901"],
+    "due-day": ["2026-03"],
+}
+
+
+def on(name: str, day: date) -> dict[str, str]:
+    """A day as a form sends it."""
+    return {f"{name}_day": str(day.day), f"{name}_month": str(day.month), f"{name}_year": str(day.year)}
 
 
 @pytest.fixture
@@ -135,9 +149,18 @@ def test_nothing_is_changed_by_anybody_else(browser_of, who, name):
     browser = browser_of(who)
     wanted = address(name)
     events = AuditEvent.objects.count()
-    answer = browser.post(wanted, {"do": "deactivate", "name": "Changed", "email": INVITED, "role": Role.ANALYST})
-    assert answer.status_code == (302 if who in {"anonymous", "password only"} else 405 if "audit" in name else 404)
+    asked = {
+        "do": "deactivate",
+        "name": "Changed",
+        "email": INVITED,
+        "role": Role.ANALYST,
+        **on("due", date(2026, 4, 9)),
+    }
+    answer = browser.post(wanted, asked)
+    read_only = {"audit", "audit-export", "calendar"}
+    assert answer.status_code == (302 if who in {"anonymous", "password only"} else 405 if name in read_only else 404)
     assert AuditEvent.objects.count() == events
+    assert not DueDay.objects.exists()
 
 
 @pytest.mark.parametrize(("who", "name"), list(product(EVERYBODY, BEFORE)))
@@ -260,6 +283,36 @@ def test_no_invitation_stays_where_its_mail_could_not_be_sent(office, settings):
     assert INVITED not in office.get(reverse("people")).text
 
 
+def test_an_address_is_not_invited_without_end(office):
+    for _ in range(actions.INVITATIONS_TO_ONE):
+        assert invite(office).status_code == 302
+    page = invite(office)
+    assert re.search(r"This was asked for too often: try again after \d\d:\d\d", page.text)
+    assert len(mail.outbox) == Invitation.objects.count() == actions.INVITATIONS_TO_ONE
+    assert Client().get(link()).status_code == 200
+    assert invite(office, email="another@example.org").status_code == 302
+    Invitation.objects.update(made=now() - actions.WITHIN)
+    assert invite(office).status_code == 302
+
+
+def test_an_administrator_does_not_invite_without_end(office, administrator, person_with, monkeypatch):
+    monkeypatch.setattr(actions, "INVITATIONS_BY_ONE", 3)
+    for number in range(3):
+        assert invite(office, email=f"somebody{number}@example.org").status_code == 302
+    assert "This was asked for too often" in invite(office, email="more@example.org").text
+    actions.invite(by=person_with(Role.ADMINISTRATOR), email="more@example.org", name="", role=Role.ANALYST)
+
+
+def test_a_link_begins_as_the_setting_says_whatever_host_asks(office, settings):
+    settings.ALLOWED_HOSTS = ["testserver", "elsewhere.example.org"]
+    settings.BASE_URL = "https://cjit.example.org"
+    office.post(
+        reverse("invite"), {"name": "A", "email": INVITED, "role": Role.ANALYST}, HTTP_HOST="elsewhere.example.org"
+    )
+    assert "\nhttps://cjit.example.org/invitation/" in str(mail.outbox[-1].body)
+    assert "elsewhere" not in str(mail.outbox[-1].body)
+
+
 # ---- roles and access ------------------------------------------------------------------------------
 
 
@@ -295,6 +348,8 @@ def test_whoever_loses_access_is_signed_out_at_once(office, provider, signed_in)
     assert urlsplit(browser.get(reverse("second-step-set-up"))["Location"]).path == reverse("sign-in")
     office.post(page, {"do": "reactivate"})
     assert Person.objects.get(pk=provider.pk).is_active
+    assert urlsplit(browser.get(reverse("second-step-set-up"))["Location"]).path == reverse("sign-in")
+    assert office.get(page).status_code == 200
 
 
 def test_a_second_step_is_reset(office, provider, signed_in):
@@ -302,8 +357,8 @@ def test_a_second_step_is_reset(office, provider, signed_in):
     office.post(reverse("person", args=[provider.pk]), {"do": "reset"})
     assert not TOTPDevice.objects.filter(user=provider).exists()
     assert not StaticDevice.objects.filter(user=provider).exists()
-    assert browser.get(reverse("home"))["Location"] == reverse("second-step")
-    assert browser.get(reverse("second-step"))["Location"] == reverse("second-step-set-up")
+    # Else whoever has that browser could set up an app of their own.
+    assert urlsplit(browser.get(reverse("second-step-set-up"))["Location"]).path == reverse("sign-in")
 
 
 def test_an_administrator_cannot_change_their_own_access(office, administrator, agency):
@@ -402,6 +457,123 @@ def test_an_agency_is_not_closed_before_it_opened(office, agency):
     assert "The last day must not be before the day the agency opened" in page
 
 
+CLOSED = {"do": "close", **on("closed", date(2026, 3, 31))}
+
+
+def test_regional_staff_reopen_a_closed_agency_from_a_day_on(regional, agency, signed_in):
+    browser, page = signed_in(regional), reverse("agency", args=[agency.code])
+    assert "Reopen" not in browser.get(page).text
+    browser.post(page, CLOSED)
+    assert browser.post(page, {"do": "reopen", **on("reopened", date(2026, 6, 1))})["Location"] == page
+    agency.refresh_from_db()
+    assert agency.closed is None
+    assert [(c.closed, c.reopened) for c in agency.closures.all()] == [(date(2026, 3, 31), date(2026, 6, 1))]
+    event = AuditEvent.objects.get(action="reopened an agency")
+    assert (event.person, event.agency, event.counts) == (regional, agency, {"first day": "2026-06-01"})
+    assert "after 31 March 2026, open again from 1 June 2026" in browser.get(page).text
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"do": "reopen", **on("reopened", date(2026, 3, 31))}, "must reopen on a day after its last day"),
+        ({"do": "reopen", "reopened_day": "31", "reopened_month": "2", "reopened_year": "2026"}, "a day that exists"),
+        ({"do": "reopen"}, "Enter the day from which the agency is open again"),
+    ],
+)
+def test_a_slip_in_reopening_is_told_in_one_sentence(office, agency, asked, told):
+    page = reverse("agency", args=[agency.code])
+    office.post(page, CLOSED)
+    assert told in office.post(page, asked).text
+    assert not agency.closures.exists()
+
+
+def test_an_open_agency_is_not_reopened(office, agency):
+    asked = {"do": "reopen", **on("reopened", date(2026, 6, 1))}
+    office.post(reverse("agency", args=[agency.code]), asked)
+    assert not agency.closures.exists()
+
+
+def test_an_agency_is_not_closed_again_before_it_reopened(office, agency):
+    page = reverse("agency", args=[agency.code])
+    office.post(page, CLOSED)
+    office.post(page, {"do": "reopen", **on("reopened", date(2026, 6, 1))})
+    assert "The last day must not be before the day the agency reopened" in office.post(page, CLOSED).text
+
+
+def test_regional_staff_reopen_none_of_another_region(regional, other_agency, signed_in):
+    Agency.objects.filter(pk=other_agency.pk).update(closed=date(2026, 3, 31))
+    asked = {"do": "reopen", **on("reopened", date(2026, 6, 1))}
+    assert signed_in(regional).post(reverse("agency", args=[other_agency.code]), asked).status_code == 404
+    assert not other_agency.closures.exists()
+
+
+# ---- the calendar ----------------------------------------------------------------------------------
+
+MARCH = reverse("due-day", args=["2026-03"])
+
+
+@pytest.fixture
+def national(person_with) -> Person:
+    person: Person = person_with(Role.NATIONAL)
+    return person
+
+
+def test_national_staff_set_change_and_remove_a_due_day(national, signed_in):
+    browser = signed_in(national)
+    assert 'value="10"' in browser.get(MARCH).text
+    for day in (17, 20):
+        answer = browser.post(MARCH, {"do": "save", **on("due", date(2026, 4, day))}, follow=True)
+        assert f"March 2026 is due by {day} April 2026" in answer.text
+    assert [(d.month, d.due) for d in DueDay.objects.all()] == [(date(2026, 3, 1), date(2026, 4, 20))]
+    answer = browser.post(MARCH, {"do": "remove"}, follow=True)
+    assert "March 2026 is due by 10 April 2026, as usual" in answer.text
+    assert not DueDay.objects.exists()
+    assert [(e.person, e.action, e.about, e.counts) for e in AuditEvent.objects.order_by("id")] == [
+        (national, "set a due day", "2026-03", {"due": "2026-04-17", "before": "2026-04-10"}),
+        (national, "set a due day", "2026-03", {"due": "2026-04-20", "before": "2026-04-17"}),
+        (national, "removed a due day", "2026-03", {"due": "2026-04-10", "before": "2026-04-20"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (on("due", date(2026, 3, 31)), "Enter a day in April 2026, when files for March 2026 are sent"),
+        (on("due", date(2026, 5, 1)), "Enter a day in April 2026, when files for March 2026 are sent"),
+        (on("due", date(2025, 4, 10)), "Enter a day in April 2026, when files for March 2026 are sent"),
+        ({"due_day": "31", "due_month": "4", "due_year": "2026"}, "Enter a day that exists, like 27 3 2026"),
+        ({"do": "save"}, "Enter the day by which agencies submit"),
+    ],
+)
+def test_a_slip_in_the_calendar_is_told_in_one_sentence(office, asked, told):
+    page = office.post(MARCH, asked).text
+    assert page.count(told) == 2
+    assert "<title>Error: " in page
+    assert not DueDay.objects.exists()
+    assert not AuditEvent.objects.exists()
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-3", "march", "1999-01", "２０２６-03"])
+def test_a_month_that_is_none_is_not_in_the_calendar(office, month):
+    assert office.get(reverse("due-day", args=[month])).status_code == 404
+
+
+def test_the_calendar_shows_months_to_come_and_old_entries(office, regional, signed_in):
+    DueDay.objects.create(month=date(2019, 3, 1), due=date(2019, 4, 17))
+    page = office.get(reverse("calendar")).text
+    assert "17 April 2019" in page
+    assert page.count("In the calendar") == 1
+    assert page.count("As usual") == 30
+    assert reverse("due-day", args=["2019-03"]) in page
+    assert "Change" not in signed_in(regional).get(reverse("calendar")).text
+
+
+def test_removing_what_is_not_there_is_no_event(office):
+    assert office.post(MARCH, {"do": "remove"}).status_code == 302
+    assert not AuditEvent.objects.exists()
+
+
 # ---- the audit trail -------------------------------------------------------------------------------
 
 
@@ -423,6 +595,43 @@ def test_an_audit_event_is_never_altered(provider):
     with pytest.raises(Exception, match=r"(?i)unique"), transaction.atomic():
         AuditEvent(pk=event.pk, who="", action="did nothing").save()
     assert AuditEvent.objects.get().action == "did something"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(f"UPDATE agencies_auditevent SET {column} = 'x'" for column in ("who", "action", "about", "address")),
+        "UPDATE agencies_auditevent SET counts = '{}'",
+        "UPDATE agencies_auditevent SET id = 99999",
+        "UPDATE agencies_auditevent SET at = '2020-01-01 00:00:00+00:00'",
+        "UPDATE agencies_auditevent SET person_id = person_id + 1",
+        "UPDATE agencies_auditevent SET person_id = NULL, action = 'x'",
+        "DELETE FROM agencies_auditevent",
+        "TRUNCATE agencies_auditevent",
+    ],
+)
+def test_the_database_itself_refuses_to_alter_an_audit_event(provider, agency, statement):
+    if connection.vendor == "sqlite" and statement.startswith("TRUNCATE"):
+        pytest.skip("SQLite has no TRUNCATE")
+    note("did something", by=provider, agency=agency, counts={"rows": 3})
+    before = AuditEvent.objects.values().get()
+    # A table whose foreign keys are still to be looked at cannot be emptied for that alone.
+    connection.check_constraints()
+    with (
+        pytest.raises(DatabaseError, match="an audit event is appended and never altered"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+    assert AuditEvent.objects.values().get() == before
+
+
+def test_an_event_stays_when_what_it_speaks_of_is_forgotten(accepted, provider, agency):
+    accepted({"CLIENTID": "4711"}, {"CLIENTID": "4712"})
+    before = list(AuditEvent.objects.order_by("id").values())
+    forget(by=provider, agency=agency, clients=["4711", "4712"])
+    assert list(AuditEvent.objects.order_by("id").values())[: len(before)] == before
+    assert "4711" not in str(list(AuditEvent.objects.values()))
 
 
 def test_an_event_stays_when_the_account_goes(provider):
@@ -473,9 +682,6 @@ def test_the_audit_trail_is_filtered_by_agency_action_and_day(office, agency, ot
         page = office.get(reverse("audit"), asked).text
         return int(re.findall(r"([\d,]+) events?, newest first", page)[0])
 
-    def on(name: str, day: date) -> dict[str, str]:
-        return {f"{name}_day": str(day.day), f"{name}_month": str(day.month), f"{name}_year": str(day.year)}
-
     today = now().date()
     assert shown() == 3
     assert shown(agency=agency.code) == 2
@@ -514,3 +720,41 @@ def test_the_audit_trail_is_exported_without_formulas(person_with, signed_in, ag
         ("'=1+1@example.org", agency.code, "accepted a submission", "rows: 3")
     ]
     assert AuditEvent.objects.get(action="exported the audit trail").counts == {"events": 1}
+
+
+def test_an_exported_event_has_no_value_of_a_record(office, accepted, provider, agency):
+    accepted({"CLIENTID": "4711", "FINITIAL": "Q", "DOB": "13/07/1991"})
+    export = office.get(reverse("audit-export")).getvalue().decode()
+    assert "accepted a submission" in export
+    for value in ("4711", "13/07/1991", "1991-07-13", "march.csv"):
+        assert value not in export
+
+
+# ---- from where ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "told", "origin"),
+    [
+        # nginx as docs/deploy.md has it names whom it asks for, and nothing of what they said themselves.
+        (["127.0.0.1"], "127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        # One that appends: what the asker made up stands before.
+        (["127.0.0.1"], "127.0.0.1", "10.1.1.1, 203.0.113.9", "203.0.113.9"),
+        # Two, one behind the other.
+        (["127.0.0.1", "198.51.100.0/24"], "127.0.0.1", "10.1.1.1, 203.0.113.9, 198.51.100.7", "203.0.113.9"),
+        # Somebody who reaches the service without the web server makes up what they like.
+        (["127.0.0.1"], "203.0.113.9", "10.1.1.1", "203.0.113.9"),
+        ([], "127.0.0.1", "10.1.1.1", "127.0.0.1"),
+        (["127.0.0.1"], "127.0.0.1", "", "127.0.0.1"),
+        (["127.0.0.1"], "127.0.0.1", "unknown", "127.0.0.1"),
+        (["127.0.0.1"], "127.0.0.1", "2001:db8::1", "2001:db8::1"),
+        (["127.0.0.1"], "::ffff:127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        # By a socket of the same computer.
+        (["127.0.0.1"], "", "203.0.113.9", "203.0.113.9"),
+    ],
+)
+def test_the_audit_trail_knows_where_somebody_is_behind_a_web_server(settings, office, proxies, peer, told, origin):
+    settings.PROXIES = [ip_network(each) for each in proxies]
+    headers = {"HTTP_X_FORWARDED_FOR": told} if told else {}
+    office.get(reverse("audit-export"), REMOTE_ADDR=peer, **headers)
+    assert AuditEvent.objects.get().address == origin

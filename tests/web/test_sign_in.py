@@ -1,4 +1,8 @@
+import os
 import re
+import subprocess
+import sys
+import threading
 from base64 import b32decode
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,15 +12,18 @@ import pytest
 from axes.models import AccessAttempt
 from django.conf import settings as installed
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 from django_otp.oath import totp
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from tests.web.conftest import PASSWORD
 
 from cjit.web.agencies import actions
-from cjit.web.agencies.models import AuditEvent, Person
+from cjit.web.agencies import mail as sending
+from cjit.web.agencies.models import AuditEvent, LinkRequest, Person
 from cjit.web.pages import moment
 
 NEW_PASSWORD = "eleven plums under a kettle"
@@ -151,6 +158,26 @@ def test_a_lock_out_is_in_the_audit_trail_once(provider):
     assert [e.person for e in AuditEvent.objects.filter(action="was locked out")] == [provider]
 
 
+def test_many_wrong_passwords_from_one_place_hold_it_up_for_every_account(provider, person_with, settings):
+    settings.SIGN_IN_FAILURES = 3
+    for number in range(3):
+        assert give(Client(), f"nobody{number}@example.org", "not the password").status_code == 200
+    answer = give(Client(), provider.email)
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= 3600 * installed.AXES_COOLOFF_TIME
+    assert "or from where you are" in answer.text
+    elsewhere = Client(REMOTE_ADDR="192.0.2.7")
+    assert give(elsewhere, provider.email)["Location"] == reverse("second-step")
+
+
+def test_many_wrong_passwords_for_one_account_hold_it_up_from_everywhere(provider, person_with, settings):
+    settings.SIGN_IN_FAILURES = 3
+    for number in range(3):
+        give(Client(REMOTE_ADDR=f"192.0.2.{number}"), provider.email.upper(), "not the password")
+    assert give(Client(REMOTE_ADDR="192.0.2.99"), provider.email).status_code == 429
+    assert give(Client(REMOTE_ADDR="192.0.2.99"), person_with("analyst").email).status_code == 302
+
+
 # ---- the second step -------------------------------------------------------------------------------
 
 
@@ -258,6 +285,41 @@ def test_the_session_has_another_key_after_the_second_step(first_step, app):
     assert first_step.session.session_key != before
 
 
+def test_the_session_has_another_key_after_the_password(provider):
+    client = Client()
+    client.session.save()
+    client.get(reverse("sign-in"))
+    before = client.session.session_key
+    give(client, provider.email)
+    assert client.session.session_key != before
+
+
+def test_nobody_is_signed_in_for_longer_than_a_day_of_work(provider, signed_in):
+    client = signed_in(provider)
+    assert client.get(reverse("submissions")).status_code == 200
+    session = client.session
+    session["since"] -= installed.SESSION_LASTS + 1
+    session.save()
+    assert urlsplit(client.get(reverse("submissions"))["Location"]).path == reverse("sign-in")
+    assert "_auth_user_id" not in client.session
+
+
+def test_an_app_of_ones_own_is_set_up_anew_by_this_browser_alone(first_step, provider, signed_in):
+    _, codes = set_up(first_step)
+    elsewhere = signed_in(provider)
+    first_step.post(reverse("second-step-set-up"), {"do": "app", "code": codes[0]})
+    assert first_step.get(reverse("second-step-set-up")).status_code == 200
+    assert urlsplit(elsewhere.get(reverse("second-step-set-up"))["Location"]).path == reverse("sign-in")
+
+
+def test_a_code_given_again_is_not_a_sign_in_in_the_audit_trail(first_step, provider):
+    _, codes = set_up(first_step)
+    first_step.post(reverse("second-step-set-up"), {"do": "codes", "code": codes[0]})
+    assert [e.action for e in AuditEvent.objects.order_by("id")] == [
+        *("set up the second step", "gave a code again", "made new recovery codes"),
+    ]
+
+
 def test_signing_in_and_out_is_in_the_audit_trail(first_step, provider, app):
     first_step.post(reverse("second-step"), {"code": shown(app)})
     assert first_step.post(reverse("sign-out"))["Location"] == reverse("sign-in")
@@ -338,3 +400,183 @@ def test_a_new_password_ends_a_lock_out(provider, set_password):
 )
 def test_a_weak_password_is_refused_in_one_sentence(set_password, password, told):
     assert told in set_password(password).text
+
+
+# ---- how often a link may be asked for -------------------------------------------------------------
+
+
+def ask(email: str, origin: str = "192.0.2.1"):
+    return Client(REMOTE_ADDR=origin).post(reverse("password-reset"), {"email": email})
+
+
+def without_moments(page: str) -> str:
+    return re.sub(r"\d{1,2} \w+ \d{4} at \d\d:\d\d", "MOMENT", page)
+
+
+def test_links_for_one_address_are_bounded_whether_or_not_it_has_an_account(provider, mailoutbox):
+    last = {}
+    for place, email in enumerate((provider.email, "nobody@example.org")):
+        for number in range(actions.LINKS_FOR_ONE):
+            assert ask(email.upper() if number % 2 else email, f"192.0.{place}.{number}").status_code == 302
+        last[email] = ask(email, f"192.0.{place}.99")
+    known, unknown = last.values()
+    assert known.status_code == unknown.status_code == 429
+    assert 3500 < int(known["Retry-After"]) <= 3600
+    assert without_moments(without_what_varies(known.text, provider.email)) == without_moments(
+        without_what_varies(unknown.text, "nobody@example.org")
+    )
+    assert len(mailoutbox) == actions.LINKS_FOR_ONE
+
+
+def test_links_asked_for_from_one_place_are_bounded(provider, db):
+    for number in range(actions.LINKS_FROM_ONE):
+        assert ask(f"nobody{number}@example.org").status_code == 302
+    assert ask(provider.email).status_code == 429
+    assert ask(provider.email, "192.0.2.2").status_code == 302
+
+
+def test_a_link_can_be_asked_for_again_after_an_hour(provider, mailoutbox):
+    for _ in range(actions.LINKS_FOR_ONE):
+        ask(provider.email)
+    assert ask(provider.email).status_code == 429
+    LinkRequest.objects.update(at=now() - actions.WITHIN)
+    assert ask(provider.email).status_code == 302
+    # What no longer counts is not kept.
+    assert LinkRequest.objects.count() == 1
+
+
+def test_what_is_counted_names_nobody(provider):
+    ask(provider.email)
+    kept = str(list(LinkRequest.objects.values()))
+    assert provider.email not in kept
+    assert "192.0.2.1" not in kept
+
+
+def test_a_link_that_is_made_is_in_the_audit_trail_and_one_for_nobody_is_not(provider):
+    ask("nobody@example.org")
+    ask(provider.email)
+    [event] = AuditEvent.objects.all()
+    assert (event.action, event.about, event.person) == (
+        "made a link for a new password",
+        f"person {provider.pk}",
+        None,
+    )
+    assert event.address == "192.0.2.1"
+
+
+def test_nobody_whose_access_has_ended_is_sent_a_link(provider, mailoutbox):
+    Person.objects.update(is_active=False)
+    assert ask(provider.email).status_code == 302
+    assert not mailoutbox
+
+
+class SlowPost(EmailBackend):
+    """Sends when it is let."""
+
+    let = threading.Event()
+
+    def send_messages(self, messages):
+        assert self.let.wait(20)
+        return super().send_messages(messages)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_answer_waits_neither_for_the_account_nor_for_the_mail(provider, settings, mailoutbox):
+    settings.EMAIL_BACKEND = f"{__name__}.SlowPost"
+    SlowPost.let.clear()
+    assert ask(provider.email).status_code == 302
+    assert not mailoutbox
+    SlowPost.let.set()
+    # One after the other: when this is done, so is what came before.
+    sending._BESIDE.submit(int).result(20)
+    assert [message.to for message in mailoutbox] == [[provider.email]]
+    assert AuditEvent.objects.get(action="made a link for a new password").address == "192.0.2.1"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_that_cannot_be_sent_is_logged_without_the_address(provider, settings, caplog):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "localhost", 1, False
+    assert ask(provider.email).status_code == 302
+    sending._BESIDE.submit(int).result(20)
+    assert "An e-mail could not be sent" in caplog.text
+    assert provider.email not in caplog.text
+
+
+# ---- links, hosts, cookies and forged forms --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("https://elsewhere.example/", "//elsewhere.example/", "/\\elsewhere.example", "javascript:alert(1)"),
+        *("https:elsewhere.example", "http://testserver@elsewhere.example/", "\thttps://elsewhere.example"),
+    ],
+)
+def test_no_address_leads_elsewhere_after_signing_in(provider, app, wanted):
+    client = Client()
+    client.post(reverse("sign-in"), {"username": provider.email, "password": PASSWORD, "next": wanted})
+    assert client.post(reverse("second-step"), {"code": shown(app)})["Location"] == reverse("home")
+
+
+def test_a_link_begins_as_the_setting_says_whatever_host_asks(provider, settings, mailoutbox):
+    settings.ALLOWED_HOSTS = ["testserver", "elsewhere.example.org"]
+    settings.BASE_URL = "https://cjit.example.org"
+    Client().post(reverse("password-reset"), {"email": provider.email}, HTTP_HOST="elsewhere.example.org")
+    assert "\nhttps://cjit.example.org/password/" in str(mailoutbox[-1].body)
+    assert "elsewhere" not in str(mailoutbox[-1].body)
+
+
+def test_a_host_that_is_not_ours_is_refused(provider, mailoutbox):
+    answer = Client().post(reverse("password-reset"), {"email": provider.email}, HTTP_HOST="elsewhere.example.org")
+    assert answer.status_code == 400
+    assert not mailoutbox
+
+
+@pytest.mark.parametrize("name", ["sign-in", "second-step", "second-step-set-up", "sign-out", "password-reset"])
+def test_a_form_without_its_token_does_nothing(provider, app, mailoutbox, name):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(provider, backend="django.contrib.auth.backends.ModelBackend")
+    asked = {"username": provider.email, "email": provider.email, "password": PASSWORD, "code": shown(app)}
+    assert client.post(reverse(name), asked).status_code == 403
+    assert not mailoutbox
+    assert not AuditEvent.objects.exists()
+
+
+SETTINGS = """
+import django; django.setup()
+from django.conf import settings
+from django.test import Client
+answer = Client().get("/sign-in/", secure=True, headers={"host": "cjit.example.org"})
+cookie = answer.cookies["__Host-csrftoken"]
+assert cookie["secure"] and cookie["httponly"] and cookie["samesite"] == "Lax" and cookie["path"] == "/"
+assert not cookie["domain"]
+assert settings.SESSION_COOKIE_NAME == "__Host-sessionid" and settings.SESSION_COOKIE_SECURE
+assert settings.SESSION_COOKIE_HTTPONLY and settings.SESSION_COOKIE_DOMAIN is None
+assert "max-age=31536000" in answer["Strict-Transport-Security"]
+assert Client().get("/sign-in/", headers={"host": "cjit.example.org"})["Location"] == "https://cjit.example.org/sign-in/"
+assert Client().get("/sign-in/", headers={"host": "cjit.example.org", "x-forwarded-proto": "https"}).status_code == 200
+print(settings.BASE_URL, *settings.PROXIES)
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "https://cjit.example.org 127.0.0.1/32 ::1/128"),
+        (
+            {"CJIT_URL": "https://cjit.example.org:8443/", "CJIT_PROXIES": "10.0.0.0/8"},
+            "https://cjit.example.org:8443 10.0.0.0/8",
+        ),
+    ],
+)
+def test_behind_https_cookies_are_for_https_and_this_host_alone(tmp_path, given, told):
+    environment = {**os.environ, "CJIT_HOME": str(tmp_path), "CJIT_TLS": "1", "CJIT_HOSTS": "cjit.example.org, other"}
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SETTINGS],
+        env=environment | {"DATABASE_URL": "", "DJANGO_SETTINGS_MODULE": "cjit.web.settings"} | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout.strip(), ended.stderr) == (told, "")

@@ -10,10 +10,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from cjit.web.agencies.models import Agency, Role
+from cjit.web.agencies.calendar import Month
+from cjit.web.agencies.models import Agency, Closure, DueDay, Role
 from cjit.web.portal import staff
 from cjit.web.portal.models import Choice, Decision, Scope, State, Submission
-from cjit.web.portal.staff import Month
 
 MARCH = Month(date(2026, 3, 1))
 NUMBERS = count(1)
@@ -78,7 +78,7 @@ def standing(*agencies, today: date = date(2026, 4, 20)) -> list[str]:
 # ---- a month ---------------------------------------------------------------------------------------
 
 
-def test_a_month_knows_its_neighbours_and_when_it_is_due(settings):
+def test_a_month_knows_its_neighbours_and_when_it_is_due(settings, db):
     december = Month(date(2025, 12, 1))
 
     assert (december.last, december.after.name) == (date(2025, 12, 31), "January 2026")
@@ -97,6 +97,13 @@ def test_the_last_complete_month_is_shown_first(national, agency):
 def test_a_month_that_is_none_or_not_over_is_not_there(national, asked):
     assert national.get(reverse("staff"), {"month": asked}).status_code == 404
     assert national.get(reverse("staff-export"), {"month": asked}).status_code == 404
+
+
+def test_the_calendar_says_when_a_month_is_due_and_for_others_the_setting_does(db):
+    DueDay.objects.create(month=MARCH.first, due=date(2026, 4, 17))
+
+    assert (MARCH.due, MARCH.usual) == (date(2026, 4, 17), date(2026, 4, 10))
+    assert (MARCH.before.due, MARCH.after.due) == (date(2026, 3, 10), date(2026, 5, 10))
 
 
 # ---- who has submitted -----------------------------------------------------------------------------
@@ -156,6 +163,29 @@ def test_an_agency_that_was_not_open_in_the_month_is_left_out(region, agency):
     assert [one.agency.code for one in told] == ["CJ901", "CJ906"]
 
 
+def test_an_agency_is_late_by_the_calendar_on_every_page(national, agency, other_agency, submission):
+    DueDay.objects.create(month=MARCH.first, due=date(2026, 4, 17))
+    submission(agency, "2026-04-08", accepted="2026-04-17")
+    page = march(national)
+    export = national.get(reverse("staff-export"), {"month": "2026-03"}).content.decode("utf-8-sig")
+
+    assert standing(agency, other_agency, today=date(2026, 4, 17)) == ["On time", "Due"]
+    assert standing(agency, other_agency, today=date(2026, 4, 18)) == ["On time", "Late"]
+    assert "which is due by 17 April 2026, says the calendar" in page
+    assert "10 April" not in page
+    assert {(row["due"], row["standing"]) for row in csv.DictReader(io.StringIO(export))} == {
+        ("2026-04-17", "On time"),
+        ("2026-04-17", "Late"),
+    }
+
+
+def test_an_agency_that_reopened_is_left_out_of_the_months_it_was_closed_in(agency):
+    Closure.objects.create(agency=agency, closed=date(2026, 1, 31), reopened=date(2026, 4, 30))
+    told = {month: staff.progress([agency], Month(date(2026, month, 1)), date(2026, 6, 20)) for month in range(1, 6)}
+
+    assert [month for month, some in told.items() if some] == [1, 4, 5]
+
+
 # ---- the sentence ----------------------------------------------------------------------------------
 
 
@@ -193,7 +223,7 @@ def test_rows_error_rate_and_waiting_decisions_are_those_of_the_submission(natio
         Decision.objects.create(submission=sent, entity="client", record=f"secret {number}", choice=choice)
     page = march(national)
 
-    assert "CJ901 Made-up team Not yet Late Needs decisions 1,200 2.5% 2 0 0 0" in page
+    assert "CJ901 Made-up team Needs decisions Late 1,200 2.5% 2 0 0 0" in page
     assert "All agencies 1,200 2.5% 2 0 0 0" in page
     assert "secret" not in page
 
@@ -203,7 +233,7 @@ def test_what_is_held_counts_current_records_alone(national, accepted, agency):
     accepted({"HOUSING": "2"}, {"HOUSING": "2"})
     page = march(national)
 
-    assert "CJ901 Made-up team Not yet Late Nothing sent – – – 2 2 2" in page
+    assert "CJ901 Made-up team Nothing sent Late – – – 2 2 2" in page
     assert "All agencies 0 – 0 2 2 2" in page
 
 
@@ -215,6 +245,120 @@ def test_the_page_asks_no_more_of_the_database_for_more_agencies(
         submission(one, "2026-04-08", accepted="2026-04-08")
     with django_assert_max_num_queries(20):
         assert "30 of 31 agencies have submitted" in march(national)
+
+
+# ---- sorted and filtered ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(agency, other_agency, third, submission):
+    """Three agencies: one on time with few rows rejected, one late with nothing sent, one with many rejected."""
+    submission(agency, "2026-04-08", accepted="2026-04-08", rows=1000, rejected=1)
+    submission(third, "2026-04-20", accepted="2026-04-21", rows=100, rejected=50)
+
+
+def codes(browser, **asked: str) -> list[str]:
+    page = browser.get(reverse("staff"), {"month": "2026-03", **asked}).text
+    export = browser.get(reverse("staff-export"), {"month": "2026-03", **asked}).content.decode("utf-8-sig")
+    shown = re.findall(r'href="/staff/(CJ\d+)/"', page)
+    assert shown == [row["agency"] for row in csv.DictReader(io.StringIO(export))]
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("", ["CJ901", "CJ902", "CJ903"]),
+        ("-agency", ["CJ903", "CJ902", "CJ901"]),
+        ("submitted", ["CJ901", "CJ903", "CJ902"]),
+        ("standing", ["CJ901", "CJ903", "CJ902"]),
+        ("-rows", ["CJ901", "CJ903", "CJ902"]),
+        ("-rejected", ["CJ903", "CJ901", "CJ902"]),
+        ("rejected", ["CJ902", "CJ901", "CJ903"]),
+        ("waiting", ["CJ901", "CJ902", "CJ903"]),
+        ("-client", ["CJ901", "CJ902", "CJ903"]),
+        ("nonsense", ["CJ901", "CJ902", "CJ903"]),
+    ],
+)
+def test_the_table_and_the_export_are_sorted_by_what_is_asked(national, three, sort, expected):
+    assert codes(national, sort=sort) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"standing": "Late"}, ["CJ902"]),
+        ({"standing": "On time"}, ["CJ901"]),
+        ({"standing": "Submitted late"}, ["CJ903"]),
+        ({"standing": "Due"}, []),
+        ({"standing": "nonsense"}, ["CJ901", "CJ902", "CJ903"]),
+        ({"region": "SW"}, ["CJ902"]),
+        ({"region": "nonsense"}, ["CJ901", "CJ902", "CJ903"]),
+        ({"text": "THIRD"}, ["CJ903"]),
+        ({"text": " cj902 "}, ["CJ902"]),
+        ({"region": "NE", "text": "team", "sort": "-agency"}, ["CJ903", "CJ901"]),
+    ],
+)
+def test_the_table_and_the_export_show_what_is_asked_for(national, three, asked, expected):
+    assert codes(national, **asked) == expected
+
+
+def test_regional_staff_cannot_ask_for_another_region(regional, three):
+    assert codes(regional, region="SW") == ["CJ901", "CJ903"]
+
+
+def test_every_header_is_a_link_that_sorts_and_keeps_the_filter(national, three):
+    page = unescape(national.get(reverse("staff"), {"month": "2026-03", "region": "NE", "sort": "-rejected"}).text)
+    links = {
+        name: href for href, name in re.findall(r'<th scope="col"[^>]*><a [^>]*href="([^"]*)">(\w+ ?\w*)</a>', page)
+    }
+
+    assert set(links) == {
+        *("Agency", "Submitted", "On time", "Rows", "Rejected", "Waiting", "Clients", "Episodes", "Referrals")
+    }
+    assert links["Rejected"] == "?month=2026-03&region=NE&sort=rejected"
+    assert links["Rows"] == "?month=2026-03&region=NE&sort=-rows"
+    assert links["Agency"] == "?month=2026-03&region=NE"
+    assert len(re.findall('aria-sort="descending"', page)) == len(re.findall("aria-sort", page)) == 1
+    assert "/staff/export/?month=2026-03&region=NE&sort=-rejected" in page
+
+
+def test_the_sentence_and_the_totals_tell_of_what_is_asked_for(national, three):
+    page = words(national.get(reverse("staff"), {"month": "2026-03", "region": "NE", "standing": "Submitted late"}))
+
+    assert "2 of 2 agencies have submitted for March 2026, 1 of them after 10 April 2026." in page
+    assert "1 of 2 agencies. Show all" in page
+    assert "These agencies 100 50.0%" in page
+
+
+def test_nobody_who_fits_is_said_in_a_sentence(national, three):
+    page = words(national.get(reverse("staff"), {"month": "2026-03", "text": "nowhere"}))
+
+    assert "None of 3 agencies is as you asked. Show all" in page
+    assert "<table" not in page
+
+
+# ---- the picture -----------------------------------------------------------------------------------
+
+
+def test_the_picture_says_in_words_and_figures_what_it_shows(national, three):
+    page = national.get(reverse("staff"), {"month": "2026-03"}).text
+    [picture] = re.findall(r'<svg role="img" aria-labelledby="picture-title picture-desc".*?</svg>', page, re.DOTALL)
+    widths = [float(width) for width in re.findall(r'<rect x="[\d.]+" width="([\d.]+)"', picture)]
+
+    assert '<title id="picture-title">How many agencies have submitted for March 2026</title>' in picture
+    assert "On time: 1 of 3, Submitted late: 1 of 3, Late: 1 of 3</desc>" in picture
+    assert widths == [200, 200, 200]
+    assert "style=" not in page
+    for standing in ("On time: 1", "Submitted late: 1", "Late: 1"):
+        assert standing in words(national.get(reverse("staff"), {"month": "2026-03"}))
+
+
+def test_the_longest_bar_is_the_greatest_share_and_its_number_stands_beside_it(national, three):
+    page = national.get(reverse("staff"), {"month": "2026-03"}).text
+    bars = re.findall(r'([\d.]+)%<br><svg width="60".*?<rect width="([\d.]+)" height="8" fill="#ca3535"/>', page)
+
+    assert [(share, round(float(width), 2)) for share, width in bars] == [("0.1", 0.12), ("50.0", 60)]
 
 
 # ---- one agency ------------------------------------------------------------------------------------
@@ -243,10 +387,13 @@ def test_the_export_has_the_same_figures(national, agency, other_agency, submiss
 
     assert answer.headers["Content-Disposition"] == 'attachment; filename="progress-2026-03.csv"'
     assert list(first.values()) == [
-        *("2026-03", "CJ901", "Made-up team", "2026-04-09T12:00+01:00", "On time", "Accepted"),
-        *("40", "1", "0", "0", "0", "0"),
+        *("2026-03", "2026-04-10", "CJ901", "Made-up team", "North East"),
+        *("2026-04-09T12:00+01:00", "On time", "Accepted"),
+        *("40", "1", "2.50", "0", "0", "0", "0"),
     ]
-    assert (second["agency"], second["submitted"], second["standing"]) == ("CJ902", "", "Late")
+    assert [second[name] for name in ("agency", "submitted", "standing", "state", "rejected %")] == [
+        *("CJ902", "", "Late", "Nothing sent", ""),
+    ]
 
 
 def test_a_name_like_a_formula_is_neutral_in_the_export(national, agency):
@@ -301,7 +448,13 @@ def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, agency, o
     submission(agency, "2026-04-08", accepted="2026-04-12", rows=123_456, rejected=1234)
     submission(agency, "2026-04-20", state=State.DECISIONS, rows=123_456, rejected=1234)
     page = tab(reverse("staff"), width)
-    for address in (reverse("staff") + "?month=2026-03", reverse("staff-agency", args=["CJ901"])):
+    for address in (
+        reverse("staff") + "?month=2026-03",
+        reverse("staff") + "?month=2026-03&sort=-rejected&standing=Late",
+        reverse("staff-agency", args=["CJ901"]),
+        reverse("calendar"),
+        reverse("due-day", args=["2026-03"]),
+    ):
         page.goto(live_server.url + address)
         found = Axe().run(page).response["violations"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from ipaddress import ip_address
 from typing import Any
 
 from django import forms
@@ -112,10 +113,9 @@ class Address:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Serve a request with its address known; behind a web server, which TLS needs, the one that it tells."""
-        if settings.TLS and (told := request.META.get("HTTP_X_FORWARDED_FOR")):
-            request.META["REMOTE_ADDR"] = told.rpartition(",")[2].strip()
-        token = ADDRESS.set(str(request.META.get("REMOTE_ADDR") or "")[:45])
+        """Serve a request with its address known; behind a web server of ours, the one that it tells."""
+        request.META["REMOTE_ADDR"] = _origin(request)
+        token = ADDRESS.set(request.META["REMOTE_ADDR"][:45])
         try:
             response = self.get_response(request)
         finally:
@@ -123,6 +123,35 @@ class Address:
         if not response.has_header("Cache-Control"):
             response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _origin(request: HttpRequest) -> str:
+    """Where a request comes from: each web server of ours (the setting PROXIES) tells whom it asks for, the last first.
+
+    What stands before that is what the asker made up.
+    """
+    here = str(request.META.get("REMOTE_ADDR") or "")
+    told = str(request.META.get("HTTP_X_FORWARDED_FOR") or "").split(",")
+    while told and _is_ours(here):
+        before = told.pop().strip()
+        try:
+            ip_address(before)
+        except ValueError:
+            break
+        here = before
+    return here
+
+
+def _is_ours(address: str) -> bool:
+    """Whether an address is of a web server before the service. None at all: it is reached by a socket of this host."""
+    if not address:
+        return bool(settings.PROXIES)
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    known = getattr(known, "ipv4_mapped", None) or known
+    return any(known in network for network in settings.PROXIES)
 
 
 # ---- forms -----------------------------------------------------------------------------------------

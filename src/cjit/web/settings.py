@@ -4,15 +4,19 @@
 ``DATABASE_URL``   postgresql://… for PostgreSQL; otherwise SQLite in CJIT_HOME
 ``CJIT_HOSTS``     the names the service answers to, separated by commas
 ``CJIT_TLS``       1 where it is reached by HTTPS only
+``CJIT_URL``       what links in e-mails begin with; otherwise, with CJIT_TLS, https:// and the first of CJIT_HOSTS
+``CJIT_PROXIES``   the addresses or networks of web servers before it, whose word on who asks is taken
 ``CJIT_KEY``       a key (32 bytes, base64) under which uploads are encrypted at rest
 ``CJIT_MAIL``      smtp://user:password@host:port for e-mail; otherwise it is printed
 ``CJIT_KEEP_DAYS`` how many days after acceptance an upload is kept
+``CJIT_UPLOADS_AN_HOUR`` how many files of one agency are taken in an hour
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,8 +45,17 @@ def _secret() -> str:
 SECRET_KEY = _secret()
 DEBUG = False
 TLS = os.environ.get("CJIT_TLS") == "1"
-ALLOWED_HOSTS = [h for h in os.environ.get("CJIT_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h]
-CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS] if TLS else []
+ALLOWED_HOSTS = [h.strip() for h in os.environ.get("CJIT_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h.strip()]
+CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS] if TLS else []
+#: What links in e-mails begin with, so that whoever asks for one cannot choose it; "" on one computer, where they
+#: begin as the page does from which they are asked for.
+BASE_URL = os.environ.get("CJIT_URL", f"https://{ALLOWED_HOSTS[0]}" if TLS and ALLOWED_HOSTS else "").rstrip("/")
+#: Only these may tell, by X-Forwarded-For, whom they ask for: anybody else could name whom they like.
+PROXIES = [
+    ip_network(each.strip())
+    for each in os.environ.get("CJIT_PROXIES", "127.0.0.1,::1" if TLS else "").split(",")
+    if each.strip()
+]
 
 # ---- what this service keeps and allows ------------------------------------------------------------
 
@@ -51,8 +64,10 @@ UPLOAD_KEY = os.environ.get("CJIT_KEY", "")
 #: The largest file taken, in bytes, and the most rows.
 UPLOAD_BYTES = int(os.environ.get("CJIT_UPLOAD_MB", "250")) * 1_000_000
 UPLOAD_ROWS = 1_000_000
+#: The most files taken of one agency in an hour.
+UPLOADS_AN_HOUR = max(1, int(os.environ.get("CJIT_UPLOADS_AN_HOUR", "60")))
 KEEP_DAYS = int(os.environ.get("CJIT_KEEP_DAYS", "90"))
-#: The day of the month by which an agency submits for the month before.
+#: The day of the month by which an agency submits for the month before, where the calendar has no entry.
 SUBMIT_BY = int(os.environ.get("CJIT_SUBMIT_BY", "10"))
 #: Seconds without a sign of life after which a check is taken from its worker, and how often it is tried.
 HEARTBEAT, ATTEMPTS = 15, 3
@@ -103,6 +118,8 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 PASSWORD_RESET_TIMEOUT = 3600
 AXES_FAILURE_LIMIT = 8
+#: Wrong passwords for one account from anywhere, or from one place for any account, until neither is let try.
+SIGN_IN_FAILURES = 100
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -157,7 +174,10 @@ STORAGES = {
 }
 MEDIA_ROOT = HOME / "nothing"
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
-FILE_UPLOAD_TEMP_DIR = None
+# Beside what is kept, and as private.
+FILE_UPLOAD_TEMP_DIR = UPLOADS / "open"
+for folder in (UPLOADS, FILE_UPLOAD_TEMP_DIR):
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
 LANGUAGE_CODE = "en-gb"
@@ -165,9 +185,14 @@ TIME_ZONE = "Europe/London"
 USE_TZ = True
 
 SESSION_COOKIE_AGE = 8 * 3600
+#: Seconds after which somebody signs in again, however busy they were.
+SESSION_LASTS = 12 * 3600
 SESSION_SAVE_EVERY_REQUEST = True
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+if TLS:
+    # By these names a browser takes neither from another host of the same domain, nor from a page without HTTPS.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "cjit.web.errors.forbidden"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -7,10 +7,13 @@ the agency's. Analysts see statistics only, administrators people and the regist
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -73,7 +76,11 @@ def whoever(request: HttpRequest) -> Person:
 
 
 class SecondStep:
-    """Nothing but what is open to all is shown before both steps of signing in are done."""
+    """Nothing but what is open to all is shown before both steps of signing in are done.
+
+    Signed in is nobody for longer than `settings.SESSION_LASTS`: a session that is used, by whoever has it, would
+    never end.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -81,6 +88,8 @@ class SecondStep:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Let a request pass, or lead it to the step that is missing."""
         name = _name(request)
+        if request.user.is_authenticated and _is_over(request):
+            logout(request)
         if name in OPEN:
             return self.get_response(request)
         if not request.user.is_authenticated:
@@ -90,6 +99,11 @@ class SecondStep:
         if not verified() and name not in FIRST_STEP:
             return redirect("second-step")
         return self.get_response(request)
+
+
+def _is_over(request: HttpRequest) -> bool:
+    """Whether a session has lasted as long as it may, since its first page after the password."""
+    return bool(time.time() - request.session.setdefault("since", int(time.time())) > settings.SESSION_LASTS)
 
 
 def _name(request: HttpRequest) -> str | None:

@@ -1,4 +1,4 @@
-"""All that changes people, their roles and second step, and the register of agencies.
+"""All that changes people, their roles and second step, the register of agencies, and the calendar.
 
 Each is keyword-only with `by=` the actor (None: somebody at the service's own command line), in one transaction, and
 appends its audit event. The audit trail names people by their number, never by their address.
@@ -11,25 +11,56 @@ import math
 import re
 import secrets
 from base64 import b32encode
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from axes.utils import reset as forget_attempts
-from django.db import IntegrityError, transaction
-from django.utils.timezone import now
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.tokens import default_token_generator
+from django.contrib.sessions.models import Session
+from django.db import IntegrityError, models, transaction
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from django.utils.timezone import localtime, now
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency, Invitation, Membership, Person, Region, Role
+from cjit.web.agencies.audit import ADDRESS, note
+from cjit.web.agencies.calendar import Month
+from cjit.web.agencies.models import (
+    Agency,
+    Closure,
+    DueDay,
+    Invitation,
+    LinkRequest,
+    Membership,
+    Person,
+    Region,
+    Role,
+)
 
 INVITATION_LASTS = timedelta(days=7)
+#: How many e-mails are sent within an hour: invitations to one address and by one administrator, and links for a new
+#: password for one address and to whoever asks from one place, which may be a whole office.
+WITHIN = timedelta(hours=1)
+INVITATIONS_TO_ONE, INVITATIONS_BY_ONE, LINKS_FOR_ONE, LINKS_FROM_ONE = 5, 100, 5, 30
 #: How many recovery codes somebody is given, and how many signs (5 bits each) one has.
 RECOVERY_CODES, RECOVERY_SIGNS = 8, 16
 
 
 class Refused(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
     """What was asked cannot be done. The text is one sentence that says why and what to do."""
+
+
+class TooOften(Refused):
+    """It was asked for so often that it is not done again before `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"This was asked for too often: try again after {localtime(until):%H:%M}")
+        self.until = until
 
 
 # ---- invitations -----------------------------------------------------------------------------------
@@ -41,11 +72,15 @@ def invite(
 ) -> tuple[Invitation, str]:
     """Invite somebody to a role in its place. Returns the invitation and its token, of which only a hash is kept.
 
-    Earlier invitations to the address end. Raises `Refused` where the address has an account.
+    Earlier invitations to the address end. Raises `Refused` where the address has an account, and `TooOften`.
     """
     email = email.strip().lower()
     if Person.objects.filter(email=email).exists():
         raise Refused("This e-mail address has an account already: open it under People and give it the role there")
+    sent = Invitation.objects.filter(made__gt=now() - WITHIN)
+    _not_too_often(sent.filter(email=email).values_list("made", flat=True), INVITATIONS_TO_ONE)
+    if by:
+        _not_too_often(sent.filter(by=by).values_list("made", flat=True), INVITATIONS_BY_ONE)
     Invitation.objects.filter(email=email, accepted=None, expires__gt=now()).update(expires=now())
     token = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
@@ -99,6 +134,13 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def _not_too_often(times: models.QuerySet[Any, datetime], most: int) -> None:
+    """Raises `TooOften` where something was done as often as it may be, going by when it was done."""
+    latest = sorted(times, reverse=True)[:most]
+    if len(latest) == most:
+        raise TooOften(latest[-1] + WITHIN)
+
+
 # ---- people and roles ------------------------------------------------------------------------------
 
 
@@ -132,6 +174,8 @@ def take_role(*, by: Person | None, membership: Membership) -> None:
 def deactivate(*, by: Person | None, person: Person) -> None:
     """End somebody's access, at once wherever they are signed in. What they did stays in the audit trail."""
     _another_administrator(by, person)
+    # Or a browser somebody else has would be let in again on the day they are.
+    _end_sessions(person)
     if Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
         note("ended somebody's access", by=by, about=f"person {person.pk}")
 
@@ -154,6 +198,45 @@ def _another_administrator(by: Person | None, person: Person) -> None:
         raise Refused("You are no longer an administrator: ask one who is")
     if by.pk == person.pk or not Person.objects.filter(pk=by.pk, is_active=True).exists():
         raise Refused("You cannot change your own access: ask another administrator")
+
+
+def _end_sessions(person: Person, *, but: str | None = None) -> None:
+    """Sign somebody out wherever they are signed in, but for one session."""
+    for session in Session.objects.filter(expire_date__gt=now()).exclude(session_key=but or ""):
+        if session.get_decoded().get(SESSION_KEY) == str(person.pk):
+            session.delete()
+
+
+# ---- the password ----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def count_link_request(*, email: str) -> None:
+    """Count that somebody, whoever it is, asks for a link to set the password of an address. Raises `TooOften`.
+
+    It never looks whether there is an account, so the answer cannot tell. Nobody who is known has done anything yet:
+    there is no audit event before `make_password_link`.
+    """
+    email, origin = _unreadable(email.strip().lower()), _unreadable(ADDRESS.get())
+    LinkRequest.objects.filter(at__lte=now() - WITHIN).delete()
+    _not_too_often(LinkRequest.objects.filter(email=email).values_list("at", flat=True), LINKS_FOR_ONE)
+    _not_too_often(LinkRequest.objects.filter(origin=origin).values_list("at", flat=True), LINKS_FROM_ONE)
+    LinkRequest.objects.create(email=email, origin=origin)
+
+
+def _unreadable(text: str) -> str:
+    return salted_hmac("cjit.web.agencies.LinkRequest", text, algorithm="sha256").hexdigest()
+
+
+@transaction.atomic
+def make_password_link(*, email: str) -> tuple[Person, str] | None:
+    """Who has an address, and the path at which they set a new password within an hour; None where nobody may."""
+    person = Person.objects.filter(email=email.strip().lower(), is_active=True).first()
+    if person is None or not person.has_usable_password():
+        return None
+    uid = urlsafe_base64_encode(force_bytes(person.pk))
+    note("made a link for a new password", by=None, about=f"person {person.pk}")
+    return person, reverse("password-reset-set", args=[uid, default_token_generator.make_token(person)])
 
 
 @transaction.atomic
@@ -193,10 +276,11 @@ def has_second_step(person: Person) -> bool:
     return bool(TOTPDevice.objects.filter(user=person, confirmed=True).exists())
 
 
-def check_code(*, by: Person, code: str) -> Device:
+def check_code(*, by: Person, code: str, when: str = "signed in") -> Device:
     """Take the second step of signing in, by the app's code or a recovery code, which is then used up.
 
-    Each wrong code doubles the time until another is looked at. Raises `Refused` for a wrong code, or one too soon.
+    `when` says for the audit trail what somebody did by it, where they had signed in before. Each wrong code doubles
+    the time until another is looked at. Raises `Refused` for a wrong code, or one too soon.
     """
     code = _plain(code)
     kind: type[TOTPDevice | StaticDevice] = TOTPDevice if re.fullmatch("[0-9]{6}", code) else StaticDevice
@@ -206,7 +290,7 @@ def check_code(*, by: Person, code: str) -> Device:
         right = bool(device and device.verify_token(code if kind is TOTPDevice else _kept(code)))
         if allowed:
             step = "app" if kind is TOTPDevice else "recovery code"
-            note("signed in" if right else "gave a wrong code", by=by, counts={"second step": step})
+            note(when if right else "gave a wrong code", by=by, counts={"second step": step})
     # Refused only now, so that the wrong code is counted.
     if not allowed:
         raise Refused(f"There were too many wrong codes: wait {_wait(why)} and enter the code your app shows then")
@@ -224,8 +308,13 @@ def new_recovery_codes(*, by: Person) -> list[str]:
 
 
 @transaction.atomic
-def reset_second_step(*, by: Person | None, person: Person) -> None:
-    """Forget somebody's app and recovery codes (their own, or an administrator's doing): they set up anew."""
+def reset_second_step(*, by: Person | None, person: Person, session: str | None = None) -> None:
+    """Forget somebody's app and recovery codes (their own, or an administrator's doing): they set up anew.
+
+    They are signed out everywhere but in `session`: an open browser, which somebody else may have, knows the password
+    as it were, and would be led to set up an app of its own.
+    """
+    _end_sessions(person, but=session)
     TOTPDevice.objects.filter(user=person).delete()
     StaticDevice.objects.filter(user=person).delete()
     note("reset a second step", by=by, about=f"person {person.pk}")
@@ -301,9 +390,51 @@ def edit_agency(*, by: Person, agency: Agency, name: str, dat: str) -> None:
 
 @transaction.atomic
 def close_agency(*, by: Person, agency: Agency, closed: date) -> None:
-    """Give an agency its last day. Raises `Refused` where that is before its first."""
+    """Give an agency its last day. Raises `Refused` where that is before its first, or the first since it reopened."""
     if closed < agency.opened:
         raise Refused("The last day must not be before the day the agency opened")
+    before = agency.closures.last()
+    if before and closed < before.reopened:
+        raise Refused("The last day must not be before the day the agency reopened")
     agency.closed = closed
     agency.save(update_fields=["closed"])
     note("closed an agency", by=by, agency=agency, about=agency.code, counts={"last day": closed.isoformat()})
+
+
+@transaction.atomic
+def reopen_agency(*, by: Person, agency: Agency, reopened: date) -> Closure:
+    """Open a closed agency again from a day on. Raises `Refused` where it is not closed, or not before that day."""
+    agency = Agency.objects.select_for_update().get(pk=agency.pk)
+    if agency.closed is None:
+        raise Refused("This agency is open: there is nothing to reopen")
+    if reopened <= agency.closed:
+        raise Refused("The agency must reopen on a day after its last day")
+    closure = Closure.objects.create(agency=agency, closed=agency.closed, reopened=reopened)
+    agency.closed = None
+    agency.save(update_fields=["closed"])
+    note("reopened an agency", by=by, agency=agency, about=agency.code, counts={"first day": reopened.isoformat()})
+    return closure
+
+
+# ---- the calendar ----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def set_due_day(*, by: Person, month: Month, due: date) -> None:
+    """Enter into the calendar by which day agencies submit for a month. Raises `Refused` for a day of another month."""
+    if not month.after.first <= due <= month.after.last:
+        # A file sent later would count for the month after, and so would come too late on its day.
+        raise Refused(f"Enter a day in {month.after.name}, when files for {month.name} are sent")
+    before = month.due
+    DueDay.objects.update_or_create(month=month.first, defaults={"due": due})
+    counts = {"due": due.isoformat(), "before": before.isoformat()}
+    note("set a due day", by=by, about=str(month), counts=counts)
+
+
+@transaction.atomic
+def remove_due_day(*, by: Person, month: Month) -> None:
+    """Take a month's entry out of the calendar: it is due on the usual day. Where there is none, nothing is done."""
+    before = month.due
+    if DueDay.objects.filter(month=month.first).delete()[0]:
+        counts = {"due": month.usual.isoformat(), "before": before.isoformat()}
+        note("removed a due day", by=by, about=str(month), counts=counts)

@@ -1,4 +1,4 @@
-"""What people fill in: sign-in, invitations, roles, the register, and the filter of the audit trail."""
+"""What people fill in: sign-in, invitations, roles, the register, the calendar, and the filter of the audit trail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -88,7 +88,7 @@ class Code(forms.Form):
     )
 
 
-class ResetPassword(PasswordResetForm):
+class ResetPassword(forms.Form):
     """The address to which a link for a new password goes."""
 
     email = _address("E-mail address", "email")
@@ -230,6 +230,25 @@ class CloseAgency(forms.Form):
     """An agency's last day."""
 
     closed = _day("Last day", "Enter the agency’s last day", hint="For example, 31 3 2026.")
+
+
+class ReopenAgency(forms.Form):
+    """The first day of an agency that was closed."""
+
+    reopened = _day(
+        "First day again",
+        "Enter the day from which the agency is open again",
+        hint="The day after its last day, if it should not have been closed at all.",
+    )
+
+
+# ---- the calendar ----------------------------------------------------------------------------------
+
+
+class DueDay(forms.Form):
+    """The day by which agencies submit for a month."""
+
+    due = _day("Due by", "Enter the day by which agencies submit")
 
 
 # ---- the audit trail -------------------------------------------------------------------------------

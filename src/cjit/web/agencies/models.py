@@ -1,4 +1,4 @@
-"""Agencies, people with their roles, invitations, and the audit trail."""
+"""Agencies, the calendar by which they submit, people with their roles, invitations, and the audit trail."""
 
 from __future__ import annotations
 
@@ -47,6 +47,40 @@ class Agency(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+
+class Closure(models.Model):
+    """A time in which an agency was closed, ended by its reopening: `closed` was its last day, `reopened` its first."""
+
+    agency = models.ForeignKey(Agency, models.CASCADE, related_name="closures")
+    closed = models.DateField()
+    reopened = models.DateField()
+
+    class Meta:
+        """The earliest first."""
+
+        ordering: ClassVar = ["closed"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(reopened__gt=models.F("closed")), name="closure_ends_after_it_begins")
+        ]
+
+
+class DueDay(models.Model):
+    """An entry of the calendar: the day by which agencies submit for a month, which is named by its first day.
+
+    A month without an entry is due on the day of the setting SUBMIT_BY: `calendar` says when.
+    """
+
+    month = models.DateField(unique=True)
+    due = models.DateField()
+
+    class Meta:
+        """The earliest first."""
+
+        ordering: ClassVar = ["month"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(due__gt=models.F("month")), name="due_day_after_its_month_begins")
+        ]
 
 
 class People(BaseUserManager["Person"]):
@@ -111,8 +145,15 @@ class Membership(models.Model):
 
         constraints: ClassVar = [
             models.CheckConstraint(condition=_PLACE, name="membership_has_its_place"),
+            # Three, since to SQLite two blanks are never the same.
             models.UniqueConstraint(
-                fields=["person", "role", "agency", "region"], name="membership_once", nulls_distinct=False
+                fields=["person", "role", "agency"], condition=Q(agency__isnull=False), name="membership_of_agency_once"
+            ),
+            models.UniqueConstraint(
+                fields=["person", "role", "region"], condition=Q(region__isnull=False), name="membership_of_region_once"
+            ),
+            models.UniqueConstraint(
+                fields=["person", "role"], condition=Q(agency=None, region=None), name="membership_of_none_once"
             ),
         ]
 
@@ -141,6 +182,17 @@ class Invitation(models.Model):
         constraints: ClassVar = [models.CheckConstraint(condition=_PLACE, name="invitation_has_its_place")]
 
 
+class LinkRequest(models.Model):
+    """That somebody asked for a link to set a new password: for which e-mail address, and from where.
+
+    Kept for the hour in which it counts. Both are hashes, since most addresses anybody types may be nobody's.
+    """
+
+    email = models.CharField(max_length=64)
+    origin = models.CharField(max_length=64)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+
 class AuditEvents(models.QuerySet["AuditEvent"]):
     """Events of the audit trail, to be read only."""
 
@@ -152,6 +204,9 @@ class AuditEvents(models.QuerySet["AuditEvent"]):
 
 class AuditEvent(models.Model):
     """Who did what, when, from where: appended and never altered, without any value of a record.
+
+    The database holds to that too, by triggers (migration 0003): only the links to a person and an agency that go
+    may be emptied. SQLite forgets triggers where a migration changes this table; such a migration makes them again.
 
     `who` is the address of the person at that time, kept when the account goes. `action` is a verb phrase, such as
     `accepted a submission`; `about` names the thing by its number or code; `counts` are figures only.

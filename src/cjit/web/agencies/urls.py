@@ -1,4 +1,4 @@
-"""The addresses of signing in, people, the register and the audit trail."""
+"""The addresses of signing in, people, the register, the calendar and the audit trail."""
 
 from django.urls import path
 
@@ -9,7 +9,7 @@ urlpatterns = [
     path("sign-out/", views.SignOut.as_view(), name="sign-out"),
     path("second-step/", views.second_step, name="second-step"),
     path("second-step/set-up/", views.second_step_set_up, name="second-step-set-up"),
-    path("password/", views.ResetPassword.as_view(), name="password-reset"),
+    path("password/", views.reset_password, name="password-reset"),
     path("password/sent/", views.PasswordSent.as_view(), name="password-reset-sent"),
     path("password/done/", views.PasswordDone.as_view(), name="password-reset-done"),
     path("password/<uidb64>/<token>/", views.SetPassword.as_view(), name="password-reset-set"),
@@ -19,6 +19,8 @@ urlpatterns = [
     path("people/<int:pk>/", views.person, name="person"),
     path("agencies/", views.agencies, name="agencies"),
     path("agencies/<code>/", views.agency, name="agency"),
+    path("calendar/", views.calendar, name="calendar"),
+    path("calendar/<month>/", views.due_day, name="due-day"),
     path("audit/", views.audit, name="audit"),
     path("audit/export/", views.audit_export, name="audit-export"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of signing in, people, the register and the audit trail."""
+"""The pages of signing in, people, the register, the calendar and the audit trail."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth import views as django_views
-from django.core.mail import send_mail
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.db.models import QuerySet, Sum
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localdate, localtime, now
 from django.views.decorators.http import require_http_methods, require_safe
 from django_otp import login as second_step_taken
 from django_otp.models import Device
@@ -35,15 +33,16 @@ from qrcode.image.svg import SvgPathFillImage
 
 from cjit.report.spreadsheet import neutral
 from cjit.web import pages
-from cjit.web.agencies import actions, forms
+from cjit.web.agencies import actions, forms, mail
 from cjit.web.agencies.access import has, only, whoever
-from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.actions import Refused, TooOften
 from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency, AuditEvent, Invitation, Membership, Person, Region, Role
+from cjit.web.agencies.calendar import Month, due_days
+from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Invitation, Membership, Person, Region, Role
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
-#: How many events a page of the audit trail has.
-EVENTS = 50
+#: How many events a page of the audit trail has, and how many months before and after this one the calendar shows.
+EVENTS, BEHIND, AHEAD = 50, 12, 18
 
 
 # ---- signing in ------------------------------------------------------------------------------------
@@ -55,6 +54,20 @@ class SignIn(django_views.LoginView):
     form_class = forms.SignIn
     template_name = "agencies/sign_in.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Sign in, unless there were too many wrong passwords for this account or from this place.
+
+        django-axes counts those for one account from one place: it sees neither many places that try one account, nor
+        one place that tries many.
+        """
+        address = request.POST.get("username", "").strip().lower()
+        since = now() - get_cool_off(request)
+        for one in ({"username": address}, {"ip_address": request.META.get("REMOTE_ADDR")}):
+            recent = AccessAttempt.objects.filter(**one, attempt_time__gte=since)
+            if (recent.aggregate(n=Sum("failures_since_start"))["n"] or 0) >= settings.SIGN_IN_FAILURES:
+                return locked_out(request, credentials={"username": address})
+        return super().post(request, *args, **kwargs)
 
     def get_success_url(self) -> str:
         """To the second step; where somebody was going is kept until they have taken it."""
@@ -88,7 +101,7 @@ def locked_out(
     last = attempts.order_by("-attempt_time").values_list("attempt_time", flat=True).first() or now()
     until: datetime = last + get_cool_off(request)
     page = pages.render(request, "agencies/locked_out.html", {"until": until}, status=429)
-    page.headers["Retry-After"] = str(max(1, round((until - now()).total_seconds())))
+    page.headers["Retry-After"] = _seconds(until)
     return page
 
 
@@ -146,7 +159,7 @@ def _second_step_anew(request: HttpRequest, person: Person) -> HttpResponse:
     form = forms.Code(request.POST or None)
     if form.is_valid():
         try:
-            actions.check_code(by=person, code=form.cleaned_data["code"])
+            actions.check_code(by=person, code=form.cleaned_data["code"], when="gave a code again")
         except Refused as slip:
             form.add_error("code", str(slip))
         else:
@@ -154,7 +167,7 @@ def _second_step_anew(request: HttpRequest, person: Person) -> HttpResponse:
                 codes = actions.new_recovery_codes(by=person)
                 told = {"codes": codes, "wanted": reverse("home")}
                 return pages.render(request, "agencies/recovery_codes.html", told)
-            actions.reset_second_step(by=person, person=person)
+            actions.reset_second_step(by=person, person=person, session=request.session.session_key)
             return redirect("second-step-set-up")
     left = actions.recovery_codes_left(person)
     return pages.render(request, "agencies/second_step_anew.html", {"left": left, "form": form})
@@ -178,14 +191,25 @@ def _wanted(request: HttpRequest) -> str:
 # ---- a new password --------------------------------------------------------------------------------
 
 
-class ResetPassword(django_views.PasswordResetView):
+@_GET_OR_POST
+def reset_password(request: HttpRequest) -> HttpResponse:
     """Asking for a link to set a new password. The answer is the same for an address without an account."""
+    form = forms.ResetPassword(request.POST or None)
+    if form.is_valid():
+        email = form.cleaned_data["email"]
+        try:
+            actions.count_link_request(email=email)
+        except TooOften as slip:
+            page = pages.render(request, "agencies/too_often.html", {"until": slip.until}, status=429)
+            page.headers["Retry-After"] = _seconds(slip.until)
+            return page
+        mail.send_password_link(base=mail.base(request), email=email)
+        return redirect("password-reset-sent")
+    return pages.render(request, "agencies/password_reset.html", {"form": form})
 
-    form_class = forms.ResetPassword
-    template_name = "agencies/password_reset.html"
-    email_template_name = "agencies/password_reset_mail.txt"
-    subject_template_name = "agencies/password_reset_subject.txt"
-    success_url = reverse_lazy("password-reset-sent")
+
+def _seconds(until: datetime) -> str:
+    return str(max(1, round((until - now()).total_seconds())))
 
 
 class PasswordSent(django_views.PasswordResetDoneView):
@@ -259,7 +283,7 @@ def invite(request: HttpRequest) -> HttpResponse:
             form.add_error("email", str(slip))
         else:
             try:
-                _send_invitation(request, invited, token)
+                mail.send_invitation(base=mail.base(request), invitation=invited, token=token)
             except (OSError, SMTPException):
                 actions.withdraw_invitation(by=by, invitation=invited)
                 form.add_error("email", "The e-mail could not be sent: check the address, and try again later")
@@ -267,12 +291,6 @@ def invite(request: HttpRequest) -> HttpResponse:
                 messages.success(request, "The invitation is sent")
                 return redirect("people")
     return pages.render(request, "agencies/invite.html", {"form": form})
-
-
-def _send_invitation(request: HttpRequest, invited: Invitation, token: str) -> None:
-    link = request.build_absolute_uri(reverse("invitation", args=[token]))
-    text = render_to_string("agencies/invitation_mail.txt", {"link": link, "expires": invited.expires})
-    send_mail("Your invitation to CJIT submissions", text, None, [invited.email])
 
 
 @_GET_OR_POST
@@ -318,7 +336,7 @@ def _change(request: HttpRequest, by: Person, somebody: Person, form: forms.InPl
             return "They can sign in again"
         case "reset":
             actions.reset_second_step(by=by, person=somebody)
-            return "Their second step is reset: they set it up anew when they next sign in"
+            return "Their second step is reset: they are signed out, and set it up anew when they next sign in"
     return None
 
 
@@ -361,12 +379,13 @@ def agencies(request: HttpRequest) -> HttpResponse:
 @_GET_OR_POST
 @only(Role.ADMINISTRATOR, Role.REGIONAL)
 def agency(request: HttpRequest, code: str) -> HttpResponse:
-    """An agency of the register: its name and DAT, and its last day."""
+    """An agency of the register: its name and DAT, its last day, and from when it is open again."""
     by = whoever(request)
     found = get_object_or_404(Agency.objects.select_related("region"), code=code, region__in=_regions(by))
     do = request.POST.get("do")
     edit = forms.EditAgency(request.POST if do == "edit" else None, initial={"name": found.name, "dat": found.dat})
     close = forms.CloseAgency(request.POST if do == "close" else None, initial={"closed": found.closed})
+    reopen = forms.ReopenAgency(request.POST if do == "reopen" else None)
     if edit.is_valid():
         actions.edit_agency(by=by, agency=found, **edit.cleaned_data)
         messages.success(request, "The register is changed")
@@ -379,7 +398,65 @@ def agency(request: HttpRequest, code: str) -> HttpResponse:
         else:
             messages.success(request, "The last day is in the register")
             return redirect("agency", code=code)
-    return pages.render(request, "agencies/agency.html", {"agency": found, "edit": edit, "close": close})
+    if reopen.is_valid():
+        try:
+            actions.reopen_agency(by=by, agency=found, **reopen.cleaned_data)
+        except Refused as slip:
+            reopen.add_error("reopened", str(slip))
+        else:
+            messages.success(request, "The agency is open again")
+            return redirect("agency", code=code)
+    context = {"agency": found, "closures": found.closures.all(), "edit": edit, "close": close, "reopen": reopen}
+    return pages.render(request, "agencies/agency.html", context)
+
+
+# ---- the calendar ----------------------------------------------------------------------------------
+
+
+@require_safe
+@only(Role.REGIONAL, Role.NATIONAL, Role.ADMINISTRATOR)
+def calendar(request: HttpRequest) -> HttpResponse:
+    """By which day agencies submit for each month: those around this one, and all others that have an entry."""
+    entries = {Month(first) for first in DueDay.objects.values_list("month", flat=True)}
+    months = [Month.complete()]
+    while len(months) < AHEAD:
+        months.append(months[-1].after)
+    while len(months) < AHEAD + BEHIND:
+        months.insert(0, months[0].before)
+    due = due_days(sorted({*months, *entries}))
+    today = localdate()
+    context = {
+        "to_come": [(month, day) for month, day in due.items() if day >= today],
+        "past": [(month, day) for month, day in reversed(due.items()) if day < today],
+        "entries": entries,
+        "keeps": has(whoever(request), Role.NATIONAL, Role.ADMINISTRATOR),
+    }
+    return pages.render(request, "agencies/calendar.html", context)
+
+
+@_GET_OR_POST
+@only(Role.NATIONAL, Role.ADMINISTRATOR)
+def due_day(request: HttpRequest, month: str) -> HttpResponse:
+    """The calendar's entry for a month: changed, or taken out."""
+    by, asked = whoever(request), Month.named(month)
+    if asked is None:
+        raise Http404
+    remove = request.POST.get("do") == "remove"
+    form = forms.DueDay(request.POST if request.POST and not remove else None, initial={"due": asked.due})
+    if remove:
+        actions.remove_due_day(by=by, month=asked)
+        messages.success(request, f"{asked.name} is due by {pages.day(asked.usual)}, as usual")
+        return redirect("calendar")
+    if form.is_valid():
+        try:
+            actions.set_due_day(by=by, month=asked, **form.cleaned_data)
+        except Refused as slip:
+            form.add_error("due", str(slip))
+        else:
+            messages.success(request, f"{asked.name} is due by {pages.day(asked.due)}")
+            return redirect("calendar")
+    entered = DueDay.objects.filter(month=asked.first).exists()
+    return pages.render(request, "agencies/due_day.html", {"month": asked, "form": form, "entered": entered})
 
 
 # ---- the audit trail -------------------------------------------------------------------------------

@@ -29,6 +29,5 @@ class Command(BaseCommand):
             _invitation, token = actions.invite(by=None, email=email, name="", role=Role.ADMINISTRATOR)
         except actions.Refused as slip:
             raise CommandError(str(slip)) from None
-        scheme = "https" if settings.TLS else "http"
-        place = settings.ALLOWED_HOSTS[0] if settings.TLS else "localhost:8000"
-        self.stdout.write(f"Open {scheme}://{place}{reverse('invitation', args=[token])} within seven days")
+        base = settings.BASE_URL or "http://localhost:8000"
+        self.stdout.write(f"Open {base}{reverse('invitation', args=[token])} within seven days")
