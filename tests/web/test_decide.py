@@ -7,11 +7,14 @@ from html import unescape
 import pytest
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from cjit.dataset import Entity
+from cjit.dataset import Changes, Entity
+from cjit.datasets.q import Q as DATASET
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, receipt, store
+from cjit.web.portal import actions, deciding, kept, receipt, store
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
@@ -66,7 +69,7 @@ def many(accepted, sent):
 def test_a_mismatch_is_shown_with_what_is_held_beside_what_is_sent(browser, mismatched):
     page = words(browser.get(reverse("decide", args=[mismatched.pk])))
 
-    assert "1 of 1 decision is still to be taken" in page
+    assert "0 of 1 decided" in page
     assert "Client 1 " in page
     assert "Initial of the client's surname (SINITIAL, row 2) O X" in page
     assert "Date of birth (DOB, row 2) 14/02/1986 15/02/1986" in page
@@ -77,7 +80,7 @@ def test_each_choice_says_what_it_does_and_counts_what_goes_with_it(browser, mis
 
     assert "The held record takes the new values: same person, corrected" in page
     assert "somebody else’s: it is removed, with 2 episodes and 2 referrals, and the new one is taken as new" in page
-    assert "The held record stays and this one waits" in page
+    assert "The held record stays and the new one waits" in page
 
 
 def test_one_episode_is_not_two(browser, mismatched):
@@ -141,7 +144,7 @@ def test_a_part_can_be_decided_and_the_page_says_how_many_are_left(browser, many
     page = words(browser.get(answer.url))
 
     assert "2 decisions are saved; 58 left" in page
-    assert "58 of 60 decisions are still to be taken" in page
+    assert "2 of 60 decided" in page
     assert Submission.objects.get(pk=many.pk).state == State.DECISIONS
 
 
@@ -164,11 +167,11 @@ def test_moving_to_the_next_fifty_saves_what_was_chosen(browser, many):
 def test_all_records_with_one_pattern_are_decided_at_once(browser, many):
     address = reverse("decide", args=[many.pk])
     page = words(browser.get(address))
-    assert "Initial of the client's surname (SINITIAL) changed: 60 clients, 60 still to be decided" in page
+    assert "All 60 clients whose surname initial (SINITIAL) changed: none decided yet" in page
     assert "with 60 episodes and 60 referrals, and the new ones are taken as new" in page
     assert "Choose for all 60" in page
 
-    browser.post(address, {"all": "SINITIAL", "all SINITIAL": "replace"})
+    browser.post(address, {"rest": "client SINITIAL", "for client SINITIAL": "replace"})
 
     assert set(many.decisions.values_list("choice", flat=True)) == {"replace"}
 
@@ -176,7 +179,7 @@ def test_all_records_with_one_pattern_are_decided_at_once(browser, many):
 def test_all_absent_records_are_decided_at_once(browser, accepted, sent):
     accepted(FIRST, SECOND, person(3))
     full = sent(FIRST, scope="full")
-    browser.post(reverse("decide", args=[full.pk]), {"all": "absent", "all absent": "keep"})
+    browser.post(reverse("decide", args=[full.pk]), {"rest": "client absent", "for client absent": "keep"})
 
     assert set(full.decisions.values_list("choice", flat=True)) == {"keep"}
 
@@ -184,14 +187,14 @@ def test_all_absent_records_are_decided_at_once(browser, accepted, sent):
 def test_choosing_for_all_without_a_choice_says_so_and_keeps_the_page(browser, many):
     decision = many.decisions.first()
     answer = browser.post(
-        reverse("decide", args=[many.pk]), {"all": "SINITIAL", f"choice {decision.pk}": "delete", "page": "1"}
+        reverse("decide", args=[many.pk]), {"rest": "client SINITIAL", f"choice {decision.pk}": "delete", "page": "1"}
     )
     body = answer.content.decode()
 
     assert answer.status_code == 422
     assert "<title>Error: Decide" in body
-    assert 'href="#all-SINITIAL"' in body
-    assert re.search(r'id="all-SINITIAL"', body)
+    assert 'href="#for-client-SINITIAL"' in body
+    assert re.search(r'id="for-client-SINITIAL"', body)
     assert re.search(rf'name="choice {decision.pk}" type="radio" value="delete" checked', body)
     assert not many.decisions.exclude(choice="").exists()
 
@@ -225,11 +228,254 @@ def test_a_decision_of_another_agency_is_not_taken(
     assert Decision.objects.get(pk=theirs.pk).choice == ""
 
 
+def test_what_is_chosen_for_one_stays_when_the_others_are_decided_at_once(browser, many):
+    one, other, *_ = many.decisions.all()
+    address = reverse("decide", args=[many.pk])
+    browser.post(address, {f"choice {one.pk}": "later"})
+    page = words(browser.get(address))
+    assert "All 60 clients whose surname initial (SINITIAL) changed: 59 still to be decided" in page
+    assert "What becomes of the 59 still to be decided" in page
+    assert "What you have decided of the others stays" in page
+    assert "with 59 episodes and 59 referrals, and the new ones are taken as new" in page
+
+    browser.post(
+        address,
+        {"rest": "client SINITIAL", "for client SINITIAL": "replace", f"choice {other.pk}": "delete"},
+    )
+
+    choices = many.decisions.exclude(pk__in=[one.pk, other.pk]).values_list("choice", flat=True)
+    one.refresh_from_db()
+    other.refresh_from_db()
+    assert (one.choice, other.choice, set(choices)) == ("later", "delete", {"replace"})
+    assert AuditEvent.objects.filter(action="decided", counts={"replace": 58}).count() == 1
+
+
+def test_once_all_are_decided_a_choice_for_all_is_for_every_one_of_them(browser, many):
+    address = reverse("decide", args=[many.pk])
+    one = many.decisions.first()
+    browser.post(address, {"rest": "client SINITIAL", "for client SINITIAL": "replace", f"choice {one.pk}": "delete"})
+    page = words(browser.get(address))
+    assert "All 60 clients whose surname initial (SINITIAL) changed: all decided" in page
+    assert "Choose anew for all 60" in page
+    assert "Also of those you decided one by one" in page
+
+    # The page sends what is chosen on it as well.
+    browser.post(
+        address, {"all": "client SINITIAL", "for client SINITIAL": "later", f"choice {one.pk}": "delete", "page": "1"}
+    )
+
+    assert set(many.decisions.values_list("choice", flat=True)) == {"later"}
+
+
+def test_a_choice_for_many_that_is_not_sent_by_its_button_is_told_to_be_unsaved(browser, many):
+    one = many.decisions.first()
+    address = reverse("decide", args=[many.pk])
+    answer = browser.post(
+        address, {f"choice {one.pk}": "later", "for client SINITIAL": "replace", "to": "save", "page": "1"}
+    )
+
+    assert many.decisions.exclude(choice="").count() == 1
+    assert "What you chose for many at once is not saved" in words(browser.get(answer.url))
+
+
+@pytest.mark.parametrize(
+    ("group", "choice", "told"),
+    [
+        ("client SINITIAL", "keep", "Choose replace, delete or later for these records"),
+        ("client SINITIAL", "x", "Choose replace, delete or later for these records"),
+        ("client SEX", "replace", "These records are not of this submission"),
+        ("client \0", "replace", "These records are not of this submission"),
+        ("SINITIAL", "replace", "These records are not of this submission"),
+    ],
+)
+def test_a_choice_for_many_that_cannot_be_is_told_in_one_sentence(browser, many, group, choice, told):
+    answer = browser.post(reverse("decide", args=[many.pk]), {"rest": group, f"for {group}": choice})
+
+    assert answer.status_code == 422
+    assert told in words(answer)
+    assert not many.decisions.exclude(choice="").exists()
+
+
+def test_the_groups_are_named_as_people_would_say_it(browser, accepted, sent):
+    more = person(1, EPISODID="18", REFERID="181")
+    accepted(*[person(n) for n in range(1, 9)], more, person(2, EPISODID="28", REFERID="281"), person(9), person(10))
+    full = sent(
+        person(1, SINITIAL="X", DOB="15/02/1986"),
+        person(2, SINITIAL="X", DOB="15/02/1986"),
+        *[person(n, SINITIAL="X", DOB="15/02/1986", SEX="F") for n in (3, 4, 5)],
+        *[person(n, REFLD="04/11/2025") for n in (6, 7, 8)],
+        scope="full",
+    )
+    page = words(browser.get(reverse("decide", args=[full.pk])))
+
+    for told in (
+        "Both clients whose surname initial (SINITIAL) and date of birth (DOB) changed: none decided yet",
+        "All 3 clients whose surname initial (SINITIAL), date of birth (DOB) and stated sex (SEX) changed",
+        "All 3 episodes whose date of the event which prompted this contact (REFLD) changed",
+        "Both clients who are held and not in this file",
+        "Both episodes that are held and not in this file",
+        "The held records take the new values: the same episodes, corrected",
+        "They are removed, with 2 episodes and 2 referrals",
+        "What becomes of both (clients who are held and not in this file)",
+    ):
+        assert told in page
+
+
+def test_every_field_that_may_mismatch_has_a_name_that_can_follow_whose():
+    named = [deciding._called(f.header) for f in DATASET.fields if f.changes is Changes.MISMATCH]
+
+    assert named == [
+        "first name initial (FINITIAL)",
+        "surname initial (SINITIAL)",
+        "date of birth (DOB)",
+        "stated sex (SEX)",
+        "CJIT agency code (AGNCY)",
+        "date of the event which prompted this contact (REFLD)",
+    ]
+
+
+def test_each_choice_is_named_with_its_record_and_what_changed(browser, accepted, sent):
+    accepted(FIRST, SECOND)
+    full = sent(FIRST | {"SINITIAL": "X", "DOB": "15/02/1986"}, scope="full")
+    page = words(browser.get(reverse("decide", args=[full.pk])))
+
+    assert (
+        "What becomes of it (client 1, surname initial (SINITIAL) changed from O to X, date of birth (DOB) changed from"
+        " 14/02/1986 to 15/02/1986)"
+    ) in page
+    assert "What becomes of it (client 2, held and not in this file)" in page
+
+
+# ---- choosing what to look at ----------------------------------------------------------------------
+
+
+def cards(response) -> int:
+    return response.content.decode().count("summary-card__title-wrapper")
+
+
+def test_what_is_decided_and_what_is_not_can_be_shown_alone(browser, many, provider):
+    some = many.decisions.values_list("pk", flat=True)[:12]
+    actions.decide(by=provider, submission=many, choices=dict.fromkeys(some, "later"))
+    address = reverse("decide", args=[many.pk])
+    everything, left, decided = (browser.get(f"{address}?show={show}") for show in ("", "left", "decided"))
+
+    assert [cards(page) for page in (everything, left, decided)] == [50, 48, 12]
+    assert "12 of 60 decided" in words(left)
+    assert "1 to 48 of 48 shown, 60 in all" in words(left)
+    assert "All (60) Still to be decided (48) Decided (12)" in words(left)
+    assert re.search(r'<option value="left" selected>', left.content.decode())
+    # Those that are not shown can be decided together all the same.
+    assert "What becomes of the 48 still to be decided" in words(decided)
+
+
+def test_records_of_one_kind_can_be_shown_alone(browser, accepted, sent):
+    accepted(*[person(n) for n in range(1, 7)])
+    full = sent(
+        *[person(n, SINITIAL="X") for n in (1, 2)],
+        *[person(n, SEX="F") for n in (3, 4)],
+        person(5, REFLD="04/11/2025"),
+        scope="full",
+    )
+    address = reverse("decide", args=[full.pk])
+    page = words(browser.get(address))
+    for told in (
+        "Clients whose surname initial (SINITIAL) changed (2)",
+        "Clients whose stated sex (SEX) changed (2)",
+        "Episodes whose date of the event which prompted this contact (REFLD) changed (1)",
+        "Clients who are held and not in this file (1)",
+    ):
+        assert told in page
+    sexes = browser.get(address, {"group": "client SEX"})
+
+    assert cards(sexes) == 2
+    assert "Both clients whose stated sex (SEX) changed" in words(sexes)
+    assert "Both clients whose surname" not in words(sexes)
+    assert re.search(r'<option value="client SEX" selected>', sexes.content.decode())
+    assert cards(browser.get(address, {"group": "client SEX", "show": "decided"})) == 0
+    assert "Show all 6" in words(browser.get(address, {"group": "client SEX", "show": "decided"}))
+
+
+@pytest.mark.parametrize(
+    "query", ["group=client+PC", "group=%00", "group=x", "show=x", "page=x", "page=99999999999999"]
+)
+def test_what_nobody_asks_for_is_no_error(browser, many, query):
+    page = browser.get(f"{reverse('decide', args=[many.pk])}?{query}")
+
+    assert page.status_code == 200
+    assert cards(page) or "None of them is of this kind" in words(page)
+
+
+def test_what_is_shown_stays_so_over_pages_and_after_saving(browser, many, provider):
+    address = reverse("decide", args=[many.pk])
+    query = "?show=left&group=client+SINITIAL"
+    first = browser.get(address + query)
+    body = first.content.decode()
+    assert 'href="?show=left&amp;group=client+SINITIAL&amp;page=2"' in body
+    kept_on = dict(re.findall(r'<input type="hidden" name="(page|show|group)" value="(.*?)">', body))
+    assert kept_on == {"page": "1", "show": "left", "group": "client SINITIAL"}
+    shown = [int(pk) for pk in re.findall(r'id="title-(\d+)"', body)]
+
+    answer = browser.post(address, {**kept_on, "to": "save", f"choice {shown[0]}": "later"})
+    assert answer.url == f"{address}{query}&page=1"
+    assert str(shown[0]) not in re.findall(r'id="title-(\d+)"', browser.get(answer.url).content.decode())
+
+
+def test_going_on_among_those_still_to_be_decided_leaves_none_of_them_out(browser, many):
+    many.decisions.bulk_create(
+        [Decision(submission=many, entity="client", record=f"x{n}", pattern="DOB") for n in range(90)]
+    )
+    address = reverse("decide", args=[many.pk])
+    seen: set[str] = set()
+    page = browser.get(f"{address}?show=left")
+    for _ in range(9):
+        body = page.content.decode()
+        shown = re.findall(r'id="title-(\d+)"', body)
+        seen |= set(shown)
+        number = re.search(r'name="page" value="(\d+)"', body)
+        assert number
+        # All but every fifth of the page are decided.
+        chosen = {f"choice {pk}": "later" for place, pk in enumerate(shown) if place % 5}
+        to = {"to": "next"} if "Save and show the next" in body else {"to": "save"}
+        answer = browser.post(address, {"show": "left", "page": number[1], **to, **chosen})
+        page = browser.get(answer.url)
+
+    assert len(seen) == 150
+
+
+def test_when_the_last_is_decided_among_those_still_to_be_decided_the_acceptance_follows(browser, mismatched):
+    one = mismatched.decisions.get()
+    address = reverse("decide", args=[mismatched.pk])
+    answer = browser.post(address, {"show": "left", "page": "1", "to": "next", f"choice {one.pk}": "later"})
+
+    assert answer.url == reverse("accept", args=[mismatched.pk])
+
+
+def test_very_many_decisions_are_counted_by_the_database_and_never_fetched(browser, many):
+    def queries(page: str) -> list[str]:
+        with CaptureQueriesContext(connection) as made:
+            assert cards(browser.get(f"{reverse('decide', args=[many.pk])}?{page}")) == 50
+        return [query["sql"] for query in made if "portal_decision" in query["sql"]]
+
+    few = queries("page=1")
+    many.decisions.bulk_create(
+        [Decision(submission=many, entity="client", record=f"x{n}", pattern="DOB") for n in range(3_000)]
+    )
+    for page in ("page=1", "page=30", "show=left&page=2", "group=client+DOB"):
+        now = queries(page)
+        assert len(now) == len(few) == 5
+        for sql in now:
+            assert re.search(r"COUNT\(|LIMIT \d|\bid\S* IN \(", sql), sql
+    [counted] = [sql for sql in queries("page=30") if "GROUP BY" in sql]
+    with connection.cursor() as cursor:
+        cursor.execute(counted)
+        assert len(cursor.fetchall()) == 2
+
+
 # ---- by a file -------------------------------------------------------------------------------------
 
 
-def decide_by(browser, submission, text: str):
-    file = SimpleUploadedFile("decisions.csv", text.encode(), "text/csv")
+def decide_by(browser, submission, data: str | bytes):
+    file = SimpleUploadedFile("decisions.csv", data.encode() if isinstance(data, str) else data, "text/csv")
     return browser.post(reverse("decide-file", args=[submission.pk]), {"file": file})
 
 
@@ -271,6 +517,110 @@ def test_the_findings_with_a_column_of_decisions_do_as_well(browser, mismatched)
     assert mismatched.decisions.get().choice == "replace"
 
 
+def findings_of(browser, submission, query: str = "") -> list[dict[str, str]]:
+    """The findings as CSV, as they come from the page of the result."""
+    found = b"".join(browser.get(reverse("download", args=[submission.pk, "csv"]) + query).streaming_content)
+    return list(csv.DictReader(io.StringIO(found.decode("utf-8-sig"), newline="")))
+
+
+def saved(lines: list[dict[str, str]], encoding: str = "utf-8-sig") -> bytes:
+    """A table as a spreadsheet saves it."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, lines[0].keys())
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue().encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "cp1252"])
+def test_all_findings_with_decisions_at_the_mismatches_alone_do_as_well(browser, accepted, sent, encoding):
+    accepted(FIRST, SECOND, person(3))
+    again = sent(
+        FIRST | {"SINITIAL": "X", "RELIGION": "?"},
+        SECOND | {"REFLD": "22/11/2025", "SEX": "", "FINITIAL": ""},
+        person(3, DOB="1986-02-15", REFLD="22/11/2025"),
+    )
+    lines = findings_of(browser, again)
+    assert {line["severity"] for line in lines} > {"mismatch", "reject"}
+    for line in lines:
+        line[" Decision "] = {"SINITIAL": "replace", "REFLD": "Leave for later", "DOB": "DELETE "}.get(
+            line["header"] if line["severity"] == "mismatch" else "", ""
+        )
+    decide_by(browser, again, saved(lines, encoding))
+
+    told = again.decisions.values_list("entity", "record", "choice")
+    assert set(told) == {
+        ("client", "1", "replace"),
+        ("client", "3", "delete"),
+        ("episode", "22", "later"),
+        ("episode", "31", "later"),
+    }
+
+
+def test_a_date_that_a_spreadsheet_wrote_anew_is_still_the_same(browser, mismatched):
+    for date in ("15/2/86", "1986-02-15", "15/02/1986 "):
+        mismatched.decisions.update(choice="")
+        decide_by(browser, mismatched, f"{HEAD}1,,,DOB,14/2/86,{date},replace\n")
+
+        assert mismatched.decisions.get().choice == "replace"
+
+
+def test_the_findings_of_another_submission_are_refused_though_they_name_the_same_client(browser, mismatched, sent):
+    lines = [line | {"decision": "delete"} for line in findings_of(browser, mismatched, "?severity=mismatch")]
+    other = sent(FIRST | {"SINITIAL": "Y"})
+
+    assert "may be of another submission" in words(decide_by(browser, other, saved(lines)))
+    assert other.decisions.get().choice == ""
+
+
+def test_absent_referrals_can_be_decided_by_file_too(browser, accepted, sent):
+    more = FIRST | {"REFERID": "119"}
+    accepted(FIRST, more, SECOND)
+    full = sent(FIRST, scope="full")
+    lines = list(
+        csv.reader(io.StringIO(browser.get(reverse("decide-file", args=[full.pk])).content.decode("utf-8-sig")))
+    )
+    assert lines == [
+        ["CLIENTID", "EPISODID", "REFERID", "header", "held", "sent", "decision"],
+        ["2", "", "", "CLIENTID", "", "(not in the file)", ""],
+        ["", "", "119", "REFERID", "", "(not in the file)", ""],
+    ]
+    lines[1][-1], lines[2][-1] = "keep", "delete"
+    decide_by(browser, full, "\n".join(",".join(line) for line in lines))
+
+    assert set(full.decisions.values_list("entity", "choice")) == {("client", "keep"), ("referral", "delete")}
+
+
+def test_a_file_without_a_column_for_referrals_is_still_taken(browser, accepted, sent):
+    accepted(FIRST, SECOND)
+    full = sent(FIRST | {"SINITIAL": "X"}, scope="full")
+    text = "CLIENTID,EPISODID,header,held,sent,decision\n1,,SINITIAL,O,X,replace\n2,,CLIENTID,,(not in the file),keep\n"
+    decide_by(browser, full, text)
+
+    assert set(full.decisions.values_list("record", "choice")) == {("1", "replace"), ("2", "keep")}
+
+
+def test_what_is_taken_back_unchanged_changes_nothing(browser, mismatched, provider):
+    actions.decide(by=provider, submission=mismatched, choices={mismatched.decisions.get().pk: "later"})
+    text = browser.get(reverse("decide-file", args=[mismatched.pk])).content
+    answer = decide_by(browser, mismatched, text)
+
+    assert "Nothing is changed; all are decided" in words(browser.get(answer.url))
+    assert mismatched.decisions.get().choice == "later"
+
+
+def test_without_the_findings_the_page_can_still_be_used_and_the_file_says_why_not(browser, mismatched, uploads):
+    kept.read(mismatched, kept.FINDINGS)
+    (uploads / mismatched.stored / kept.FINDINGS).unlink()
+    page = browser.get(reverse("decide", args=[mismatched.pk]))
+    file = browser.get(reverse("decide-file", args=[mismatched.pk]))
+
+    assert "The values are no longer kept" in words(page)
+    assert (page.status_code, file.status_code) == (200, 422)
+    assert "send it again" in words(file) or "no longer kept" in words(file)
+    assert decide_by(browser, mismatched, f"{HEAD}1,,,SINITIAL,O,X,replace\n").status_code == 422
+
+
 def test_a_cell_like_a_formula_is_neutral_and_still_found(browser, accepted, sent):
     accepted(FIRST | {"CLIENTID": "=1+1"})
     again = sent(FIRST | {"CLIENTID": "=1+1", "SINITIAL": "X"})
@@ -282,13 +632,60 @@ def test_a_cell_like_a_formula_is_neutral_and_still_found(browser, accepted, sen
     assert again.decisions.get().choice == "later"
 
 
-@pytest.mark.parametrize("text", ["\x00\xff", "a,b\n1,2\n", ""])
-def test_a_file_that_is_none_is_told_in_one_sentence(browser, mismatched, text):
-    answer = decide_by(browser, mismatched, text)
+HEAD = "CLIENTID,EPISODID,REFERID,header,held,sent,decision\n"
+
+
+SLIPS = [
+    (b"", "The decision file is empty"),
+    (b" \r\n\r\n", "The decision file is empty"),
+    (HEAD.encode(), "decides nothing: write replace, delete, keep or later in its column decision"),
+    (HEAD.encode() + b"1,,,SINITIAL,O,X,\n\n,,,,,,\n", "decides nothing"),
+    (
+        HEAD.encode() + b"1,,,SINITIAL,O,X,swap\n",
+        "Row 2 of the decision file must say replace, delete, later or keep",
+    ),
+    (HEAD.encode() + b"\n1,,,SINITIAL,O,X,keep\n", "Row 3 of the decision file must say replace, delete or later"),
+    (HEAD.encode() + b"7,,,SINITIAL,O,X,delete\n", "Row 2 of the decision file is of no record to be decided in S"),
+    (HEAD.encode() + b"1,,,,O,X,delete\n", "Row 2 of the decision file is of no record to be decided in S"),
+    (HEAD.encode() + b"1\n2,,,ETHNIC,,,delete\n", "Row 3 of the decision file is of no record to be decided in S"),
+    (
+        HEAD.encode() + b"1,,,SINITIAL,O,X,delete\n1,,,DOB,14/02/1986,15/02/1986,Replace\n",
+        "Row 3 of the decision file decides a record otherwise than an earlier row",
+    ),
+    (HEAD.encode() + b"1,,,SINITIAL,O,Y,delete\n", "so the file may be of another submission"),
+    (HEAD.encode() + b"1,,,DOB,14/02/1986,16/02/1986,delete\n", "so the file may be of another submission"),
+    (HEAD.encode() + b"1,,,SEX,M,F,delete\n", "so the file may be of another submission"),
+    (HEAD.encode() + b"1,,,CLIENTID,,(not in the file),delete\n", "so the file may be of another submission"),
+    (b"a,b\n1,2\n", "The decision file has no column called decision: add it"),
+    (b"CLIENTID,decision\n1,replace\n", "must have the columns header, CLIENTID and EPISODID"),
+    (HEAD.encode().replace(b"held", b"Decision"), "has several columns called decision"),
+    (
+        HEAD.replace(",", ";").encode() + b"1;;;SINITIAL;O;X;delete\n",
+        "separated by semicolons: save it with commas",
+    ),
+    (HEAD.replace(",", "\t").encode(), "separated by tabs: save it with commas"),
+    (HEAD.encode("utf-16"), "is Unicode text (UTF-16): save it as “CSV UTF-8 (comma delimited)”"),
+    (HEAD.encode("utf-16-le"), "cannot be read: save it as “CSV UTF-8 (comma delimited)”"),
+    (b"PK\x03\x04\x14\x00", "is an Excel workbook: save it as “CSV UTF-8 (comma delimited)”"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old Excel workbook"),
+    (b"\x00\xff", "cannot be read: save it as “CSV UTF-8 (comma delimited)”"),
+    (HEAD.encode() + b"\x81", "cannot be read"),
+    (HEAD.encode() + b'"1', "cannot be read"),
+    (HEAD.encode() + b"1" * 3_000_000, "cannot be read"),
+    (HEAD.encode() + b"1,,,SINITIAL,O,X,delete\n" * 1_000_000, "The decision file is larger than 20 MB"),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), SLIPS, ids=[said for _, said in SLIPS])
+def test_a_slip_in_the_file_is_told_in_one_sentence_and_nothing_is_decided(browser, mismatched, data, said):
+    answer = decide_by(browser, mismatched, data)
 
     assert answer.status_code == 422
-    assert re.search(r"The decision file (must have|cannot be read)|Choose a decision file", words(answer))
-    assert 'href="#file"' in answer.content.decode()
+    [told] = re.findall(r'<a href="#file">(.*?)</a>', answer.content.decode())
+    told = unescape(told)
+    assert said in told
+    assert not told.endswith(".")
+    assert not mismatched.decisions.exclude(choice="").exists()
 
 
 def test_no_file_is_told_in_one_sentence(browser, mismatched):
@@ -318,6 +715,16 @@ def test_the_summary_says_beforehand_what_the_receipt_says_afterwards(browser, m
     assert promised[1] == kept[1]
     assert kept[1] == "Clients 0 1 0 0 Episodes 0 2 1 0 Referrals 0 1 1 0"
     assert "X" in held(agency, "SINITIAL")
+
+
+def test_looking_at_the_summary_writes_nothing_and_holds_nobody_up(browser, mismatched):
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get(reverse("accept", args=[mismatched.pk])).status_code == 200
+
+    # But the session, of which every page notes that it is used.
+    statements = [query["sql"] for query in asked if '"django_session"' not in query["sql"]]
+    reads = re.compile(r"SELECT (?!.* FOR (NO KEY )?UPDATE)|COPY \(SELECT .* TO STDOUT|(RELEASE )?SAVEPOINT ", re.S)
+    assert [sql for sql in statements if not reads.match(sql)] == []
 
 
 def test_what_is_left_out_is_told_before_and_after(browser, accepted, sent):
@@ -514,7 +921,7 @@ def test_nobody_else_finds_these_pages(role, signed_in, person_with, other_agenc
             address = reverse(name, args=[submission.pk])
             assert browser.get(address).status_code == 404
             if name not in ("receipt", "receipt-pdf"):
-                assert browser.post(address, {"all": "SINITIAL and DOB"}).status_code == 404
+                assert browser.post(address, {"all": "client SINITIAL and DOB"}).status_code == 404
 
     open_one.refresh_from_db()
     done.refresh_from_db()
@@ -549,6 +956,8 @@ def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, accepted,
     for address in (
         reverse("decide", args=[again.pk]),
         reverse("decide", args=[again.pk]) + "?page=3",
+        reverse("decide", args=[again.pk]) + "?show=left&group=client+SINITIAL&page=2",
+        reverse("decide", args=[again.pk]) + "?show=decided",
         reverse("accept", args=[again.pk]),
         reverse("receipt", args=[done.pk]),
         reverse("undo", args=[done.pk]),
@@ -566,10 +975,84 @@ def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, accepted,
 @pytest.mark.parametrize("script", [True, False])
 def test_somebody_decides_accepts_and_has_a_receipt_with_and_without_javascript(tab, mismatched, agency, script):
     page = tab(reverse("decide", args=[mismatched.pk]), java_script_enabled=script)
-    page.get_by_role("group", name="What becomes of it (Client 1)").get_by_label("Replace").check()
+    page.get_by_role("group", name="What becomes of it (client 1, surname initial").get_by_label("Replace").check()
     page.get_by_role("button", name="Save", exact=True).last.click()
     page.get_by_role("heading", name=f"Accept {mismatched.number}").wait_for()
     page.get_by_role("button", name="Accept", exact=True).click()
     page.get_by_role("heading", name=f"Receipt {mismatched.number}").wait_for()
 
     assert sorted(held(agency, "SINITIAL")) == ["O", "X"]
+
+
+@pytest.fixture
+def thirty_four(accepted, sent):
+    """Thirty-four clients, each with another surname initial in the next file."""
+    accepted(*[person(n) for n in range(100, 134)])
+    return sent(*[person(n, SINITIAL="X") for n in range(100, 134)])
+
+
+def presses(page, *keys: str) -> int:
+    for key in keys:
+        page.keyboard.press(key)
+    return len(keys)
+
+
+def tabs_to(page, what: str) -> int:
+    """Press the tab key until something has the focus: how often."""
+    for count in range(1, 40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText").strip().startswith(what):
+            return count
+    pytest.fail(f"“{what}” cannot be reached by the keyboard")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("script", [True, False])
+def test_thirty_four_mismatches_are_decided_together_by_the_keyboard_alone(tab, thirty_four, script):
+    page = tab(reverse("decide", args=[thirty_four.pk]), java_script_enabled=script)
+    count = tabs_to(page, "All 34 clients whose surname initial (SINITIAL) changed")
+    count += presses(page, "Enter", "Tab", "Space", "Tab")
+    assert page.evaluate("document.activeElement.innerText").startswith("Choose for all 34")
+    count += presses(page, "Enter")
+    page.get_by_role("heading", name=f"Accept {thirty_four.number}").wait_for()
+
+    assert set(thirty_four.decisions.values_list("choice", flat=True)) == {"replace"}
+    assert count <= 15
+
+
+@pytest.mark.browser
+def test_thirty_four_mismatches_are_decided_one_by_one_by_the_keyboard_alone(tab, thirty_four):
+    page = tab(reverse("decide", args=[thirty_four.pk]), 390)
+    count = tabs_to(page, "Go to the first still to be decided") + presses(page, "Enter")
+    for number in range(34):
+        # Every second one is deleted: the arrow goes on to the next choice and takes it.
+        count += presses(page, "Tab", "ArrowDown" if number % 2 else "Space")
+        legend = page.evaluate("document.activeElement.closest('fieldset').querySelector('legend').textContent")
+        assert " ".join(legend.split()) == (
+            f"What becomes of it (client {100 + number}, surname initial (SINITIAL) changed from O to X)"
+        )
+    count += presses(page, "Enter")
+    page.get_by_role("heading", name=f"Accept {thirty_four.number}").wait_for()
+
+    choices = list(thirty_four.decisions.order_by("pk").values_list("choice", flat=True))
+    assert choices == ["replace", "delete"] * 17
+    assert count <= 2 * 34 + 10
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("script", [True, False])
+def test_what_is_left_is_chosen_decided_and_gone_on_from_with_and_without_javascript(tab, many, script):
+    page = tab(reverse("decide", args=[many.pk]), 390, java_script_enabled=script)
+    page.get_by_label("Show", exact=True).select_option(label="Still to be decided (60)")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_text("1 to 50 of 60 shown, 60 in all").wait_for()
+    for box in page.get_by_label("Leave for later").all():
+        # But for the choice for all, which is folded away.
+        if box.is_visible():
+            box.check()
+    page.get_by_role("button", name="Save and show the next").click()
+    page.get_by_text("50 of 60 decided").wait_for()
+
+    assert page.get_by_text("1 to 10 of 10 shown, 60 in all").is_visible()
+    assert "show=left" in page.url
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
+from urllib.parse import urlencode
 
 import polars as pl
 from django.contrib import messages
 from django.core.mail import send_mail
 from django.core.paginator import Page, Paginator
 from django.db import transaction
+from django.db.models import Count, IntegerField, QuerySet, Sum
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -21,47 +26,60 @@ from django.views.decorators.http import require_GET, require_http_methods
 from cjit import report
 from cjit.dataset import Entity
 from cjit.datasets.q import Q as DATASET
-from cjit.report.spreadsheet import neutral
 from cjit.web import pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.models import Agency, Person
-from cjit.web.portal import actions, result
+from cjit.web.portal import actions, decisionfile, kept, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission
 from cjit.web.portal.rulebook import RULES
-from cjit.web.portal.views import theirs
+from cjit.web.portal.views import of_files, pagination, theirs
 
 #: How many decisions are shown on one page.
 _DECISIONS = 50
 #: States in which something can be decided and accepted.
 _DECIDABLE = (State.DECISIONS, State.READY)
+#: What of the decisions may be shown: all, or some.
+_SHOWN = {"": "All", "left": "Still to be decided", "decided": "Decided"}
+#: What decisions may be taken together by, in the order they are shown in: what differs before what is absent.
+_ORDER = ("absent", "entity", "pattern")
+#: Fields whose noun names the client, where it is of clients that is spoken.
+_OWN = {"FINITIAL": "first name initial", "SINITIAL": "surname initial", "SEX": "stated sex"}
 
 
 # ---- deciding --------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "POST"])
+@of_files
 def decide(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Each mismatch side by side with what is held, and each absent record; what is chosen is saved page by page."""
     sent = theirs(request, pk)
     if sent.state not in _DECIDABLE or not sent.decisions.exists():
         return redirect("submission", sent.pk)
     if request.method == "GET":
-        return _page_of_decisions(request, sent, request.GET.get("page"))
+        return _page_of_decisions(request, sent, request.GET)
+    page = _page(sent, request.POST)
     choices = _chosen(request.POST)
-    pattern = request.POST.get("all")
-    if pattern is not None:
-        choice = request.POST.get(f"all {pattern}", "")
-        if not choice:
-            error = {"text": "Select what becomes of all of these records", "href": "#" + _id_of(pattern)}
-            return _page_of_decisions(request, sent, request.POST.get("page"), error=error, pattern=pattern)
-        some = sent.decisions.filter(pattern=pattern).values_list("pk", flat=True)
-        choices |= dict.fromkeys(some, choice)
+    # The button of a group says whether it is about those still to be decided, or about all.
+    group = request.POST.get("rest") or request.POST.get("all") or ""
+    choice = request.POST.get(f"for {group}", "")
+    if group and not choice:
+        error = {"text": "Select what becomes of these records", "href": f"#{_id_of(group)}"}
+        return _page_of_decisions(request, sent, request.POST, error=error, refused=group)
+    person, count = access.whoever(request), 0
     try:
-        count = actions.decide(by=access.whoever(request), submission=sent, choices=choices)
+        with transaction.atomic():
+            if choices or not group:
+                count += actions.decide(by=person, submission=sent, choices=choices)
+            if group:
+                rest = "rest" in request.POST
+                count += actions.decide_group(by=person, submission=sent, **_kind(group), choice=choice, rest=rest)
     except actions.Refused as problem:
-        return _page_of_decisions(request, sent, request.POST.get("page"), error={"text": str(problem)})
-    return _decided(request, sent, count)
+        return _page_of_decisions(request, sent, request.POST, error={"text": str(problem)})
+    if not group and any(choice for name, choice in request.POST.items() if name.startswith("for ")):
+        messages.warning(request, "What you chose for many at once is not saved: use the button below that choice")
+    return _decided(request, sent, count, page)
 
 
 def _chosen(given: QueryDict) -> dict[int, str]:
@@ -70,73 +88,217 @@ def _chosen(given: QueryDict) -> dict[int, str]:
     return {int(pk): str(choice) for pk, choice in named if pk.isdecimal() and len(pk) < 19 and choice}
 
 
-def _decided(request: HttpRequest, sent: Submission, count: int) -> HttpResponse:
+def _decided(request: HttpRequest, sent: Submission, count: int, page: Page[Decision] | None = None) -> HttpResponse:
     """Where to go once decisions are saved: on among the pages, or, when all are decided, to the acceptance."""
     left = sent.decisions.filter(choice="").count()
-    saved = f"{count:,} {'decision is' if count == 1 else 'decisions are'} saved"
-    messages.success(request, f"{saved}; {left:,} left" if left else f"{saved}; all are decided")
-    number = _number(request.POST.get("page"))
-    step = {"next": 1, "previous": -1}.get(request.POST.get("to", ""), 0)
-    if not left and not step:
+    saved = f"{count:,} {'decision is' if count == 1 else 'decisions are'} saved" if count else "Nothing is changed"
+    tell = messages.success if count else messages.info
+    tell(request, f"{saved}; {left:,} left" if left else f"{saved}; all are decided")
+    to, query = request.POST.get("to"), _query(request.POST)
+    if not left and (to not in ("next", "previous") or query.get("show") == "left"):
         return redirect("accept", sent.pk)
-    return redirect(f"{reverse('decide', args=[sent.pk])}?page={max(number + step, 1)}")
+    number = page.number if page else 1
+    if page and to == "next":
+        # Where only some are shown, what is decided now may be gone from them, and the others have moved up.
+        here = [decision.pk for decision in page]
+        number = (page.start_index() - 1 + _some(sent, request.POST).filter(pk__in=here).count()) // _DECISIONS + 1
+    elif to == "previous":
+        number = max(number - 1, 1)
+    return redirect(f"{reverse('decide', args=[sent.pk])}?{urlencode({**query, 'page': number})}")
 
 
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 9 else 1
+# ---- which decisions are shown ---------------------------------------------------------------------
+
+
+def _query(given: QueryDict) -> dict[str, str]:
+    """What is asked for: `show` (one of _SHOWN) and `group` (as a _Group is named), where they are."""
+    return {name: given.get(name, "") for name in ("show", "group") if given.get(name)}
+
+
+def _kind(group: str) -> dict[str, str]:
+    """Which decisions are of a group, by its name."""
+    entity, _, pattern = group.partition(" ")
+    # PostgreSQL takes no NUL, not even to look for it.
+    return {"entity": entity, "pattern": pattern} if group.isprintable() else {"entity": "", "pattern": ""}
+
+
+def _some(sent: Submission, given: QueryDict) -> QuerySet[Decision]:
+    """The decisions that are asked for, in the order of their groups."""
+    query, some = _query(given), sent.decisions.order_by(*_ORDER, "id")
+    if query.get("show") == "left":
+        some = some.filter(choice="")
+    elif query.get("show") == "decided":
+        some = some.exclude(choice="")
+    return some.filter(**_kind(query["group"])) if "group" in query else some
+
+
+def _page(sent: Submission, given: QueryDict) -> Page[Decision]:
+    page = Paginator(_some(sent, given), _DECISIONS).get_page(given.get("page"))
+    # Fetched now: once some are decided, others may be asked for.
+    page.object_list = list(page.object_list)
+    return page
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Decisions that may be taken together: of records of a kind that differ in the same fields, or are absent.
+
+    `left` of them are still to be taken. `below` counts what belongs to the records: to those still to be decided or,
+    where there are none, to all.
+    """
+
+    entity: Entity
+    absent: bool
+    pattern: str
+    count: int
+    left: int
+    below: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """How forms and addresses name it: which fields, and no value."""
+        return f"{self.entity} {self.pattern}"
+
+    @property
+    def records(self) -> str:
+        """Which records they are: clients whose surname initial (SINITIAL) changed."""
+        if self.absent:
+            who = "who" if self.entity is Entity.CLIENT else "that"
+            return f"{self.entity}s {who} are held and not in this file"
+        return f"{self.entity}s whose {_listed(map(_called, self.pattern.split(' and ')))} changed"
+
+    @property
+    def title(self) -> str:
+        """The same of several: All 34 clients whose surname initial (SINITIAL) changed."""
+        return f"{'Both' if self.count == 2 else f'All {self.count:,}'} {self.records}"
+
+
+def _groups(sent: Submission) -> list[_Group]:
+    """The groups of a submission's decisions, in their order. The database counts: there may be very many."""
+    below = {name: Sum(Cast(KT(f"also__{name}"), IntegerField())) for name in ("episodes", "referrals")}
+    counted = sent.decisions.order_by(*_ORDER).values(*_ORDER, "choice").annotate(count=Count("pk"), **below)
+    groups = []
+    for (absent, entity, pattern), told in groupby(counted, itemgetter(*_ORDER)):
+        by_choice = list(told)
+        left = [some for some in by_choice if not some["choice"]]
+        groups.append(
+            _Group(
+                Entity(entity),
+                absent,
+                pattern,
+                count=sum(some["count"] for some in by_choice),
+                left=sum(some["count"] for some in left),
+                below={name: sum(some[name] or 0 for some in left or by_choice) for name in below},
+            )
+        )
+    return groups
+
+
+# ---- the page --------------------------------------------------------------------------------------
 
 
 def _page_of_decisions(
     request: HttpRequest,
     sent: Submission,
-    number: str | None,
+    given: QueryDict,
     *,
     error: Mapping[str, str] | None = None,
-    pattern: str = "",
+    refused: str = "",
 ) -> HttpResponse:
-    decisions = sent.decisions.order_by("absent", "pattern", "id")
-    page = Paginator(decisions, _DECISIONS).get_page(number)
-    everything = list(decisions.values_list("pattern", "absent", "entity", "also", "choice"))
-    # What was chosen on a page that is shown again with an error is kept on it.
-    chosen = _chosen(request.POST)
+    """The page that is asked for, with what was chosen on it; `refused` is the group that an error is about."""
+    page, groups, query = _page(sent, given), _groups(sent), _query(given)
+    shown = list(_told(sent, page, _chosen(request.POST)))
+    every, left = sum(group.count for group in groups), sum(group.left for group in groups)
+    chosen = query.get("group", "")
+    counts = {"": every, "left": left, "decided": every - left}
     context = {
         "submission": sent,
         "page": page,
-        "shown": list(_told(sent, page, chosen)),
-        "groups": list(_groups(everything, pattern, error)),
-        "all": len(everything),
-        "left": sum(not choice for *_, choice in everything),
-        "first_absent": next((d.pk for d in page if d.absent), None),
+        "pagination": pagination(page, query),
+        "query": query,
+        "shown": shown,
+        "first_absent": next((one["id"] for one in shown if one["absent"]), None),
+        "first_left": next((one["id"] for one in shown if not one["decided"]), None),
+        "groups": [
+            _for_many(group, error if group.name == refused else None)
+            for group in groups
+            if group.count > 1 and chosen in ("", group.name)
+        ],
+        "show": [
+            {"value": value, "text": f"{told} ({counts[value]:,})", "selected": value == query.get("show", "")}
+            for value, told in _SHOWN.items()
+        ],
+        "which": [{"value": "", "text": "All"}]
+        + [
+            {
+                "value": group.name,
+                "text": f"{group.records[0].upper()}{group.records[1:]} ({group.count:,})",
+                "selected": group.name == chosen,
+            }
+            for group in groups
+        ],
+        "all": every,
+        "left": left,
         "error": error,
     }
     return pages.render(request, "portal/decide.html", context, status=422 if error else 200)
 
 
+def _for_many(group: _Group, error: Mapping[str, str] | None) -> dict[str, Any]:
+    """How a choice for a whole group is shown."""
+    every = "both" if group.count == 2 else f"all {group.count:,}"
+    rest = "the one still to be decided" if group.left == 1 else f"the {group.left:,} still to be decided"
+    some_are_decided = 0 < group.left < group.count
+    if some_are_decided:
+        hint = "What you have decided of the others stays"
+    elif group.left:
+        hint = "Where you choose otherwise for one of them below, that stays"
+    else:
+        hint = "Also of those you decided one by one"
+    words = dict(_words(group.entity, group.absent, group.below, several=group.left != 1))
+    return {
+        "group": group,
+        "id": _id_of(group.name),
+        "whom": rest if some_are_decided else every,
+        "hint": hint,
+        "items": _items(words, ""),
+        "error": {"text": error["text"]} if error else None,
+    }
+
+
 def _told(sent: Submission, page: Page[Decision], chosen: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     """The decisions of a page: what is held and what is sent, and what each choice does."""
-    shown = [decision.pk for decision in page]
     changes: dict[int, list[dict[str, str]]] = {}
-    found = result.mismatches(sent).filter(pl.col("decision").is_in(shown))
+    here = sent.decisions.filter(pk__in=[decision.pk for decision in page])
+    # Without what was found it can still be decided.
+    found = pl.DataFrame()
+    with suppress(kept.NotKept):
+        found = result.mismatches(sent, here)
     for line in found.iter_rows(named=True):
-        field, rule = DATASET.by_header[line["header"]], RULES[f"{line['header']}.is_unchanged"]
+        rule = RULES[f"{line['header']}.is_unchanged"]
+        noun = DATASET.by_header[line["header"]].noun
         changes.setdefault(line["decision"], []).append(
             {
-                "label": field.noun[0].upper() + field.noun[1:],
-                "header": field.header,
+                "label": noun[0].upper() + noun[1:],
+                "called": _called(line["header"]),
+                "header": line["header"],
                 "row": line["row"],
                 "held": report.value_shown(DATASET, rule, line["previous"]),
                 "sent": report.value_shown(DATASET, rule, line["value"]),
             }
         )
     for decision in page:
-        choice = chosen.get(decision.pk, decision.choice)
-        told = dict(_words(Entity(decision.entity), decision.absent, [decision.also]))
+        words = dict(_words(Entity(decision.entity), decision.absent, decision.also))
+        name = f"{decision.entity} {report.shown(decision.record)}"
+        what = [f"{c['called']} changed from {c['held']} to {c['sent']}" for c in changes.get(decision.pk, [])]
         yield {
             "id": decision.pk,
-            "title": f"{decision.get_entity_display().capitalize()} {report.shown(decision.record)}",
+            "title": name[0].upper() + name[1:],
+            "about": ", ".join([name, *(["held and not in this file"] if decision.absent else what)]),
             "absent": decision.absent,
+            "decided": decision.choice != "",
             "changes": changes.get(decision.pk, []),
-            "items": _items(told, choice),
+            "items": _items(words, chosen.get(decision.pk, decision.choice)),
         }
 
 
@@ -147,140 +309,85 @@ def _items(words: Mapping[Choice, str], chosen: str) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(
-    everything: Iterable[tuple[str, bool, str, Mapping[str, int], str]], refused: str, error: Mapping[str, str] | None
-) -> Iterator[dict[str, Any]]:
-    """Decisions of one pattern, to be decided together: those that are several."""
-    groups: dict[tuple[bool, str], list[tuple[str, Mapping[str, int], str]]] = {}
-    for pattern, absent, entity, also, choice in everything:
-        groups.setdefault((absent, pattern), []).append((entity, also, choice))
-    for (absent, pattern), members in groups.items():
-        if len(members) == 1:
-            continue
-        kinds = Counter(entity for entity, *_ in members)
-        words = dict(_words(Entity(next(iter(kinds))), absent, [also for _, also, _ in members]))
-        choices = {choice for *_, choice in members}
-        yield {
-            "pattern": pattern,
-            "id": _id_of(pattern),
-            "title": "Held, and not in this file" if absent else f"{_nouns(pattern)} changed",
-            "what": _counted({f"{kind}s": n for kind, n in kinds.items()}),
-            "count": len(members),
-            "left": sum(not choice for *_, choice in members),
-            "items": _items(words, choices.pop() if len(choices) == 1 else ""),
-            "errorMessage": {"text": error["text"]} if error and pattern == refused else None,
-        }
+def _id_of(group: str) -> str:
+    """The HTML id of the choices for a whole group."""
+    return "for-" + group.replace(" ", "-")
 
 
-def _id_of(pattern: str) -> str:
-    """The HTML id of the choices for a whole pattern."""
-    return "all-" + pattern.replace(" ", "-")
+def _called(header: str) -> str:
+    """A field as it is said of several records: surname initial (SINITIAL)."""
+    known = DATASET.by_header.get(header)
+    return f"{_OWN.get(header) or known.noun} ({header})" if known else header
 
 
-def _nouns(pattern: str) -> str:
-    """A pattern such as `SINITIAL and DOB` in words."""
-    fields = [DATASET.by_header.get(header) for header in pattern.split(" and ")]
-    told = " and ".join(f"{field.noun} ({field.header})" for field in fields if field) if all(fields) else pattern
-    return told[0].upper() + told[1:]
-
-
-def _words(entity: Entity, absent: bool, also: Iterable[Mapping[str, int]]) -> Iterator[tuple[Choice, str]]:
-    """What each choice does, for one record or for several with what belongs to them."""
-    many = list(also)
-    below = Counter[str]()
-    for counts in many:
-        below.update(counts)
-    several = len(many) > 1
-    with_it = _counted(below)
-    gone = f"{'They are' if several else 'It is'} removed" + (f", with {with_it}" if with_it else "")
+def _words(
+    entity: Entity, absent: bool, below: Mapping[str, int], *, several: bool = False
+) -> Iterator[tuple[Choice, str]]:
+    """What each choice does, for one record or for several, with what belongs to them."""
+    with_it = _listed(f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in below.items() if n)
+    gone = f"{'they are' if several else 'it is'} removed" + (f", with {with_it}" if with_it else "")
     person = entity is Entity.CLIENT
     if absent:
         yield Choice.KEEP, "They stay held as they are" if several else "It stays held as it is"
-        yield Choice.DELETE, gone
-        return
-    gone = gone[0].lower() + gone[1:]
-    if several:
+        yield Choice.DELETE, gone[0].upper() + gone[1:]
+    elif several:
         same, other = (
             ("the same people", "other people’s") if person else (f"the same {entity}s", f"of other {entity}s")
         )
         yield Choice.REPLACE, f"The held records take the new values: {same}, corrected"
         yield Choice.DELETE, f"The held records were {other}: {gone}, and the new ones are taken as new"
-        yield Choice.LATER, "The held records stay and these wait"
-        return
-    same, other = ("same person", "somebody else’s") if person else (f"same {entity}", f"of another {entity}")
-    yield Choice.REPLACE, f"The held record takes the new values: {same}, corrected"
-    yield Choice.DELETE, f"The held record was {other}: {gone}, and the new one is taken as new"
-    yield Choice.LATER, "The held record stays and this one waits"
+        yield Choice.LATER, "The held records stay and the new ones wait"
+    else:
+        same, other = ("same person", "somebody else’s") if person else (f"same {entity}", f"of another {entity}")
+        yield Choice.REPLACE, f"The held record takes the new values: {same}, corrected"
+        yield Choice.DELETE, f"The held record was {other}: {gone}, and the new one is taken as new"
+        yield Choice.LATER, "The held record stays and the new one waits"
 
 
-def _counted(counts: Mapping[str, int]) -> str:
-    """Counts such as {"episodes": 2, "referrals": 1} in words: 2 episodes and 1 referral."""
-    told = [f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in counts.items() if n]
-    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+def _listed(words: Iterable[str]) -> str:
+    """Several things in words: 2 episodes and 1 referral."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 # ---- deciding by a file ----------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "POST"])
+@of_files
 def decide_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     """What is to be decided as a CSV file to be filled in, and taking it back."""
     sent = theirs(request, pk)
     if sent.state not in _DECIDABLE or not sent.decisions.exists():
         return redirect("submission", sent.pk)
     if request.method == "GET":
+        try:
+            file = decisionfile.written(sent)
+        except kept.NotKept as problem:
+            return _page_of_decisions(request, sent, request.GET, error={"text": str(problem)})
         audit.note("downloaded decisions", by=access.whoever(request), agency=sent.agency, about=sent.number)
         return HttpResponse(
-            _template(sent),
+            file,
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{sent.number}-decisions.csv"'},
         )
-    file: Any = request.FILES.get("file")
+    upload: Any = request.FILES.get("file")
     error = "Choose a decision file"
-    if file:
+    if upload:
         try:
-            count = actions.decide_from(by=access.whoever(request), submission=sent, file=file.file)
+            count = actions.decide_from(by=access.whoever(request), submission=sent, file=upload.file)
         except actions.Refused as problem:
             error = str(problem)
         else:
             return _decided(request, sent, count)
-    return _page_of_decisions(request, sent, None, error={"text": error, "href": "#file", "file": "yes"})
-
-
-def _template(sent: Submission) -> str:
-    """A line for each field that mismatches and each absent client and episode, with what was chosen so far."""
-    client, episode = (DATASET.entity(entity)[0].header for entity in (Entity.CLIENT, Entity.EPISODE))
-    changes: dict[int, list[dict[str, str]]] = {}
-    for line in result.mismatches(sent).iter_rows(named=True):
-        changes.setdefault(line["decision"], []).append(line)
-    out = io.StringIO()
-    # What Excel takes for UTF-8.
-    out.write("\ufeff")
-    writer = csv.writer(out)
-    writer.writerow([client, episode, "header", "held", "sent", "decision"])
-    for decision in sent.decisions.order_by("absent", "pattern", "id"):
-        of_client = decision.entity == Entity.CLIENT
-        absent = {"header": client if of_client else episode, "previous": "", "value": "(not in the file)"}
-        if decision.absent and decision.entity == Entity.REFERRAL:
-            # A line of such a file names a client or an episode.
-            continue
-        for line in [absent] if decision.absent else changes.get(decision.pk, []):
-            cells = [
-                decision.record if of_client else "",
-                "" if of_client else decision.record,
-                line["header"],
-                line["previous"] or "",
-                line["value"] or "",
-                decision.choice,
-            ]
-            writer.writerow(map(neutral, cells))
-    return out.getvalue()
+    return _page_of_decisions(request, sent, request.GET, error={"text": error, "href": "#file", "file": "yes"})
 
 
 # ---- accepting -------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "POST"])
+@of_files
 def accept(request: HttpRequest, pk: int) -> HttpResponseBase:
     """What accepting does, in counts, and the acceptance. Asked a second time it leads to the receipt."""
     sent, person = theirs(request, pk), access.whoever(request)
@@ -303,11 +410,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _summary(request: HttpRequest, sent: Submission) -> HttpResponse:
-    try:
-        foreseen = _foreseen(access.whoever(request), sent)
-    except actions.Refused as problem:
-        messages.error(request, str(problem))
-        return redirect("submission", sent.pk)
+    foreseen = plan.foreseen(sent).receipt
     context = {
         "submission": sent,
         "heads": list(receipts.COUNTS.values()),
@@ -320,15 +423,6 @@ def _summary(request: HttpRequest, sent: Submission) -> HttpResponse:
         "decisions": sent.decisions.count(),
     }
     return pages.render(request, "portal/accept.html", context)
-
-
-def _foreseen(person: Person, sent: Submission) -> receipts.Receipt:
-    """What accepting would do, exactly: it is done, and taken back before anybody sees it."""
-    with transaction.atomic():
-        done = actions.accept(by=person, submission=sent)
-        transaction.set_rollback(True)
-    told: receipts.Receipt = done.receipt
-    return told
 
 
 def _mail(done: Submission, person: Person) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from cjit import compare, report
-from cjit.dataset import Rule
+from cjit.dataset import OUR_READING, Rule
 from cjit.datasets.q import Q as DATASET
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.web import pages
 
 #: Every rule a submission is put to, by its id: those of a file, and those on what is held.
@@ -14,11 +17,36 @@ RULES: dict[str, Rule] = {rule.id: rule for rule in (*report.book(DATASET), *com
 
 
 def rules(request: HttpRequest) -> HttpResponseBase:
-    """Every rule, field by field in the document's order."""
+    """Every rule with its examples, field by field in the document's order."""
     groups: dict[str, list[Rule]] = {header: [] for header in ("ROW", *DATASET.headers)}
     for rule in RULES.values():
         groups[rule.header].append(rule)
-    return pages.render(request, "portal/rules.html", {"groups": groups, "dataset": DATASET, "report": report})
+    context = {
+        "groups": groups,
+        "examples": examples,
+        "dataset": DATASET,
+        "report": report,
+        "our_reading": OUR_READING,
+        "faultless": EXAMPLE,
+        "faultless_on": EXAMPLE_TODAY,
+    }
+    return pages.render(request, "portal/rules.html", context)
+
+
+def examples(rule: Rule) -> dict[str, list[dict[str, str]]]:
+    """The rows that break a rule and those that hold, each what the examples speak of: value by header.
+
+    A value that an example does not give is that of the faultless record. Rules on what is held have no examples.
+    """
+    told = {
+        name: [rows] if isinstance(rows, Mapping) else list(rows)
+        for name, rows in (("Breaks", rule.breaks), ("Holds", rule.holds))
+    }
+    given = {header for rows in told.values() for row in rows for header in row}
+    headers = [header for header in DATASET.headers if header in given]
+    if not headers:
+        return {}
+    return {name: [{h: row.get(h, EXAMPLE[h]) for h in headers} for row in rows] for name, rows in told.items()}
 
 
 def template_csv(request: HttpRequest) -> HttpResponseBase:
