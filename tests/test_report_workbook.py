@@ -123,6 +123,17 @@ def test_a_workbook_that_cannot_hold_every_finding_says_so_twice(checked, monkey
     assert note.startswith("The sheet Findings holds the first 2 of 3 findings")
     assert note in [row[1].value for row in book["Read me"].iter_rows()]
     assert len(table(book["Findings"])) == 2
+    assert note.endswith("for all of them: cjit check --format csv --output findings.csv FILE")
+
+
+def test_a_workbook_made_elsewhere_than_by_the_command_says_how_to_come_to_every_finding_there(checked, monkeypatch):
+    monkeypatch.setattr(workbook, "SHOWN", 2)
+    out = io.BytesIO()
+    workbook.write(checked(NO_SEX, NO_SEX, NO_SEX), out, rest="ask whoever made it")
+    book = openpyxl.load_workbook(out)
+
+    assert book["Findings"]["A1"].value.endswith("of 3 findings; for all of them: ask whoever made it")
+    assert not [row[1].value for row in book["Read me"].iter_rows() if "cjit check" in str(row[1].value)]
 
 
 def test_a_value_longer_than_a_cell_is_cut_and_not_lost(checked):

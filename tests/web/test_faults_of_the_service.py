@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
 from cjit.dataset import Entity
+from cjit.web.agencies.models import AuditEvent
 from cjit.web.portal import actions, kept, store, worker
 from cjit.web.portal.actions import Refused
 from cjit.web.portal.models import RECORDS, State, Submission
@@ -27,6 +29,14 @@ SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
 
 def counts() -> dict[str, int]:
     return {entity.value: table.objects.count() for entity, table in RECORDS.items()}
+
+
+def altered(uploads, name: str) -> None:
+    """One bit of a stored file is another."""
+    (path,) = (p for p in uploads.rglob(name) if p.is_file())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 def received(agency, provider, data: bytes, scope="new") -> Submission:
@@ -122,7 +132,7 @@ def test_a_fault_of_ours_says_what_to_do_and_logs_no_value(agency, provider, csv
 
     submission.refresh_from_db()
     assert submission.state == State.FAILED
-    assert "send it again later" in submission.problem
+    assert "have it checked again" in submission.problem
     assert "ValueError" in caplog.text
     assert "A1" not in caplog.text
 
@@ -287,7 +297,7 @@ def test_with_a_key_nothing_of_a_record_can_be_read_on_disk(with_a_key, sent, up
     assert b"CLIENTID" not in on_disk
 
 
-def test_a_file_altered_on_disk_is_refused(with_a_key, agency, provider, csv_of, uploads):
+def test_a_file_altered_on_disk_is_not_checked(with_a_key, agency, provider, csv_of, uploads):
     submission = received(agency, provider, csv_of(FIRST))
     (path,) = (p for p in uploads.rglob("upload") if p.is_file())
     data = bytearray(path.read_bytes())
@@ -297,7 +307,7 @@ def test_a_file_altered_on_disk_is_refused(with_a_key, agency, provider, csv_of,
     worker.run(threading.Event(), once=True)
 
     submission.refresh_from_db()
-    assert submission.state == State.REFUSED
+    assert submission.state == State.FAILED
     assert "damaged" in submission.problem
 
 
@@ -312,3 +322,218 @@ def test_files_are_removed_some_days_after_acceptance(sent, provider, uploads, s
     assert list(uploads.iterdir()) == []
     submission.refresh_from_db()
     assert submission.state == State.ACCEPTED
+
+
+# ---- files that are damaged or far too long --------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="])
+@pytest.mark.parametrize("name", [kept.UPLOAD, kept.FINDINGS])
+def test_nothing_is_accepted_of_a_file_that_is_damaged(sent, provider, uploads, settings, name, key):
+    settings.UPLOAD_KEY = key
+    submission = sent(FIRST | {"SEX": ""}, SECOND)
+    altered(uploads, name)
+
+    with pytest.raises(Refused, match="damaged"):
+        actions.accept(by=provider, submission=submission)
+
+    assert Submission.objects.get(pk=submission.pk).state == State.READY
+    assert counts() == {"client": 0, "episode": 0, "referral": 0}
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -1])
+@pytest.mark.parametrize("name", [kept.UPLOAD, kept.FINDINGS])
+def test_nothing_is_accepted_of_a_file_that_is_cut_short(with_a_key, sent, provider, uploads, name, cut):
+    submission = sent(FIRST, SECOND)
+    (path,) = uploads.rglob(name)
+    path.write_bytes(path.read_bytes()[:cut])
+
+    with pytest.raises(Refused, match=r"damaged|cannot be opened"):
+        actions.accept(by=provider, submission=submission)
+
+
+def test_the_same_file_sent_again_takes_the_place_of_its_damaged_copy(sent, agency, provider, csv_of, uploads):
+    data = csv_of(FIRST | {"AGNCY": agency.code})
+    submission = sent(data=data)
+    altered(uploads, kept.UPLOAD)
+
+    assert received(agency, provider, data) == submission
+
+    assert actions.accept(by=provider, submission=submission).state == State.ACCEPTED
+    assert counts() == {"client": 1, "episode": 1, "referral": 1}
+    assert len(list(uploads.glob("*/upload"))) == 1
+
+
+def test_the_same_file_sent_again_is_checked_again_where_its_findings_are_damaged(
+    sent, agency, provider, csv_of, uploads
+):
+    data = csv_of(FIRST | {"AGNCY": agency.code, "SEX": ""})
+    submission = sent(data=data)
+    altered(uploads, kept.FINDINGS)
+
+    assert received(agency, provider, data) == submission
+    worker.run(threading.Event(), once=True)
+
+    submission.refresh_from_db()
+    assert (submission.state, submission.attempts) == (State.READY, 2)
+    assert received(agency, provider, data) == submission
+    submission.refresh_from_db()
+    assert (submission.state, submission.attempts) == (State.READY, 2)
+
+
+def test_a_disk_that_cannot_be_read_is_told_and_the_file_is_checked_again_later(agency, provider, csv_of, monkeypatch):
+    submission = received(agency, provider, csv_of(FIRST | {"AGNCY": agency.code}))
+    real = Path.open
+
+    def broken(path, *told, **more):
+        if path.name == kept.UPLOAD:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *told, **more)
+
+    monkeypatch.setattr(Path, "open", broken)
+    worker.run(threading.Event(), once=True)
+    submission.refresh_from_db()
+    assert submission.state == State.FAILED
+    assert "cannot be opened now" in submission.problem
+
+    monkeypatch.undo()
+    actions.check_again(by=provider, submission=submission)
+    worker.run(threading.Event(), once=True)
+
+    submission.refresh_from_db()
+    assert (submission.state, submission.problem) == (State.READY, "")
+
+
+@pytest.fixture
+def never_checked(monkeypatch):
+    def check(*_, **__):
+        raise AssertionError("it was checked")
+
+    monkeypatch.setattr(worker, "check", check)
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
+def test_a_file_that_is_far_too_long_is_refused_before_it_is_checked(
+    never_checked, agency, provider, csv_of, settings, line_end
+):
+    settings.UPLOAD_ROWS = 3
+    submission = received(agency, provider, csv_of(*[FIRST] * 4).replace(b"\r\n", line_end))
+
+    worker.run(threading.Event(), once=True)
+
+    submission.refresh_from_db()
+    assert submission.state == State.REFUSED
+    assert "more than 3 records, the most that this service takes at once: send it in parts" in submission.problem
+
+
+def test_blank_lines_make_no_file_too_long(sent, csv_of, settings, agency):
+    settings.UPLOAD_ROWS = 2
+    data = csv_of(*({"AGNCY": agency.code} | row for row in (FIRST, SECOND)))
+
+    assert sent(data=data + b"\r\n" * 5 + b",,,\r\n" * 5).rows == 2
+
+
+def test_a_file_whose_cells_span_lines_is_counted_by_the_check(sent, settings, agency):
+    settings.UPLOAD_ROWS = 2
+    lines = {"LAT": "two\r\nlines"}
+    few = sent(FIRST | lines, SECOND | lines)
+    many = sent(FIRST | lines, SECOND | lines, {})
+
+    assert (few.state, few.rows) == (State.READY, 2)
+    assert many.state == State.REFUSED
+    assert "more than 2 records" in many.problem
+
+
+# ---- what lies aside -------------------------------------------------------------------------------
+
+
+def test_what_a_killed_process_left_aside_is_removed_after_a_day(uploads):
+    old, new = kept.aside() / "tmp.upload.csv", kept.aside() / "cjit-new.csv"
+    folder = kept.aside() / "cjit-folder"
+    folder.mkdir()
+    for path in (old, new, folder / "copy.csv"):
+        path.write_bytes(b"x")
+    for path in (old, folder):
+        os.utime(path, (time.time() - 90_000,) * 2)
+
+    kept.tidy()
+
+    assert list(kept.aside().iterdir()) == [new]
+    assert kept.aside().stat().st_mode & 0o777 == 0o700
+
+
+# ---- another check ---------------------------------------------------------------------------------
+
+
+def test_a_failed_check_is_asked_for_again_without_another_upload(agency, provider, csv_of, monkeypatch):
+    submission = received(agency, provider, csv_of(FIRST | {"AGNCY": agency.code}))
+    monkeypatch.setattr(worker, "check", lambda *_, **__: 1 / 0)
+    worker.run(threading.Event(), once=True)
+    submission.refresh_from_db()
+    assert submission.state == State.FAILED
+    monkeypatch.undo()
+
+    actions.check_again(by=provider, submission=submission)
+    worker.run(threading.Event(), once=True)
+
+    submission.refresh_from_db()
+    assert (submission.state, submission.attempts, submission.rows) == (State.READY, 2, 1)
+    assert AuditEvent.objects.filter(action="asked for another check", person=provider).count() == 1
+
+
+def test_findings_that_are_damaged_are_made_anew_by_another_check(sent, provider, uploads):
+    submission = sent(FIRST | {"SEX": ""}, SECOND)
+    altered(uploads, kept.FINDINGS)
+
+    actions.check_again(by=provider, submission=submission)
+    worker.run(threading.Event(), once=True)
+
+    done = actions.accept(by=provider, submission=Submission.objects.get(pk=submission.pk))
+    assert done.receipt["left_out"]["rejected rows"] == 1
+
+
+def test_only_what_needs_another_check_is_checked_again(sent, provider, agency, csv_of):
+    submission = sent(FIRST)
+    with pytest.raises(Refused, match="is checked already"):
+        actions.check_again(by=provider, submission=submission)
+    actions.withdraw(by=provider, submission=submission)
+    with pytest.raises(Refused, match="cannot be checked again, because it is withdrawn"):
+        actions.check_again(by=provider, submission=submission)
+    Submission.objects.filter(pk=submission.pk).update(state=State.FAILED)
+    other = received(agency, provider, csv_of(SECOND))
+    with pytest.raises(Refused, match=f"{other.number} is open: accept or withdraw it"):
+        actions.check_again(by=provider, submission=submission)
+    Submission.objects.filter(pk=submission.pk).update(stored="")
+    with pytest.raises(Refused, match="no longer kept: send it again"):
+        actions.check_again(by=provider, submission=submission)
+
+
+# ---- how many --------------------------------------------------------------------------------------
+
+
+def test_an_agency_that_has_sent_too_many_files_is_told_when_to_go_on(agency, provider, csv_of, uploads, settings):
+    settings.UPLOADS_AN_HOUR = 2
+    one, two = (received(agency, provider, csv_of(FIRST | {"CLIENT": name})) for name in ("A1", "A2"))
+    at = timezone.now() - timedelta(minutes=55)
+    Submission.objects.filter(pk=one.pk).update(at=at)
+    then = timezone.localtime(at + timedelta(hours=1, minutes=1))
+
+    with pytest.raises(Refused, match=rf"sent 2 files in the last hour.*wait until {then:%H:%M} to send this one"):
+        received(agency, provider, csv_of(SECOND))
+
+    assert len(list(uploads.iterdir())) == 2
+    two.refresh_from_db()
+    assert two.state == State.RECEIVED
+    Submission.objects.filter(pk=one.pk).update(at=at - timedelta(minutes=6))
+    assert received(agency, provider, csv_of(SECOND)).state == State.RECEIVED
+
+
+def test_a_file_that_is_only_recognised_and_another_agencys_do_not_count(
+    agency, other_agency, provider, csv_of, settings
+):
+    settings.UPLOADS_AN_HOUR = 1
+    data = csv_of(FIRST)
+    first = received(agency, provider, data)
+
+    assert received(agency, provider, data) == first
+    assert received(other_agency, provider, data) != first

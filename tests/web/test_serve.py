@@ -86,13 +86,13 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _serving(home, port: int) -> subprocess.Popen[str]:
+def _serving(home, port: int, **more: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-c",
         f"from cjit.web.serve import serve; serve(host='127.0.0.1', port={port}, demo=False)",
     ]
-    environment = {**os.environ, "CJIT_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "CJIT_HOME": str(home), "PYTHONUNBUFFERED": "1", **more}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -146,6 +146,61 @@ def test_one_command_serves_keeps_a_worker_and_ends_cleanly(tmp_path):
     finally:
         service.kill()
         service.wait()
+
+
+_KILL_WHILE_IT_CHECKS = """
+import datetime, io, os, signal, sys, time
+os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+import django
+django.setup()
+from cjit.web.agencies.models import Agency, Person, Region
+from cjit.web.portal import actions
+from cjit.web.portal.models import State, Submission
+service, worker = map(int, sys.argv[1:3])
+with open(sys.argv[3], "rb") as file:
+    data = file.read()
+region, _ = Region.objects.get_or_create(code="ZZ", name="Made up")
+agency, _ = Agency.objects.get_or_create(
+    code="CJ900", defaults={"name": "Made up", "region": region, "opened": datetime.date(2020, 1, 1)}
+)
+person = Person.objects.filter(email="k@example.org").first() or Person.objects.create_user("k@example.org", name="K")
+sent = actions.receive(by=person, agency=agency, file=io.BytesIO(data), name="a.csv", scope="new")
+while sent.state == State.RECEIVED:
+    time.sleep(0.02)
+    sent.refresh_from_db()
+os.kill(service, signal.SIGKILL)
+print(sent.state)
+while os.path.exists(f"/proc/{worker}"):
+    time.sleep(0.1)
+sent.refresh_from_db()
+print(sent.state)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
+def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_path, csv_of):
+    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(30_000)]
+    path = tmp_path / "many.csv"
+    path.write_bytes(csv_of(*({"AGNCY": "CJ900", **row} for row in many)))
+    # A database of its own, which nobody else brings up to date at the same moment.
+    own = {"CJIT_HOME": str(tmp_path / "home"), "DATABASE_URL": ""}
+    service = _serving(tmp_path / "home", _free_port(), **own)
+    try:
+        assert service.stdout
+        assert "Open http://" in service.stdout.readline()
+        [worker] = _until(lambda: _workers(service))
+        told = subprocess.run(
+            [sys.executable, "-c", _KILL_WHILE_IT_CHECKS, str(service.pid), str(worker), str(path)],
+            env={**os.environ, **own},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert told.stdout.split() == [State.CHECKING, State.READY]
+    finally:
+        service.kill()
+        service.communicate()
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):

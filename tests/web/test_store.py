@@ -1,11 +1,13 @@
 """The record store: what an acceptance does to what is held, as the readings have it."""
 
+import re
 import threading
 from random import Random
 
 import polars as pl
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cjit.dataset import Entity
@@ -13,8 +15,9 @@ from cjit.datasets.q import Q
 from cjit.derive import plainly_value
 from cjit.read import repeating
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, store, worker
+from cjit.web.portal import actions, plan, store, worker
 from cjit.web.portal.actions import Refused
+from cjit.web.portal.decisionfile import allowed
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
@@ -328,7 +331,7 @@ def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agen
         scope = random.choice(["full", "new"])
         submission = sent(*some, scope=scope)
         for decision in submission.decisions.all():
-            choice = random.choice([*actions.allowed(decision), ""])
+            choice = random.choice([*allowed(absent=decision.absent), ""])
             if choice:
                 actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
         done = actions.accept(by=provider, submission=submission)
@@ -396,6 +399,25 @@ def test_a_client_who_was_removed_before_is_forgotten_all_the_same(accepted, sen
     assert versions() == {"client": 1, "episode": 1, "referral": 1}
 
 
+def test_who_withdraws_takes_along_the_referrals_of_an_episode_that_was_anothers_before(accepted, sent, provider):
+    accepted(FIRST, SECOND)
+    accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
+
+    done = actions.accept(by=provider, submission=sent(SECOND | {"CONSENT": "N"}))
+
+    assert done.receipt["referral"]["forgotten"] == 2
+    assert versions()["referral"] == 0
+
+
+def test_who_withdraws_leaves_the_referrals_of_an_episode_that_is_anothers_now(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
+
+    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}))
+
+    assert sorted(value(agency, "REFERID", Entity.REFERRAL)) == ["111", "222"]
+
+
 def test_people_are_counted_as_forgotten_and_not_their_versions(accepted, sent, provider):
     accepted(FIRST)
     accepted(FIRST | {"ETHNIC": "B"})
@@ -445,3 +467,91 @@ def test_an_id_is_read_back_just_as_it_was_sent_whatever_is_in_it(accepted, agen
 
     for kinds in (None, repeating(Q)):
         assert store.held(agency, Entity.CLIENT, kinds=kinds)["CLIENT"].to_list() == [odd]
+
+
+# ---- what is foreseen ------------------------------------------------------------------------------
+
+HALF = {"DISD": "15/01/2026", "CJDISRSN": ""}
+CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
+
+
+def rows_of(agency, entity) -> dict[int, tuple[str, int, int | None]]:
+    """Every version of a kind that is there: its id as a record, what brought it and what ended it."""
+    table = RECORDS[entity].objects.filter(agency=agency)
+    return {pk: told for pk, *told in table.values_list("pk", store.key_of(entity), "brought_id", "ended_id")}
+
+
+def told_by_the_tables(before, after, submission) -> dict[str, int]:
+    """What an acceptance did to one table, from the versions before and after it alone."""
+    deleted = {told[0] for pk, told in before.items() if pk not in after}
+    was = {key for pk, (key, _, ended) in before.items() if ended is None and pk in after}
+    brought = {key for key, by, _ in after.values() if by == submission.pk}
+    ended = {key for key, _, by in after.values() if by == submission.pk}
+    return {
+        "new": len(brought - was),
+        "changed": len(brought & was),
+        "removed": len(ended - brought),
+        "forgotten": len(deleted),
+    }
+
+
+def writes_or_locks(statements) -> list[str]:
+    """Of some statements those that do more than read."""
+    reads = re.compile(r"SELECT (?!.* FOR (NO KEY )?UPDATE)|COPY \(SELECT .* TO STDOUT|(RELEASE )?SAVEPOINT ", re.S)
+    return [sql for sql in statements if not reads.match(sql)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_foreseen_is_what_the_receipt_says_and_what_becomes_of_the_store(seed, sent, agency, provider):
+    random = Random(100 + seed)
+    rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]
+    changes = [{}, {"SINITIAL": "X"}, {"REFLD": "01/11/2025"}, {"SEX": ""}, {"HOUSING": "2"}, HALF, CLOSED]
+    changes += [{"CONSENT": "N"}, {"CLIENTID": "2", "CLIENT": "A2"}, {"CLIENTID": "3", "CLIENT": "A3"}]
+    for _ in range(6):
+        some = [row | random.choice(changes) for row in random.sample(rows, random.randint(1, len(rows)))]
+        submission = sent(*some, scope=random.choice(["full", "new"]))
+        for decision in submission.decisions.all():
+            choice = random.choice([*allowed(absent=decision.absent), ""])
+            if choice:
+                actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
+        before = {entity: rows_of(agency, entity) for entity in RECORDS}
+
+        foreseen = plan.foreseen(submission).receipt
+
+        assert {entity: rows_of(agency, entity) for entity in RECORDS} == before
+        given = actions.accept(by=provider, submission=submission).receipt
+        assert foreseen == given
+        for entity in RECORDS:
+            assert given[entity.value] == told_by_the_tables(before[entity], rows_of(agency, entity), submission)
+
+
+def test_foreseeing_an_acceptance_writes_nothing_and_locks_nothing(mismatched, provider):
+    submission = mismatched()
+    actions.decide(by=provider, submission=submission, choices={submission.decisions.get().pk: "delete"})
+
+    with CaptureQueriesContext(connection) as asked, connection.cursor() as cursor:
+        # The database itself is told to write nothing as well, since not all that is asked of it is captured.
+        on, off = {
+            "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
+            "postgresql": ("SET TRANSACTION READ ONLY", "SELECT 1"),
+        }[connection.vendor]
+        with transaction.atomic():
+            cursor.execute(on)
+            foreseen = plan.foreseen(submission)
+        cursor.execute(off)
+
+    assert foreseen.receipt["episode"]["removed"] == 1
+    assert writes_or_locks(query["sql"] for query in asked if query["sql"] not in (on, off)) == []
+
+
+def test_a_referral_stays_whose_episode_is_another_clients_too(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    actions.accept(by=provider, submission=sent(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}))
+    submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
+
+    foreseen = plan.foreseen(submission).receipt
+    given = actions.accept(by=provider, submission=submission).receipt
+
+    assert foreseen == given
+    assert (given["client"]["forgotten"], given["episode"]["forgotten"], given["referral"]["forgotten"]) == (1, 1, 0)
+    assert sorted(value(agency, "REFERID", Entity.REFERRAL)) == ["111", "222"]

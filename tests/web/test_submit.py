@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import re
+import tempfile
 import threading
 from html import unescape
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -17,6 +19,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from cjit.datasets.q import Q
+from cjit.report import workbook
 from cjit.web.agencies.models import AuditEvent, Membership, Role
 from cjit.web.portal import actions, kept, worker
 from cjit.web.portal.models import Scope, State, Submission
@@ -562,6 +565,236 @@ def test_every_rule_has_its_place_in_the_rule_book(browser):
     assert set(re.findall(r'id="([^"]+)"', page)) >= {rule.id for rule in Q.rules}
 
 
+# ---- files that are damaged ------------------------------------------------------------------------
+
+
+def spoil(uploads, name) -> None:
+    (path,) = uploads.rglob(name)
+    path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
+
+
+def told(response) -> str:
+    """What a notice on a page says."""
+    notice = re.search(r'govuk-notification-banner__heading">(.*?)</p>', response.content.decode(), re.S)
+    assert notice
+    return unescape(notice[1].strip())
+
+
+LISTED = [("findings",), *(("download", kind) for kind in ("csv", "xlsx", "annotated"))]
+OF_THE_FILE = [("download", kind) for kind in ("annotated", "corrected", "changes", "original")]
+
+
+@pytest.mark.parametrize("address", [*LISTED, ("accept",)], ids=" ".join)
+def test_damaged_findings_are_told_in_one_sentence(browser, send, uploads, address):
+    sent = send(NO_SEX, {})
+    spoil(uploads, kept.FINDINGS)
+    name, *more = address
+    response = browser.get(url(name, sent.pk, *more), follow=True)
+
+    assert response.redirect_chain == [(url("submission", sent.pk), 302)]
+    assert response.status_code == 200
+    assert told(response) == "The findings of this file are damaged: have it checked again, or send it again"
+    sent.refresh_from_db()
+    assert sent.state == State.READY
+
+
+def test_decisions_of_damaged_findings_are_told_to_have_no_values(browser, send, provider, uploads):
+    first = actions.accept(by=provider, submission=send({}))
+    kept.remove(first.stored)
+    sent = send({"SEX": "F"})
+    spoil(uploads, kept.FINDINGS)
+
+    page, file = (browser.get(url(name, sent.pk), follow=True) for name in ("decide", "decide-file"))
+
+    assert (page.status_code, file.status_code) == (200, 422)
+    assert "The values are no longer kept" in read(page)
+    assert "The findings of this file are damaged: have it checked again, or send it again" in read(file)
+
+
+@pytest.mark.parametrize("address", [*OF_THE_FILE, ("accept",)], ids=" ".join)
+def test_a_damaged_file_is_told_in_one_sentence(browser, send, uploads, address):
+    sent = send(NO_SEX, {})
+    spoil(uploads, kept.UPLOAD)
+    name, *more = address
+    response = browser.get(url(name, sent.pk, *more), follow=True)
+
+    assert response.status_code == 200
+    assert told(response) == "The file is damaged, so it cannot be opened: send it again"
+
+
+def test_what_needs_no_findings_is_taken_away_without_them(browser, send, uploads):
+    sent = send(NO_SEX, {})
+    spoil(uploads, kept.FINDINGS)
+
+    for kind in ("corrected", "changes", "original"):
+        assert b"CLIENTID" in taken(browser.get(url("download", sent.pk, kind))) or kind == "changes"
+
+
+def test_a_result_whose_findings_are_damaged_keeps_its_figures_and_can_be_checked_again(browser, send, uploads):
+    sent = send(NO_SEX, {})
+    spoil(uploads, kept.FINDINGS)
+    page = browser.get(url("submission", sent.pk))
+
+    assert page.status_code == 200
+    assert "1 of 2 records can be accepted, and 1 is rejected" in read(page)
+    assert "The list of findings is damaged, so nothing can be accepted of this file: have it checked again." in read(
+        page
+    )
+    for name, *more in LISTED:
+        assert url(name, sent.pk, *more) not in page.content.decode()
+    browser.post(url("check-again", sent.pk))
+    worker.run(threading.Event(), once=True)
+    assert cells(browser.get(url("findings", sent.pk)))[0][1] == "2"
+
+
+def test_a_settled_result_whose_findings_are_damaged_keeps_its_figures(browser, send, provider, uploads):
+    sent = actions.accept(by=provider, submission=send(NO_SEX, {}))
+    spoil(uploads, kept.FINDINGS)
+    text = read(browser.get(url("submission", sent.pk)))
+
+    assert "The list of findings is damaged, so only its figures can be shown." in text
+    assert "Check again" not in text
+
+
+def test_damaged_findings_of_the_last_upload_do_not_matter_to_the_next(browser, send, uploads):
+    send(NO_SEX)
+    spoil(uploads, kept.FINDINGS)
+    response = browser.get(url("submission", send(NO_SEX, {}).pk))
+
+    assert response.status_code == 200
+    assert "Since your last upload" not in read(response)
+
+
+def test_a_refused_upload_is_not_what_the_next_is_compared_with(browser, send, provider, agency):
+    send(NO_SEX, ODD_CODE)
+    actions.receive(by=provider, agency=agency, file=io.BytesIO(b"%PDF"), name="a", scope="full")
+    worker.run(threading.Event(), once=True)
+
+    assert "Since your last upload: 1 gone, 0 new, 1 still there." in read(
+        browser.get(url("submission", send({}, ODD_CODE).pk))
+    )
+
+
+def test_the_result_reads_each_list_of_findings_once(browser, send, monkeypatch):
+    first, second = send(NO_SEX, ODD_CODE), send({}, ODD_CODE)
+    wanted = []
+    real = kept.read
+
+    def noted(sent, name):
+        wanted.append((sent.pk, name))
+        return real(sent, name)
+
+    monkeypatch.setattr(kept, "read", noted)
+    browser.get(url("submission", second.pk))
+
+    assert wanted == [(second.pk, kept.FINDINGS), (first.pk, kept.FINDINGS)]
+
+
+# ---- another check ---------------------------------------------------------------------------------
+
+
+def test_a_check_that_failed_can_be_asked_for_again(browser, send, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(worker, "check", lambda *_, **__: 1 / 0)
+        sent = send({})
+    page = browser.get(url("submission", sent.pk))
+
+    assert sent.state == State.FAILED
+    assert "have it checked again, and where that fails too tell whoever runs the service." in read(page)
+    assert f'<form method="post" action="{url("check-again", sent.pk)}">' in page.content.decode()
+    assert "Your file is being checked" in read(browser.post(url("check-again", sent.pk), follow=True))
+    worker.run(threading.Event(), once=True)
+    assert "The one record can be accepted" in read(browser.get(url("submission", sent.pk)))
+
+
+def test_what_an_earlier_check_found_is_not_the_result_of_one_that_failed(browser, send):
+    sent = send({}, NO_SEX)
+    Submission.objects.update(state=State.FAILED, problem="It failed")
+    text = read(browser.get(url("submission", sent.pk)))
+
+    assert "The check failed" in text
+    assert "can be accepted" not in text
+    assert "could be accepted" not in text
+
+
+def test_what_was_checked_is_not_checked_again(browser, send):
+    sent = send({})
+    text = read(browser.post(url("check-again", sent.pk), follow=True))
+
+    assert f"{sent.number} is checked already: its result is here" in text
+
+
+def test_nobody_else_asks_for_a_check_and_nobody_by_a_mere_link(browser, send, signed_in, person_with, other_agency):
+    sent = send({})
+    Submission.objects.update(state=State.FAILED)
+    for role in (Role.PROVIDER, Role.NATIONAL, Role.ADMINISTRATOR):
+        somebody = signed_in(person_with(role, agency=other_agency if role == Role.PROVIDER else None))
+        assert somebody.post(url("check-again", sent.pk)).status_code == 404
+    assert browser.get(url("check-again", sent.pk)).status_code == 405
+    sent.refresh_from_db()
+    assert sent.state == State.FAILED
+
+
+# ---- limits, and where things lie ------------------------------------------------------------------
+
+
+def test_too_many_files_in_an_hour_are_told_above_the_form(browser, csv_of, settings):
+    settings.UPLOADS_AN_HOUR = 1
+    browser.post(url("submit"), {"file": upload(csv_of({})), "scope": "full"})
+    response = browser.post(url("submit"), {"file": upload(csv_of({}, {})), "scope": "full"})
+
+    assert re.search(
+        r"Your agency has sent 1 file in the last hour, .* wait until \d\d:\d\d to send this", read(response)
+    )
+    assert Submission.objects.count() == 1
+
+
+def test_an_upload_arrives_in_a_private_folder(browser, csv_of, settings, monkeypatch):
+    places = []
+    real = actions.receive
+
+    def received(**given):
+        places.append(Path(given["file"].name))
+        return real(**given)
+
+    monkeypatch.setattr(actions, "receive", received)
+    browser.post(url("submit"), {"file": upload(csv_of({})), "scope": "full"})
+
+    (place,) = places
+    assert place.parent == settings.HOME / "uploads" / "open"
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert not place.exists()
+
+
+def test_what_is_made_to_be_taken_away_lies_in_the_private_folder(browser, send, monkeypatch):
+    sent = send(NO_SEX, {})
+    places = []
+
+    def noted(real):
+        def made(**given):
+            places.append(given["dir"])
+            return real(**given)
+
+        return made
+
+    for name in ("TemporaryFile", "TemporaryDirectory"):
+        monkeypatch.setattr(tempfile, name, noted(getattr(tempfile, name)))
+    for kind in ("csv", "xlsx", "annotated", "corrected", "original"):
+        taken(browser.get(url("download", sent.pk, kind)))
+
+    assert places == [kept.aside()] * 7
+    assert list(kept.aside().iterdir()) == []
+
+
+def test_a_workbook_that_cannot_hold_every_finding_says_to_take_the_csv(browser, send, monkeypatch):
+    monkeypatch.setattr(workbook, "SHOWN", 2)
+    sent = send(*[NO_SEX] * 3)
+    book = openpyxl.load_workbook(io.BytesIO(taken(browser.get(url("download", sent.pk, "xlsx")))))
+    note = book["Findings"]["A1"].value
+
+    assert note == "The sheet Findings holds the first 2 of 3 findings; for all of them: download the findings as CSV"
+
+
 # ---- in a browser ----------------------------------------------------------------------------------
 
 
@@ -572,9 +805,12 @@ def visitor(browser):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, send, accepted_first, width):
+def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, send, accepted_first, uploads, width):
     from axe_playwright_python.sync_playwright import Axe
 
+    failed, damaged = send(NO_SEX), send(NO_SEX, {})
+    Submission.objects.filter(pk=failed.pk).update(state=State.FAILED, problem="It failed: have it checked again")
+    (uploads / damaged.stored / kept.FINDINGS).write_bytes(b"")
     bad = {**NO_SEX, **ODD_CODE, "CLIENTID": "a-rather-long-client-id-of-forty-letters"}
     checked = send({"SEX": "F"}, bad, *[ODD_CODE] * 120)
     page = tab(url("submissions"), width)
@@ -582,6 +818,8 @@ def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, send, acc
         url("submissions"),
         url("submit"),
         url("submission", accepted_first.pk),
+        url("submission", failed.pk),
+        url("submission", damaged.pk),
         url("submission", checked.pk),
         url("findings", checked.pk),
         url("findings", checked.pk) + "?page=2&header=HOUSING",

@@ -26,8 +26,14 @@ _COLOUR = {
 }
 
 
-def write(findings: Findings, out: IO[bytes]) -> None:
+#: How somebody who has the command comes to all findings, where the sheet has no room for them.
+COMMAND = "cjit check --format csv --output findings.csv FILE"
+
+
+def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
     """Write the workbook. The same findings give the same bytes.
+
+    `rest` says how to come to all findings, where there are more than the sheet holds.
 
     Cells are text or numbers, never formulas or links, and ids are text whatever they look like. A cell typed as
     text is never run, neither by Excel nor by LibreOffice, also where it begins with "=", and the text format keeps
@@ -46,9 +52,9 @@ def write(findings: Findings, out: IO[bytes]) -> None:
             }
         )
         sheets = _Sheets(workbook)
-        _read_me(sheets, findings)
+        _read_me(sheets, findings, rest)
         _summary(sheets, findings)
-        _findings(sheets, findings)
+        _findings(sheets, findings, rest)
         _completeness(sheets, findings)
         _ledger(sheets, findings)
     out.write(whole.getbuffer())
@@ -111,14 +117,14 @@ class _Sheets:
         return 0
 
 
-def _read_me(sheets: _Sheets, findings: Findings) -> None:
+def _read_me(sheets: _Sheets, findings: Findings, rest: str) -> None:
     sheet = sheets.workbook.add_worksheet("Read me")
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 26)
     sheet.set_column(1, 1, 100)
     sheet.write_string(0, 0, report.verdict(findings), sheets.title)
     row = 2
-    for name, text in _about(findings):
+    for name, text in _about(findings, rest):
         sheet.write_string(row, 0, name, sheets.strong)
         sheet.write_string(row, 1, report.shown(text, 2_000), sheets.text)
         row += 1
@@ -126,10 +132,10 @@ def _read_me(sheets: _Sheets, findings: Findings) -> None:
     sheet.fit_to_pages(1, 0)
 
 
-def _about(findings: Findings) -> Iterable[tuple[str, str]]:
+def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
     for caution in report.cautions(findings):
         yield "Please note", caution
-    if note := _left_out(findings):
+    if note := _left_out(findings, rest):
         yield "Please note", note
     if findings.total:
         yield "What to do", "Begin with the sheet Summary: it has one line for each cause, the gravest first"
@@ -157,14 +163,12 @@ def _about(findings: Findings) -> Iterable[tuple[str, str]]:
     )
 
 
-def _left_out(findings: Findings) -> str:
+def _left_out(findings: Findings, rest: str) -> str:
     more = findings.total - min(findings.frame.height, SHOWN)
     if not more:
         return ""
-    return (
-        f"The sheet Findings holds the first {findings.total - more:,} of {findings.total:,} findings; for all of them:"
-        " cjit check --format csv --output findings.csv FILE"
-    )
+    held = findings.total - more
+    return f"The sheet Findings holds the first {held:,} of {findings.total:,} findings; for all of them: {rest}"
 
 
 def _summary(sheets: _Sheets, findings: Findings) -> None:
@@ -189,7 +193,7 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
     sheets.table("Summary", heads, rows(), note=report.verdict(findings))
 
 
-def _findings(sheets: _Sheets, findings: Findings) -> None:
+def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
     letters = report.letters(findings.source.columns) if findings.source else {}
     client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
 
@@ -223,7 +227,7 @@ def _findings(sheets: _Sheets, findings: Findings) -> None:
         "Rule",
         "Source",
     )
-    sheets.table("Findings", heads, rows(), note=_left_out(findings))
+    sheets.table("Findings", heads, rows(), note=_left_out(findings, rest))
 
 
 def _completeness(sheets: _Sheets, findings: Findings) -> None:

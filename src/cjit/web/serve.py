@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from types import TracebackType
 from typing import NoReturn
@@ -35,6 +36,10 @@ def serve(*, host: str, port: int, demo: bool) -> None:
     from django.core.management import call_command
 
     django.setup()
+    from django.conf import settings
+
+    # Where the server puts the parts of a large request until it is complete.
+    tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     if demo:
@@ -64,8 +69,6 @@ def _pages(host: str, port: int) -> None:
     # Only now: what there is of static files is read when the application is made.
     from cjit.web.wsgi import application
 
-    # By HTTPS it is reached through a web server alone, which tells who asks.
-    behind = {"trusted_proxy": "*", "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"}}
     try:
         server = create_server(
             application,
@@ -74,8 +77,8 @@ def _pages(host: str, port: int) -> None:
             threads=THREADS,
             max_request_body_size=settings.UPLOAD_BYTES + 1_000_000,
             ident=None,
-            clear_untrusted_proxy_headers=True,
-            **(behind if settings.TLS else {}),
+            # By HTTPS it is reached through a web server, which tells who asks: `pages.Address` sees if it is ours.
+            clear_untrusted_proxy_headers=not settings.TLS,
         )
     except OSError as problem:
         if problem.errno not in {errno.EADDRINUSE, errno.EACCES}:
@@ -90,11 +93,13 @@ def _pages(host: str, port: int) -> None:
 
 
 class Worker:
-    """The worker as a process of its own, begun again when it dies, ended with the block."""
+    """The worker as a process of its own, begun again when it dies, ended with the block.
+
+    It is given a pipe that nobody writes to: where this process is killed, that ends, and so does the worker.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop
-        self.process: subprocess.Popen[bytes] | None = None
         self.thread = threading.Thread(target=self._watch, name="worker", daemon=True)
 
     def __enter__(self) -> Worker:
@@ -107,18 +112,23 @@ class Worker:
 
     def _watch(self) -> None:
         while not self.stop.is_set():
-            self.process = subprocess.Popen([sys.executable, "-m", "cjit.web.manage", "work"])
-            while self.process.poll() is None and not self.stop.wait(0.5):
-                pass
+            with subprocess.Popen(
+                [sys.executable, "-m", "cjit.web.manage", "work", "--while-piped"], stdin=subprocess.PIPE
+            ) as process:
+                while process.poll() is None and not self.stop.wait(0.5):
+                    pass
+                if process.poll() is None:
+                    self._end(process)
             if not self.stop.is_set():
-                log.warning("The worker ended with status %s and is started again", self.process.returncode)
+                log.warning("The worker ended with status %s and is started again", process.returncode)
                 # A worker that cannot start is not tried without end in one second.
                 self.stop.wait(2)
-        if self.process and self.process.poll() is None:
-            # It gives the check it has begun a moment; one that is cut short is begun again at the next start.
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        # It gives the check it has begun a moment; one that is cut short is begun again at the next start.
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()

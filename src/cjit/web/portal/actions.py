@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import BinaryIO
 
@@ -13,21 +12,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from cjit import compare
-from cjit.check import records
-from cjit.dataset import WITHHELD, Entity, Severity
-from cjit.datasets.q import Q as DATASET
-from cjit.read import Unusable, open_file
+from cjit.read import Unusable
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
-from cjit.web.portal import kept, result, store
+from cjit.web.portal import decisionfile, kept, plan, result, store
+from cjit.web.portal.decisionfile import allowed, one_of
 from cjit.web.portal.models import OPEN, RECORDS, Choice, Decision, Scope, State, Submission
-
-CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
-
-
-#: The largest decision file taken, in bytes.
-_DECISION_FILE = 20_000_000
 
 
 class Refused(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
@@ -41,7 +31,7 @@ def receive(*, by: Person, agency: Agency, file: BinaryIO, name: str, scope: str
     """Keep a file as it is received, to be checked.
 
     The same file while it is still open is the same submission. Another one takes the place of what the agency has
-    open, which is then superseded.
+    open, which is then superseded. An agency sends so many in an hour (the setting UPLOADS_AN_HOUR).
     """
     if scope not in Scope.values:
         raise Refused("Select whether the file has all your records or only new and changed ones")
@@ -58,7 +48,11 @@ def receive(*, by: Person, agency: Agency, file: BinaryIO, name: str, scope: str
         kept.remove(stored)
         raise
     if submission.stored != stored:
+        kept.mend(submission, stored)
         kept.remove(stored)
+        with suppress(Refused):
+            # Where its findings are damaged. Otherwise it needs no other check.
+            check_again(by=by, submission=submission)
     return submission
 
 
@@ -70,6 +64,7 @@ def _received(by: Person, agency: Agency, name: str, scope: str, stored: str, si
                 waiting = Submission.objects.filter(agency=agency, state__in=OPEN)
                 if same := waiting.filter(sha256=sha256, scope=scope).first():
                     return same
+                _not_too_many(agency)
                 superseded = waiting.update(state=State.SUPERSEDED)
                 made = Submission.objects.create(
                     agency=agency, by=by, name=name[-255:], scope=scope, stored=stored, size=size, sha256=sha256
@@ -86,6 +81,42 @@ def _received(by: Person, agency: Agency, name: str, scope: str, stored: str, si
             # Two files of one agency at the same moment: the other one was first.
             continue
     raise Refused("Another file of your agency was sent at the same moment: look at it, then send yours again")
+
+
+def _not_too_many(agency: Agency) -> None:
+    """Refuse a file more of an agency that has sent as many in the last hour as are taken."""
+    hour = timedelta(hours=1)
+    most = settings.UPLOADS_AN_HOUR
+    last = Submission.objects.filter(agency=agency, at__gt=timezone.now() - hour).order_by("-at")
+    at = last.values_list("at", flat=True)[most - 1 : most].first()
+    if at is not None:
+        # The first minute in which one of them is an hour old.
+        then = timezone.localtime(at + hour + timedelta(minutes=1))
+        raise Refused(
+            f"Your agency has sent {most:,} {'file' if most == 1 else 'files'} in the last hour, and more are not"
+            f" taken: wait until {then:%H:%M} to send this one"
+        )
+
+
+def check_again(*, by: Person, submission: Submission) -> None:
+    """Have a kept file checked once more: one whose check failed, or one whose findings are gone or damaged.
+
+    What was decided of it is to be decided again. Attempts are not set back, as in `_check_again`.
+    """
+    with transaction.atomic():
+        now = _locked(submission)
+        if not now.stored:
+            raise Refused(f"The file of {now.number} is no longer kept: send it again")
+        if now.state in (State.DECISIONS, State.READY) and result.is_whole(now):
+            raise Refused(f"{now.number} is checked already: its result is here")
+        if now.state not in (State.FAILED, State.DECISIONS, State.READY):
+            raise Refused(f"{now.number} cannot be checked again, because it is {now.get_state_display().lower()}")
+        other = Submission.objects.filter(agency=now.agency, state__in=OPEN).exclude(pk=now.pk).first()
+        if other:
+            raise Refused(f"{other.number} is open: accept or withdraw it, then have {now.number} checked again")
+        now.state, now.problem, now.done = State.RECEIVED, "", 0
+        now.save(update_fields=["state", "problem", "done"])
+        note("asked for another check", by=by, agency=now.agency, about=now.number)
 
 
 def withdraw(*, by: Person, submission: Submission) -> None:
@@ -113,86 +144,72 @@ def _to(submission: Submission, state: State) -> None:
 
 
 def decide(*, by: Person, submission: Submission, choices: Mapping[int, str]) -> int:
-    """Decide mismatches and absent records, by the ids of their Decisions. Returns how many."""
+    """Decide mismatches and absent records, by the ids of their Decisions. Returns how many choices changed."""
     with transaction.atomic():
-        now = _locked(submission)
-        if now.state not in (State.DECISIONS, State.READY):
-            raise Refused(f"Nothing can be decided of {now.number}, because it is {now.get_state_display().lower()}")
-        at = timezone.now()
-        wanted = list(choices)
-        known = {
-            d.pk: d
-            for start in range(0, len(wanted), 5_000)
-            for d in now.decisions.filter(pk__in=wanted[start : start + 5_000])
-        }
-        changed = []
+        now = _decidable(submission)
+        ids: dict[str, list[int]] = {choice: [] for choice in Choice.values}
+        known: dict[int, tuple[bool, str]] = {}
+        for some in _few(list(choices)):
+            told = now.decisions.filter(pk__in=some).values_list("pk", "absent", "choice")
+            known |= {pk: (absent, choice) for pk, absent, choice in told}
         for pk, choice in choices.items():
-            decision = known.get(pk)
-            if decision is None:
+            if pk not in known:
                 raise Refused("One of the decisions is not of this submission: open the page again and choose anew")
-            if choice not in allowed(decision):
-                raise Refused(f"Choose {_or(allowed(decision))} for each record")
-            if decision.choice != choice:
-                decision.choice, decision.by, decision.at = choice, by, at
-                changed.append(decision)
-        for choice in Choice.values:
-            ids = [d.pk for d in changed if d.choice == choice]
-            for start in range(0, len(ids), 5_000):
-                now.decisions.filter(pk__in=ids[start : start + 5_000]).update(choice=choice, by=by, at=at)
-        waiting = now.decisions.filter(choice="").exists()
-        _to(now, State.DECISIONS if waiting else State.READY)
-        counts = {c: sum(d.choice == c for d in changed) for c in Choice.values}
-        note("decided", by=by, agency=now.agency, about=now.number, counts={c: n for c, n in counts.items() if n})
-        return len(changed)
+            absent, before = known[pk]
+            if choice not in allowed(absent=absent):
+                raise Refused(f"Choose {one_of(allowed(absent=absent))} for each record")
+            if choice != before:
+                ids[choice].append(pk)
+        at = timezone.now()
+        for choice, changed in ids.items():
+            for some in _few(changed):
+                now.decisions.filter(pk__in=some).update(choice=choice, by=by, at=at)
+        return _are_decided(now, by, {choice: len(changed) for choice, changed in ids.items()})
 
 
-def allowed(decision: Decision) -> tuple[str, ...]:
-    """What may be chosen of a mismatch, or of an absent record."""
-    if decision.absent:
-        return Choice.KEEP, Choice.DELETE, Choice.LATER
-    return Choice.REPLACE, Choice.DELETE, Choice.LATER
+def decide_group(*, by: Person, submission: Submission, entity: str, pattern: str, choice: str, rest: bool) -> int:
+    """Decide all records of a kind that have one pattern, or the `rest` of them that are not decided yet.
+
+    Returns how many choices changed.
+    """
+    with transaction.atomic():
+        now = _decidable(submission)
+        group = now.decisions.filter(entity=entity, pattern=pattern)
+        first = group.first()
+        if first is None:
+            raise Refused("These records are not of this submission: open the page again and choose anew")
+        if choice not in allowed(absent=first.absent):
+            raise Refused(f"Choose {one_of(allowed(absent=first.absent))} for these records")
+        some = group.filter(choice="") if rest else group.exclude(choice=choice)
+        return _are_decided(now, by, {choice: some.update(choice=choice, by=by, at=timezone.now())})
 
 
-def _or(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} or {last}"
+def _decidable(submission: Submission) -> Submission:
+    now = _locked(submission)
+    if now.state not in (State.DECISIONS, State.READY):
+        raise Refused(f"Nothing can be decided of {now.number}, because it is {now.get_state_display().lower()}")
+    return now
+
+
+def _are_decided(submission: Submission, by: Person, counts: Mapping[str, int]) -> int:
+    waiting = submission.decisions.filter(choice="").exists()
+    _to(submission, State.DECISIONS if waiting else State.READY)
+    told = {choice: count for choice, count in counts.items() if count}
+    note("decided", by=by, agency=submission.agency, about=submission.number, counts=told)
+    return sum(told.values())
+
+
+def _few(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """So many ids at once as a query takes."""
+    return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
 
 
 def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> int:
-    """Decide by a file: the findings as CSV with a column `decision` (replace, delete, keep, later).
-
-    A record with several findings needs its decision at one of them; two different ones are refused.
-    """
+    """Decide by a CSV file with a column `decision` (`decisionfile`). Returns how many choices changed."""
     try:
-        data = file.read(_DECISION_FILE + 1)
-        if len(data) > _DECISION_FILE:
-            raise Refused("The decision file is larger than 20 MB: keep only the lines that decide something")
-        text = data.decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error):
-        raise Refused("The decision file cannot be read: save it as “CSV UTF-8 (comma delimited)”") from None
-    if not rows or not {"decision", "header", CLIENT, EPISODE} <= set(rows[0]):
-        raise Refused(
-            f"The decision file must have the columns header, {CLIENT}, {EPISODE} and decision: start from the findings"
-            " as CSV and add a column called decision"
-        )
-    known = {(d.entity, d.record): d.pk for d in submission.decisions.all()}
-    choices: dict[int, str] = {}
-    for number, row in enumerate(rows, 2):
-        choice = (row["decision"] or "").strip().lower()
-        field = DATASET.by_header.get(row["header"] or "")
-        if not choice or field is None:
-            continue
-        record = row[CLIENT] if field.entity is Entity.CLIENT else row[EPISODE]
-        # A spreadsheet is kept from taking an id for a formula by an apostrophe, which may be the id's own.
-        said = record or ""
-        pk = known.get((field.entity.value, said)) or known.get((field.entity.value, said.removeprefix("'")))
-        if pk is None:
-            raise Refused(f"Row {number} of the decision file decides a record that has nothing to be decided")
-        if choices.setdefault(pk, choice) != choice:
-            raise Refused(f"Row {number} of the decision file decides a record otherwise than an earlier row")
-        if choice not in Choice.values:
-            raise Refused(f"Row {number} of the decision file must say {_or(Choice.values)}")
+        choices = decisionfile.read(submission, file)
+    except decisionfile.Unfit as problem:
+        raise Refused(str(problem)) from None
     return decide(by=by, submission=submission, choices=choices)
 
 
@@ -205,14 +222,8 @@ def accept(*, by: Person, submission: Submission) -> Submission:
     Accepted twice it changes nothing more. What waits for a decision is left out, and so are rejected rows.
     """
     try:
-        with kept.opened(submission) as path:
-            source = open_file(path, DATASET, submission.name)
-            sent = records(source, DATASET, today=timezone.localdate(submission.checked or timezone.now()))
-            source.assure()
-        found = result.findings(submission)
-        if kept.read(submission, kept.FINDINGS) is None:
-            # Without them nobody knows which rows are rejected.
-            raise kept.NotKept("The findings of this file are no longer kept: send it again")
+        # Before anything is locked: it takes longest.
+        sent, rejected = plan.read(submission)
     except (Unusable, kept.NotKept) as problem:
         now = Submission.objects.get(pk=submission.pk)
         if now.state == State.ACCEPTED:
@@ -224,116 +235,20 @@ def accept(*, by: Person, submission: Submission) -> Submission:
             return now
         if now.state not in (State.DECISIONS, State.READY):
             raise Refused(f"{now.number} cannot be accepted, because it is {now.get_state_display().lower()}")
-        receipt = _taken(now, sent, found)
-        now.state, now.accepted, now.accepted_by, now.receipt = State.ACCEPTED, timezone.now(), by, receipt
+        planned = plan.made(now, sent, rejected)
+        # Whether they are held now or were once: all versions go.
+        _forgotten(now.agency, planned.forget)
+        for entity in RECORDS:
+            store.end(now, entity, planned.end[entity])
+            store.bring(now, entity, planned.bring[entity])
+        now.state, now.accepted, now.accepted_by, now.receipt = State.ACCEPTED, timezone.now(), by, planned.receipt
         now.save(update_fields=["state", "accepted", "accepted_by", "receipt"])
-        note("accepted a submission", by=by, agency=now.agency, about=now.number, counts=_flat(receipt))
+        note("accepted a submission", by=by, agency=now.agency, about=now.number, counts=_flat(planned.receipt))
     return now
 
 
 def _flat(receipt: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return {f"{kind} {what}": n for kind, counts in receipt.items() for what, n in counts.items() if n}
-
-
-def _taken(submission: Submission, sent: pl.DataFrame, found: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """Write what a submission brings. Returns its receipt."""
-    agency = submission.agency
-    withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
-    rejected = found.filter(pl.col("severity") == Severity.REJECT)["row"].unique()
-    # One who withholds consent on any row is forgotten, whatever the others say.
-    good = sent.filter(
-        ~pl.col(WITHHELD)
-        & ~pl.col("row").is_in(rejected.implode())
-        & ~pl.col(CLIENT).is_in(withheld.implode()).fill_null(False)
-    )
-    # Whether they are held now or were once: all versions go.
-    forgotten = _forgotten(agency, withheld)
-    before = {entity: store.held(agency, entity) for entity in RECORDS}
-    file = {entity: _once(good, entity) for entity in RECORDS}
-    deleted, waiting = _settled(submission, before, file)
-    receipt: dict[str, dict[str, int]] = {}
-    half = left = 0
-    for entity in RECORDS:
-        key = store.key_of(entity)
-        now = file[entity]
-        waits = now.filter(pl.col(key).is_in(waiting[entity].implode()))
-        left += waits.height
-        now = now.join(waits, on=key, how="anti")
-        now, halves = _closed_in_full(now)
-        half += halves
-        held = before[entity]
-        removed = held.filter(pl.col(key).is_in(deleted[entity].implode()))
-        kept_on = held.join(removed, on="id", how="anti")
-        new = now.join(kept_on, on=key, how="anti")
-        both = now.join(kept_on, on=key, how="inner", suffix=" before")
-        values = [h for h in store.headers_of(entity) if h != key]
-        differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
-        changed = both.filter(differs)
-        store.end(submission, entity, pl.concat([removed["id"], changed["id"]]))
-        store.bring(submission, entity, pl.concat([new, changed.select(new.columns)]))
-        again = new.filter(pl.col(key).is_in(removed[key].implode())).height
-        receipt[entity.value] = {
-            "new": new.height - again,
-            "changed": changed.height + again,
-            "removed": removed.height - again,
-            "forgotten": forgotten[entity.value],
-        }
-    receipt["left_out"] = {
-        "rejected rows": rejected.len(),
-        "waiting for a decision": left,
-        "half-given closures": half,
-    }
-    return receipt
-
-
-def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
-    """What a file says of each record of a kind: the columns of its table."""
-    return compare.first(rows.select(store.headers_of(entity)), store.key_of(entity))
-
-
-def _closed_in_full(records: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Episodes with both or neither of closure date and reason: half a closure is none yet."""
-    if "DISD" not in records.columns:
-        return records, 0
-    half = pl.col("DISD").is_null() != pl.col("CJDISRSN").is_null()
-    count = int(records.select(half.sum()).item())
-    return records.with_columns(pl.when(~half).then(pl.col("DISD", "CJDISRSN"))), count
-
-
-def _settled(
-    submission: Submission, before: Mapping[Entity, pl.DataFrame], file: Mapping[Entity, pl.DataFrame]
-) -> tuple[dict[Entity, pl.Series], dict[Entity, pl.Series]]:
-    """The ids of the records that are deleted, and of those that wait, by kind; what is not decided waits.
-
-    What belongs to a record goes or waits with it. What is to give way to a record of the file stays where that
-    record is not taken: because its row is rejected, or because it waits itself.
-    """
-    chosen: dict[tuple[Entity, bool], list[str]] = {(entity, gone): [] for entity in RECORDS for gone in (True, False)}
-    ids = {entity: set(rows[store.key_of(entity)]) for entity, rows in file.items()}
-    for kind, record, choice, absent in submission.decisions.values_list("entity", "record", "choice", "absent"):
-        entity = Entity(kind)
-        if choice == Choice.DELETE and (absent or record in ids[entity]):
-            chosen[entity, True].append(record)
-        elif choice in ("", Choice.LATER) and not absent:
-            chosen[entity, False].append(record)
-    deleted: dict[Entity, pl.Series] = {}
-    waiting: dict[Entity, pl.Series] = {}
-    for entity in RECORDS:
-        gone = pl.Series(chosen[entity, True], dtype=pl.String)
-        waits = pl.Series(chosen[entity, False], dtype=pl.String)
-        if parent := DATASET.parent(entity):
-            key = store.key_of(entity)
-            with_it = _of(before[entity], parent.header, deleted[parent.entity], key)
-            beside_it = _of(file[entity], parent.header, waiting[parent.entity], key)
-            gone = pl.concat([gone.filter(~gone.is_in(beside_it.implode())), with_it])
-            waits = pl.concat([waits.filter(~waits.is_in(with_it.implode())), beside_it])
-        deleted[entity], waiting[entity] = gone.unique(), waits.unique()
-    return deleted, waiting
-
-
-def _of(rows: pl.DataFrame, parent: str, ids: pl.Series, key: str) -> pl.Series:
-    """The ids of the records that belong to some others."""
-    return rows.filter(pl.col(parent).is_in(ids.implode()))[key]
 
 
 # ---- undo and forget -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +22,7 @@ from cjit.findings import Filled, Findings, RuleRun, Seen
 from cjit.read import Source, open_file
 from cjit.report import workbook
 from cjit.report.machine import csv_findings
-from cjit.web.portal import kept
+from cjit.web.portal import kept, result
 from cjit.web.portal.models import Submission
 from cjit.web.portal.rulebook import RULES
 
@@ -39,16 +40,18 @@ _ON_HELD = frozenset(rule.id for rule in compare.rules(DATASET))
 
 _SEEN = ("row", "client", "episode", "value", "previous")
 
+Choose = Callable[[pl.DataFrame], pl.DataFrame]
 
-def made(submission: Submission, kind: str, found: pl.DataFrame) -> IO[bytes]:
-    """A file of a kind, ready to be read; it is gone when it is closed. `found` are the findings to be in it.
 
-    Raises `kept.NotKept` where the upload is no longer kept.
+def made(submission: Submission, kind: str, chosen: Choose) -> IO[bytes]:
+    """A file of a kind, ready to be read; it is gone when it is closed. `chosen` picks the findings that are in a CSV.
+
+    Raises `kept.NotKept` where the upload, or the findings it takes, are gone or damaged.
     """
-    out = tempfile.TemporaryFile(prefix="cjit-")  # noqa: SIM115 - closed by whoever reads it
+    out = tempfile.TemporaryFile(prefix="cjit-", dir=kept.aside())  # noqa: SIM115 - closed by whoever reads it
     try:
         with kept.opened(submission) as path:
-            _write(submission, kind, found, path, out)
+            _write(submission, kind, chosen, path, out)
         out.seek(0)
     except BaseException:
         out.close()
@@ -56,27 +59,33 @@ def made(submission: Submission, kind: str, found: pl.DataFrame) -> IO[bytes]:
     return out
 
 
-def _write(submission: Submission, kind: str, found: pl.DataFrame, path: Path, out: IO[bytes]) -> None:
+def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: IO[bytes]) -> None:
     if kind == "original":
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, out, 1 << 20)
+        _copied(path, out)
         return
     source = open_file(path, DATASET, submission.name)
-    findings = _findings(submission, found, source)
-    if kind == "csv":
-        known = [run.rule for run in findings.ledger]
-        csv_findings(out, known, source, compared=True)(findings.frame)
-    elif kind == "xlsx":
-        workbook.write(findings, out)
-    else:
-        with tempfile.TemporaryDirectory(prefix="cjit-") as folder:
+    if kind in ("corrected", "changes"):
+        with tempfile.TemporaryDirectory(prefix="cjit-", dir=kept.aside()) as folder:
             copy, changes = Path(folder, "copy.csv"), Path(folder, "changes.csv")
-            if kind == "annotated":
-                correct.annotate(source, findings, copy, submitter=submission.agency.code)
-            else:
-                correct.correct(source, copy, changes, today=findings.today)
-            with (changes if kind == "changes" else copy).open("rb") as file:
-                shutil.copyfileobj(file, out, 1 << 20)
+            correct.correct(source, copy, changes, today=timezone.localdate(submission.checked))
+            _copied(changes if kind == "changes" else copy, out)
+        return
+    found = result.findings(submission)
+    if kind == "csv":
+        findings = _findings(submission, chosen(found), source)
+        csv_findings(out, [run.rule for run in findings.ledger], source, compared=True)(findings.frame)
+    elif kind == "xlsx":
+        workbook.write(_findings(submission, found, source), out, rest="download the findings as CSV")
+    else:
+        with tempfile.TemporaryDirectory(prefix="cjit-", dir=kept.aside()) as folder:
+            copy = Path(folder, "copy.csv")
+            correct.annotate(source, _findings(submission, found, source), copy, submitter=submission.agency.code)
+            _copied(copy, out)
+
+
+def _copied(path: Path, out: IO[bytes]) -> None:
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, out, 1 << 20)
 
 
 def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Findings:

@@ -2,7 +2,8 @@
 
 They are in a folder with a random name outside anything a web server serves, readable by this user alone and,
 where the installation has a key, encrypted (AES-256 in Galois/Counter mode, a megabyte at a time, so that a file is
-never wholly in memory and no piece can be altered, moved or cut off unseen).
+never wholly in memory and no piece can be altered, moved or cut off unseen). With a key or without one, what is read
+is what was kept, by its SHA-256, or it is not read at all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ UPLOAD, FINDINGS = "upload", "findings"
 _CHUNK = 1 << 20
 _MARK = b"CJIT-1\n"
 _LAST = 1 << 31
+#: The bytes of a SHA-256.
+_SUM = 32
 
 
 class NotKept(ValueError):  # noqa: N818 - told to the user in one sentence
@@ -71,47 +74,78 @@ def keep(file: BinaryIO) -> tuple[str, int, str]:
     return stored, size, hashed.hexdigest()
 
 
+def mend(submission: Submission, stored: str) -> None:
+    """Put the same upload, kept anew under another name of a folder, in the place of one that is gone or damaged."""
+    try:
+        with opened(submission):
+            return
+    except NotKept:
+        folder = _folder(submission.stored)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        (_folder(stored) / UPLOAD).replace(folder / UPLOAD)
+
+
 def write(submission: Submission, name: str, data: bytes) -> None:
     """Put a file beside the upload, in the place of an earlier one of that name."""
     path = _folder(submission.stored) / name
     part = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
         with _made(part) as out:
-            _write(out, iter([data]))
+            _write(out, iter([hashlib.sha256(data).digest() + data]))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def read(submission: Submission, name: str) -> bytes | None:
-    """A file beside the upload; None where there is none, or no longer."""
-    if not submission.stored:
-        return None
-    try:
-        with (_folder(submission.stored) / name).open("rb") as file:
-            return b"".join(_chunks(file))
-    except FileNotFoundError:
-        return None
+def read(submission: Submission, name: str) -> bytes:
+    """A file beside the upload. Raises `NotKept` where it is gone, or is not what was written any more."""
+    path = _folder(submission.stored) / name
+    if not submission.stored or not path.exists():
+        raise NotKept("The findings of this file are no longer kept: have it checked again, or send it again")
+    with _of_the_disk(), path.open("rb") as file:
+        data = b"".join(_chunks(file))
+    if hashlib.sha256(data[_SUM:]).digest() != data[:_SUM]:
+        raise NotKept("The findings of this file are damaged: have it checked again, or send it again")
+    return data[_SUM:]
 
 
 @contextmanager
 def opened(submission: Submission) -> Iterator[Path]:
-    """The upload as it was received, as a file; a decrypted copy goes when the block ends."""
+    """The upload as it was received, as a file; a decrypted copy goes when the block ends.
+
+    Raises `NotKept` where it is gone, or is not what was received any more.
+    """
     path = _folder(submission.stored) / UPLOAD
     if not submission.stored or not path.exists():
         raise NotKept("The file is no longer kept: send it again to see its records")
     if not settings.UPLOAD_KEY:
+        _assure(path, submission)
         yield path
         return
-    _plain().mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv", dir=_plain())
+    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv", dir=aside())
     try:
-        with open(handle, "wb") as copy, path.open("rb") as file:
+        with open(handle, "wb") as copy, _of_the_disk(), path.open("rb") as file:
             for chunk in _chunks(file):
                 copy.write(chunk)
+        _assure(Path(name), submission)
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _assure(path: Path, submission: Submission) -> None:
+    with _of_the_disk(), path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != submission.sha256:
+            raise NotKept("The file is damaged, so it cannot be opened: send it again")
+
+
+@contextmanager
+def _of_the_disk() -> Iterator[None]:
+    """What the disk refuses, in a sentence."""
+    try:
+        yield
+    except OSError:
+        raise NotKept("The file cannot be opened now: try again later, or tell whoever runs the service") from None
 
 
 def remove(stored: str) -> None:
@@ -120,17 +154,22 @@ def remove(stored: str) -> None:
         shutil.rmtree(_folder(stored), ignore_errors=True)
 
 
+def aside() -> Path:
+    """The private folder of what is there for a moment only: uploads that arrive, copies that are read or made."""
+    folder = Path(settings.UPLOADS) / "open"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
 def tidy() -> None:
-    """Remove decrypted copies that a process left behind when it was killed."""
-    for path in _plain().glob("cjit-*"):
+    """Remove what a process left aside when it was killed."""
+    for path in aside().iterdir():
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < time.time() - 86_400:
-                path.unlink()
-
-
-def _plain() -> Path:
-    """Where decrypted copies are while they are read."""
-    return Path(settings.UPLOADS) / "open"
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
 def _folder(stored: str) -> Path:

@@ -189,7 +189,8 @@ def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
         # PostgreSQL would look through the whole for each row.)
         below = (
             f'agency_id = %s AND "{two}" IN (SELECT "{two}" FROM {episode} WHERE {mine})'
-            f' AND NOT EXISTS (SELECT 1 FROM {episode} e WHERE e.agency_id = %s AND e."{two}" = {referral}."{two}"'
+            f" AND NOT EXISTS (SELECT 1 FROM {episode} e WHERE e.agency_id = %s AND e.ended_id IS NULL"
+            f' AND e."{two}" = {referral}."{two}"'
             f' AND NOT EXISTS (SELECT 1 FROM {listed} l WHERE l.id = e."{one}"))'
         )
         for entity, table, where in (

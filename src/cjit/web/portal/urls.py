@@ -14,6 +14,7 @@ urlpatterns = [
     path("submissions/<int:pk>/findings/", views.findings, name="findings"),
     path("submissions/<int:pk>/download/<str:kind>/", views.download, name="download"),
     path("submissions/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("submissions/<int:pk>/check-again/", views.check_again, name="check-again"),
     path("submissions/<int:pk>/decide/", deciding.decide, name="decide"),
     path("submissions/<int:pk>/decide/file/", deciding.decide_file, name="decide-file"),
     path("submissions/<int:pk>/accept/", deciding.accept, name="accept"),

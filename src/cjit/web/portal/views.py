@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,11 +18,12 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from cjit import report
 from cjit.dataset import Severity
 from cjit.datasets.q import Q as DATASET
+from cjit.read import Unusable
 from cjit.web import pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.models import Role
@@ -60,6 +62,23 @@ def theirs(request: HttpRequest, pk: int) -> Submission:
     """A submission of one of the person's own agencies; anybody else's is not there."""
     agencies = access.submits_for(access.whoever(request))
     return get_object_or_404(Submission.objects.select_related("agency", "by"), pk=pk, agency__in=agencies)
+
+
+View = Callable[..., HttpResponseBase]
+
+
+def of_files(view: View) -> View:
+    """A page made of a submission's files: where they are gone or damaged, the submission's own page says so."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, pk: int, **told: Any) -> HttpResponseBase:
+        try:
+            return view(request, pk, **told)
+        except (kept.NotKept, Unusable) as problem:
+            messages.error(request, str(problem))
+            return redirect("submission", pk)
+
+    return answered
 
 
 # ---- the list --------------------------------------------------------------------------------------
@@ -168,18 +187,21 @@ def submission(request: HttpRequest, pk: int) -> HttpResponseBase:
         "withdrawable": sent.state in _WITHDRAWABLE,
         "kept_days": settings.KEEP_DAYS,
     }
-    if sent.summary:
+    # Where a check came to nothing, what an earlier one found is not this one's result.
+    if sent.summary and sent.state not in (State.FAILED, State.REFUSED):
         context |= _result(sent)
     return pages.render(request, "portal/result.html", context)
 
 
 def _result(sent: Submission) -> dict[str, Any]:
-    found = results.findings(sent)
-    clients = (
-        found.drop_nulls("client")["client"]
-        .value_counts(name="count")
-        .sort("count", "client", descending=[True, False])
-    )
+    try:
+        found = results.findings(sent, results.WHOSE) if sent.stored else None
+    except kept.NotKept:
+        found = None
+    # Counted first: of many clients only a few are shown.
+    clients = pl.Series("client", [], pl.String) if found is None else found["client"].drop_nulls()
+    counted = clients.value_counts(name="count")
+    most = counted.bottom_k(_CLIENTS, by=[-pl.col("count").cast(pl.Int64), "client"])
     undecided = sent.decisions.aggregate(
         all=Count("id"), undecided=Count("id", filter=Q(choice="")), absent=Count("id", filter=Q(absent=True))
     )
@@ -188,9 +210,10 @@ def _result(sent: Submission) -> dict[str, Any]:
         "verdict": verdict(sent.summary, past=sent.state not in OPEN),
         "causes": sorted(_causes(sent), key=lambda cause: (-cause["count"], cause["rule"])),
         "headers": sorted(sent.summary["headers"].items(), key=lambda told: (-told[1], told[0])),
-        "clients": clients.head(_CLIENTS).rows(),
-        "other_clients": max(clients.height - _CLIENTS, 0),
-        "since": results.since_last(sent) if sent.stored else None,
+        "clients": most.sort("count", "client", descending=[True, False]).rows(),
+        "other_clients": counted.height - most.height,
+        "since": None if found is None else results.since_last(sent, found),
+        "damaged": bool(sent.stored) and found is None,
         "undecided": undecided,
         "completeness": list(_completeness(sent)),
         "words": report.WORDS,
@@ -287,10 +310,22 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponseBase:
     return redirect("submission", sent.pk)
 
 
+@require_POST
+def check_again(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Have a kept file checked once more."""
+    sent = theirs(request, pk)
+    try:
+        actions.check_again(by=access.whoever(request), submission=sent)
+    except actions.Refused as problem:
+        messages.error(request, str(problem))
+    return redirect("submission", sent.pk)
+
+
 # ---- its findings ----------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "POST"])
+@of_files
 def findings(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Every finding, a hundred on a page, or those chosen by severity, field, rule and client."""
     sent = _checked(request, pk)
@@ -376,18 +411,16 @@ def _checked(request: HttpRequest, pk: int) -> Submission:
 
 
 @require_safe
+@of_files
 def download(request: HttpRequest, pk: int, kind: str) -> HttpResponseBase:
     """The findings, the file as it was sent, or a copy of it, as an attachment."""
     if kind not in downloads.KINDS:
         raise Http404
     sent = theirs(request, pk) if kind == "original" else _checked(request, pk)
-    found = results.findings(sent)
-    if kind == "csv":
-        found = _only(found, *_chosen(request, sent))
-    try:
-        file = downloads.made(sent, kind, found)
-    except kept.NotKept:
-        raise Http404 from None
+    if not sent.stored:
+        raise Http404
+    query, client = _chosen(request, sent)
+    file = downloads.made(sent, kind, lambda found: _only(found, query, client))
     ending, content_type = downloads.KINDS[kind]
     audit.note(f"downloaded {kind}", by=access.whoever(request), agency=sent.agency, about=sent.number)
     return FileResponse(

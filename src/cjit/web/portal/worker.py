@@ -26,7 +26,7 @@ from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
 from cjit.datasets.q import Q as DATASET
 from cjit.findings import Findings
-from cjit.read import Unusable, open_file, repeating
+from cjit.read import Source, Unusable, open_file, repeating
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
 from cjit.web.errors import without_values
@@ -36,6 +36,9 @@ from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 log = logging.getLogger("cjit.worker")
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+
+#: Bytes that a line may have and be blank, and others: all but letters, figures and the line end.
+_NO_SIGN_OF_A_RECORD = bytes(b for b in range(256) if not chr(b).isalnum() or b > 127).replace(b"\n", b"")
 
 
 class Lost(Exception):  # noqa: N818 - no error: the claim is another's, or the submission was withdrawn
@@ -70,7 +73,8 @@ def claim() -> Submission | None:
     dead = Submission.objects.filter(state=State.CHECKING, heartbeat__lt=now - timedelta(seconds=settings.HEARTBEAT))
     dead.filter(attempts__gte=settings.ATTEMPTS).update(
         state=State.FAILED,
-        problem="The check stopped several times without an end: the file is kept, so tell whoever runs the service",
+        problem="The check stopped several times without an end: the file is kept, so have it checked again, and where"
+        " it stops again tell whoever runs the service",
     )
     dead.update(state=State.RECEIVED)
     for pk in Submission.objects.filter(state=State.RECEIVED).order_by("pk").values_list("pk", flat=True)[:5]:
@@ -89,15 +93,17 @@ def work(submission: Submission) -> None:
             _examine(submission)
     except Lost:
         log.info("%s is no longer this worker's", submission.number)
-    except (Unusable, kept.NotKept) as problem:
+    except Unusable as problem:
         _settle(submission, State.REFUSED, problem=str(problem))
+    except kept.NotKept as problem:
+        _settle(submission, State.FAILED, problem=str(problem))
     except Exception as problem:
         log.error("%s could not be checked\n%s", submission.number, without_values(problem))
         _settle(
             submission,
             State.FAILED,
-            problem="The file could not be checked because of a fault of this service: it is kept, so tell whoever runs"
-            " the service, or send it again later",
+            problem="The file could not be checked because of a fault of this service: it is kept, so have it checked"
+            " again, and where that fails too tell whoever runs the service",
         )
 
 
@@ -150,17 +156,16 @@ def _examine(submission: Submission) -> None:
                 raise Lost
 
     kinds = repeating(DATASET)
-    held = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
     with kept.opened(submission) as path:
         source = open_file(path, DATASET, submission.name)
+        if _is_surely_too_long(source):
+            raise _too_long()
+        held = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
         found = check(
             source, DATASET, today=today, previous=store.whole(held), submitter=agency.code, progress=progress
         )
         if found.rows > settings.UPLOAD_ROWS:
-            raise Unusable(
-                f"The file has {found.rows:,} records and this service takes {settings.UPLOAD_ROWS:,} at once: send it"
-                " in parts, as “only new or changed records”"
-            )
+            raise _too_long()
         sent = records(source, DATASET, today=today, kinds=kinds)
     summary = result.summary(found)
     rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
@@ -190,6 +195,34 @@ def _examine(submission: Submission) -> None:
             about=now.number,
             counts={"rows": found.rows, "rejected": found.rejected, "findings": found.total},
         )
+
+
+def _is_surely_too_long(source: Source) -> bool:
+    """Whether a file has more records than are taken at once, told from its lines before anything is checked.
+
+    Only lines with a letter or a figure are counted, since blank ones are no records; where a cell spans lines the
+    check itself counts.
+    """
+    if source.quoted_lines or sum(cut.lines for cut in source.cuts) <= settings.UPLOAD_ROWS:
+        return False
+    records = 0
+    with source.path.open("rb") as file:
+        for cut in source.cuts:
+            file.seek(cut.at)
+            lines = file.read(cut.size)
+            if source.carriage_returns_only:
+                lines = lines.replace(b"\r", b"\n")
+            records += len(lines.translate(None, _NO_SIGN_OF_A_RECORD).split())
+            if records > settings.UPLOAD_ROWS:
+                return True
+    return False
+
+
+def _too_long() -> Unusable:
+    return Unusable(
+        f"The file has more than {settings.UPLOAD_ROWS:,} records, the most that this service takes at once: send it in"
+        " parts, as “only new or changed records”"
+    )
 
 
 def _mismatches(submission: Submission, held: store.Held, found: Findings) -> list[Decision]:

@@ -1,0 +1,206 @@
+"""What accepting a submission does, told before any of it is done: nothing here writes or locks.
+
+`actions.accept` carries out the same plan that the page shows beforehand, so the receipt that is foreseen is the one
+that is given, as long as nothing is decided or accepted in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+from django.utils import timezone
+
+from cjit import compare
+from cjit.check import records
+from cjit.dataset import WITHHELD, Entity, Severity
+from cjit.datasets.q import Q as DATASET
+from cjit.read import open_file, repeating
+from cjit.web.agencies.models import Agency
+from cjit.web.portal import kept, result, store
+from cjit.web.portal.models import RECORDS, Choice, Submission
+
+CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+
+#: Ids in one question to the database.
+_TOGETHER = 5_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What accepting a submission does.
+
+    `forget` are the clients of whom nothing is kept, by CLIENTID. By kind, `end` are the versions that end, by their
+    `id`, and `bring` the records that are new or take their place. `receipt` counts all of it, and what is left out.
+    """
+
+    forget: pl.Series
+    end: Mapping[Entity, pl.Series]
+    bring: Mapping[Entity, pl.DataFrame]
+    receipt: dict[str, dict[str, int]]
+
+
+def foreseen(submission: Submission) -> Plan:
+    """What accepting a submission would do now. Raises as `read` does."""
+    return made(submission, *read(submission))
+
+
+def read(submission: Submission) -> tuple[pl.DataFrame, pl.Series]:
+    """The values of a submission's file (`check.records`), and the numbers of its rejected rows.
+
+    Raises `kept.NotKept` where the file or its findings are gone or damaged, `Unusable` where it cannot be read.
+    """
+    with kept.opened(submission) as path:
+        source = open_file(path, DATASET, submission.name)
+        today = timezone.localdate(submission.checked or timezone.now())
+        sent = records(source, DATASET, today=today, kinds=repeating(DATASET))
+        source.assure()
+    found = result.findings(submission, ("row", "severity"))
+    return sent, found.filter(pl.col("severity") == Severity.REJECT)["row"].unique()
+
+
+def made(submission: Submission, sent: pl.DataFrame, rejected: pl.Series) -> Plan:
+    """The plan for a file that is read, by what is held and decided at this moment."""
+    agency = submission.agency
+    # What is held has the file's own types, in which a text that repeats is kept once.
+    kinds = sent.schema
+    # One who withholds consent on any row is forgotten, whatever the others say.
+    forget = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
+    good = sent.filter(
+        ~pl.col(WITHHELD)
+        & ~pl.col("row").is_in(rejected.implode())
+        & ~pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
+    )
+    forgotten, gone = _forgotten(agency, forget)
+    before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
+    file = {entity: _once(good, entity) for entity in RECORDS}
+    deleted, waiting = _settled(submission, before, file)
+    end, bring = {}, {}
+    receipt: dict[str, dict[str, int]] = {}
+    half = left = 0
+    for entity in RECORDS:
+        key = store.key_of(entity)
+        now = file[entity]
+        waits = now.filter(pl.col(key).is_in(waiting[entity].implode()))
+        left += waits.height
+        now = now.join(waits, on=key, how="anti")
+        now, halves = _closed_in_full(now)
+        half += halves
+        held = before[entity]
+        removed = held.filter(pl.col(key).is_in(deleted[entity].implode()))
+        kept_on = held.join(removed, on="id", how="anti")
+        new = now.join(kept_on, on=key, how="anti")
+        both = now.join(kept_on, on=key, how="inner", suffix=" before")
+        values = [h for h in store.headers_of(entity) if h != key]
+        differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
+        changed = both.filter(differs)
+        end[entity] = pl.concat([removed["id"], changed["id"]])
+        bring[entity] = pl.concat([new, changed.select(new.columns)])
+        again = new.filter(pl.col(key).is_in(removed[key].implode())).height
+        receipt[entity.value] = {
+            "new": new.height - again,
+            "changed": changed.height + again,
+            "removed": removed.height - again,
+            "forgotten": forgotten[entity],
+        }
+    receipt["left_out"] = {
+        "rejected rows": rejected.len(),
+        "waiting for a decision": left,
+        "half-given closures": half,
+    }
+    return Plan(forget, end, bring, receipt)
+
+
+# ---- the file --------------------------------------------------------------------------------------
+
+
+def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
+    """What a file says of each record of a kind: the columns of its table."""
+    return compare.first(rows.select(store.headers_of(entity)), store.key_of(entity))
+
+
+def _closed_in_full(records: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Episodes with both or neither of closure date and reason: half a closure is none yet."""
+    if "DISD" not in records.columns:
+        return records, 0
+    half = pl.col("DISD").is_null() != pl.col("CJDISRSN").is_null()
+    count = int(records.select(half.sum()).item())
+    return records.with_columns(pl.when(~half).then(pl.col("DISD", "CJDISRSN"))), count
+
+
+# ---- what is forgotten -----------------------------------------------------------------------------
+
+
+def _forgotten(agency: Agency, clients: pl.Series) -> tuple[dict[Entity, int], dict[Entity, pl.Series]]:
+    """What `store.forget` deletes of some clients: how many ever held, by kind, and whose records those are.
+
+    The latter are ids, under the header they stand below: clients and episodes go with their client, referrals with
+    their episode unless that is another client's now.
+    """
+    mine = _ever(agency, Entity.EPISODE, CLIENT, clients)
+    others = _ever(agency, Entity.EPISODE, EPISODE, mine[EPISODE], ended=None)
+    others = others.filter(~pl.col(CLIENT).is_in(clients.implode()))
+    alone = mine.join(others, on=EPISODE, how="anti")[EPISODE].unique()
+    ever = {
+        Entity.CLIENT: _ever(agency, Entity.CLIENT, CLIENT, clients),
+        Entity.EPISODE: mine,
+        Entity.REFERRAL: _ever(agency, Entity.REFERRAL, EPISODE, alone),
+    }
+    counts = {entity: rows[store.key_of(entity)].n_unique() for entity, rows in ever.items()}
+    return counts, {Entity.CLIENT: clients, Entity.EPISODE: clients, Entity.REFERRAL: alone}
+
+
+def _ever(agency: Agency, entity: Entity, header: str, ids: pl.Series, **of: None) -> pl.DataFrame:
+    """The ids of records of a kind, and of what they belong to, in the versions (`of` some) with some ids."""
+    parent = DATASET.parent(entity)
+    columns = [*([parent.header] if parent else []), store.key_of(entity)]
+    rows: list[tuple[str, ...]] = []
+    for some in ids.unique().to_frame().iter_slices(_TOGETHER):
+        asked = RECORDS[entity].objects.filter(agency=agency, **of, **{f"{header}__in": some.to_series().to_list()})
+        rows += asked.values_list(*columns).distinct()
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def _without(held: pl.DataFrame, gone: pl.Series) -> pl.DataFrame:
+    """What is held less what has one of some ids, under the header the ids are named by."""
+    return held if gone.is_empty() else held.filter(~pl.col(gone.name).is_in(gone.implode()))
+
+
+# ---- what was decided ------------------------------------------------------------------------------
+
+
+def _settled(
+    submission: Submission, before: Mapping[Entity, pl.DataFrame], file: Mapping[Entity, pl.DataFrame]
+) -> tuple[dict[Entity, pl.Series], dict[Entity, pl.Series]]:
+    """The ids of the records that are deleted, and of those that wait, by kind; what is not decided waits.
+
+    What belongs to a record goes or waits with it. What is to give way to a record of the file stays where that
+    record is not taken: because its row is rejected, or because it waits itself.
+    """
+    chosen: dict[tuple[Entity, bool], list[str]] = {(entity, gone): [] for entity in RECORDS for gone in (True, False)}
+    ids = {entity: set(rows[store.key_of(entity)]) for entity, rows in file.items()}
+    for kind, record, choice, absent in submission.decisions.values_list("entity", "record", "choice", "absent"):
+        entity = Entity(kind)
+        if choice == Choice.DELETE and (absent or record in ids[entity]):
+            chosen[entity, True].append(record)
+        elif choice in ("", Choice.LATER) and not absent:
+            chosen[entity, False].append(record)
+    deleted: dict[Entity, pl.Series] = {}
+    waiting: dict[Entity, pl.Series] = {}
+    for entity in RECORDS:
+        gone = pl.Series(chosen[entity, True], dtype=pl.String)
+        waits = pl.Series(chosen[entity, False], dtype=pl.String)
+        if parent := DATASET.parent(entity):
+            key = store.key_of(entity)
+            with_it = _of(before[entity], parent.header, deleted[parent.entity], key)
+            beside_it = _of(file[entity], parent.header, waiting[parent.entity], key)
+            gone = pl.concat([gone.filter(~gone.is_in(beside_it.implode())), with_it])
+            waits = pl.concat([waits.filter(~waits.is_in(with_it.implode())), beside_it])
+        deleted[entity], waiting[entity] = gone.unique(), waits.unique()
+    return deleted, waiting
+
+
+def _of(rows: pl.DataFrame, parent: str, ids: pl.Series, key: str) -> pl.Series:
+    """The ids of the records that belong to some others."""
+    return rows.filter(pl.col(parent).is_in(ids.implode()))[key]
