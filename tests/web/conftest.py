@@ -61,6 +61,16 @@ def provider(person_with, agency) -> Person:
 
 
 @pytest.fixture
+def keyworker(person_with, agency) -> Person:
+    return person_with(Role.KEYWORKER, agency=agency)
+
+
+@pytest.fixture
+def manager(person_with, agency) -> Person:
+    return person_with(Role.MANAGER, agency=agency)
+
+
+@pytest.fixture
 def signed_in() -> Callable[[Person], Client]:
     """A client that has taken both steps of signing in."""
 

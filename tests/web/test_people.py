@@ -9,16 +9,26 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cjit.web.agencies import actions, urls
+from cjit.web.agencies import access, actions, urls
 from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Invitation, Membership, Person, Region, Role
+from cjit.web.agencies.models import (
+    OF_AN_AGENCY,
+    Agency,
+    AuditEvent,
+    DueDay,
+    Invitation,
+    Membership,
+    Person,
+    Region,
+    Role,
+)
 from cjit.web.portal.actions import forget
 
 NEW_PASSWORD = "eleven plums under a kettle"
@@ -56,6 +66,8 @@ EVERYBODY = (
     "password only",
     "provider",
     "another provider",
+    "keyworker",
+    "manager",
     "regional",
     "another region",
     "national",
@@ -107,7 +119,7 @@ def browser_of(person_with, signed_in, agency, other_agency):
         elsewhere = other_agency.region
         person = {
             "password only": lambda: person_with(Role.ADMINISTRATOR),
-            "provider": lambda: person_with(Role.PROVIDER, agency=agency),
+            **dict.fromkeys(OF_AN_AGENCY, lambda: person_with(who, agency=agency)),
             "another provider": lambda: person_with(Role.PROVIDER, agency=other_agency),
             "regional": lambda: person_with(Role.REGIONAL, region=agency.region),
             "another region": lambda: person_with(Role.REGIONAL, region=elsewhere),
@@ -172,6 +184,50 @@ def test_pages_of_signing_in_open_for_all(browser_of, who, name):
         assert answer.status_code == BEFORE[name].get(who, BEFORE[name][""])
 
 
+def test_keyworkers_and_managers_work_at_their_agency_and_only_managers_manage_it(
+    provider, keyworker, manager, regional, administrator, agency, other_agency
+):
+    assert list(access.works_at(keyworker)) == list(access.works_at(manager)) == [agency]
+    assert list(access.manages(manager)) == [agency]
+    assert not access.manages(keyworker)
+    for other in (provider, regional, administrator):
+        assert not access.works_at(other)
+        assert not access.manages(other)
+
+
+@pytest.mark.parametrize("who", ["keyworker", "manager"])
+def test_a_keyworker_and_a_manager_see_nothing_of_the_portal(browser_of, accepted, who):
+    sent = accepted({"CLIENTID": "4711"})
+    browser, providers = browser_of(who), browser_of("provider")
+    for name, *arguments in (
+        ("submissions",),
+        ("submit",),
+        ("submission", sent.pk),
+        ("receipt", sent.pk),
+        ("findings", sent.pk),
+    ):
+        page = reverse(name, args=arguments)
+        assert browser.get(page).status_code == 404, name
+        assert providers.get(page, follow=True).status_code == 200, name
+    assert browser.get(reverse("staff")).status_code == 404
+
+
+def test_who_has_several_roles_may_do_each_where_it_is_theirs(person_with, agency, other_agency):
+    somebody = person_with(Role.MANAGER, agency=agency)
+    for role, where in ((Role.PROVIDER, agency), (Role.KEYWORKER, agency), (Role.KEYWORKER, other_agency)):
+        actions.give_role(by=None, person=somebody, role=role, agency=where)
+    assert list(access.submits_for(somebody)) == list(access.manages(somebody)) == [agency]
+    assert list(access.works_at(somebody)) == [agency, other_agency]
+
+
+@pytest.mark.parametrize("role", OF_AN_AGENCY)
+def test_the_database_refuses_a_role_of_an_agency_without_one_or_with_a_region(person_with, agency, region, role):
+    for place in ({}, {"region": region}, {"agency": agency, "region": region}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            person_with(role, **place)
+    assert not Membership.objects.exists()
+
+
 # ---- invitations -----------------------------------------------------------------------------------
 
 
@@ -188,17 +244,18 @@ def accept(name: str = "Ann Example", password: str = NEW_PASSWORD, client: Clie
     return (client or Client()).post(link(), {"name": name, "password": password})
 
 
-def test_an_invitation_leads_to_an_account_and_then_to_the_second_step(office, agency):
-    assert invite(office, role=Role.PROVIDER, agency=agency.pk)["Location"] == reverse("people")
+@pytest.mark.parametrize("role", OF_AN_AGENCY)
+def test_an_invitation_leads_to_an_account_and_then_to_the_second_step(office, agency, role):
+    assert invite(office, role=role, agency=agency.pk)["Location"] == reverse("people")
     assert mail.outbox[0].to == [INVITED]
     browser = Client()
     page = browser.get(link()).text
-    assert "Provider user, CJ901 Made-up team" in page
+    assert f"{role.label}, CJ901 Made-up team" in page
     assert INVITED in page
     assert accept(client=browser)["Location"] == reverse("second-step-set-up")
     person = Person.objects.get(email=INVITED)
     assert person.check_password(NEW_PASSWORD)
-    assert [(m.role, m.agency) for m in person.memberships.all()] == [(Role.PROVIDER, agency)]
+    assert [(m.role, m.agency) for m in person.memberships.all()] == [(role, agency)]
     assert browser.get(reverse("second-step-set-up")).status_code == 200
     assert browser.get(reverse("people"))["Location"] == reverse("second-step")
 
@@ -254,7 +311,7 @@ def test_the_invitation_tells_no_name_and_no_agency(office, agency):
         ({"name": ""}, "Enter their full name"),
         ({"email": "nobody"}, "Enter an e-mail address, like name@example.org"),
         ({"role": ""}, "Select a role"),
-        ({"role": Role.PROVIDER}, "Select the agency they submit for"),
+        *(({"role": role}, "Select the agency they work for") for role in OF_AN_AGENCY),
         ({"role": Role.REGIONAL}, "Select the region they work in"),
         ({"role": Role.PROVIDER, "agency": "999"}, "Select an agency of the list"),
     ],

@@ -14,7 +14,7 @@ from cjit import synth
 from cjit.datasets.q import Q
 from cjit.faults import with_faults
 from cjit.web.agencies import actions as register
-from cjit.web.agencies.models import Agency, Person, Region, Role
+from cjit.web.agencies.models import OF_AN_AGENCY, Agency, Person, Role
 from cjit.web.portal import actions as portal
 from cjit.web.portal import worker
 from cjit.web.portal.models import Scope, State, Submission
@@ -36,12 +36,15 @@ SLIPS = (
 REGIONS = {"NO": "Made-up North", "SO": "Made-up South"}
 #: Each agency by its number in `synth`: its name and its region.
 AGENCIES = {0: ("Northtown team", "NO"), 1: ("Northvale team", "NO"), 2: ("Southport team", "SO")}
-PEOPLE = {
-    "provider@example.org": (Role.PROVIDER, "Priya Provider"),
-    "regional@example.org": (Role.REGIONAL, "Reg Regional"),
-    "national@example.org": (Role.NATIONAL, "Nat National"),
-    "analyst@example.org": (Role.ANALYST, "Ana Analyst"),
-    "admin@example.org": (Role.ADMINISTRATOR, "Adi Administrator"),
+#: Each by e-mail address: their roles, at the first agency or in its region, and their name.
+PEOPLE: dict[str, tuple[tuple[Role, ...], str]] = {
+    "provider@example.org": ((Role.PROVIDER,), "Priya Provider"),
+    "keyworker@example.org": ((Role.KEYWORKER,), "Kit Keyworker"),
+    "manager@example.org": ((Role.MANAGER, Role.PROVIDER), "Max Manager"),
+    "regional@example.org": ((Role.REGIONAL,), "Reg Regional"),
+    "national@example.org": ((Role.NATIONAL,), "Nat National"),
+    "analyst@example.org": ((Role.ANALYST,), "Ana Analyst"),
+    "admin@example.org": ((Role.ADMINISTRATOR,), "Adi Administrator"),
 }
 
 
@@ -94,14 +97,16 @@ def _people() -> list[Person]:
 
 
 def _person(person: Person, agency: Agency) -> list[str]:
-    """Give somebody of the demo their role and second step. Returns their recovery codes."""
-    role, _ = PEOPLE[person.email]
-    place: dict[str, Agency | Region] = {}
-    if role is Role.PROVIDER:
-        place = {"agency": agency}
-    elif role is Role.REGIONAL:
-        place = {"region": agency.region}
-    register.give_role(by=None, person=person, role=role, **place)  # type: ignore[arg-type]
+    """Give somebody of the demo their roles and second step. Returns their recovery codes."""
+    roles, _ = PEOPLE[person.email]
+    for role in roles:
+        register.give_role(
+            by=None,
+            person=person,
+            role=role,
+            agency=agency if role in OF_AN_AGENCY else None,
+            region=agency.region if role is Role.REGIONAL else None,
+        )
     TOTPDevice.objects.get_or_create(user=person, name="app", defaults={"key": APP_KEY.hex()})
     return register.new_recovery_codes(by=person)
 

@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "cjit.web.agencies",
+    "cjit.web.caseload",
     "cjit.web.portal",
 ]
 MIDDLEWARE = [

@@ -1,8 +1,11 @@
 """Who may see and do what. Whatever a page shows is fetched through here, so another's is a 404, never a 403.
 
-Provider users submit for their agencies and see all of what those sent. Regional staff see which of their
-region's agencies submitted and the counts; national staff that of all. Neither sees values of records: those are
-the agency's. Analysts see statistics only, administrators people and the register only.
+Provider users submit for their agencies and see all of what those sent. Keyworkers see and edit the clients of their
+agencies' caseloads; managers do too, and have a caseload's settings, extract and import. Keyworkers and managers see no
+submission, provider users no caseload: who needs both has both roles.
+
+Regional staff see which of their region's agencies submitted and the counts; national staff that of all. Neither sees
+values of records: those are the agency's. Analysts see statistics only, administrators people and the register only.
 """
 
 from __future__ import annotations
@@ -35,7 +38,22 @@ FIRST_STEP = frozenset({"second-step", "second-step-set-up", "sign-out"})
 
 def submits_for(person: Person) -> QuerySet[Agency]:
     """The agencies a person may submit for, whose records they may see."""
-    return Agency.objects.filter(memberships__person=person, memberships__role=Role.PROVIDER).distinct()
+    return _agencies(person, Role.PROVIDER)
+
+
+def works_at(person: Person) -> QuerySet[Agency]:
+    """The agencies whose clients a person may see and edit, in the caseload."""
+    return _agencies(person, Role.KEYWORKER, Role.MANAGER)
+
+
+def manages(person: Person) -> QuerySet[Agency]:
+    """The agencies whose caseload a person may set up, extract and import into."""
+    return _agencies(person, Role.MANAGER)
+
+
+def _agencies(person: Person, *roles: Role) -> QuerySet[Agency]:
+    """The agencies at which a person has any of some roles, each once."""
+    return Agency.objects.filter(memberships__person=person, memberships__role__in=roles).distinct()
 
 
 def oversees(person: Person) -> QuerySet[Agency]:

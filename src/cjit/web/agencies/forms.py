@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from cjit.web.agencies.actions import set_password
-from cjit.web.agencies.models import AGENCY_CODE, Agency, AuditEvent, Person, Region, Role
+from cjit.web.agencies.models import AGENCY_CODE, OF_AN_AGENCY, Agency, AuditEvent, Person, Region, Role
 
 #: What is said where Django refuses a password, by the code of its reason.
 _PASSWORDS = {
@@ -148,7 +148,7 @@ class InPlace(forms.Form):
     agency = forms.ModelChoiceField(
         Agency.objects.all(),
         label="Agency",
-        help_text="For a provider user only.",
+        help_text="For a provider user, keyworker or manager only.",
         required=False,
         empty_label="Select an agency",
         error_messages={"invalid_choice": "Select an agency of the list"},
@@ -163,14 +163,14 @@ class InPlace(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        """A provider user's role is of an agency, regional staff's of a region, the others' of neither."""
+        """Some roles are of an agency, regional staff's is of a region, the others are of neither."""
         given = super().clean() or self.cleaned_data
         role = given.get("role")
         for place, whose, wrong in (
-            ("agency", Role.PROVIDER, "Select the agency they submit for"),
-            ("region", Role.REGIONAL, "Select the region they work in"),
+            ("agency", OF_AN_AGENCY, "Select the agency they work for"),
+            ("region", (Role.REGIONAL,), "Select the region they work in"),
         ):
-            if role != whose:
+            if role not in whose:
                 given[place] = None
                 self.errors.pop(place, None)
             elif not given.get(place) and place not in self.errors:

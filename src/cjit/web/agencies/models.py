@@ -119,21 +119,26 @@ class Role(models.TextChoices):
     """What somebody may do. What each may see is in `access`."""
 
     PROVIDER = "provider", "Provider user"
+    KEYWORKER = "keyworker", "Keyworker"
+    MANAGER = "manager", "Manager of a caseload"
     REGIONAL = "regional", "Regional staff"
     NATIONAL = "national", "National staff"
     ANALYST = "analyst", "Analyst"
     ADMINISTRATOR = "administrator", "Administrator"
 
 
+#: The roles that are of an agency.
+OF_AN_AGENCY = (Role.PROVIDER, Role.KEYWORKER, Role.MANAGER)
+
 _PLACE = (
-    Q(role=Role.PROVIDER, agency__isnull=False, region=None)
+    Q(role__in=OF_AN_AGENCY, agency__isnull=False, region=None)
     | Q(role=Role.REGIONAL, agency=None, region__isnull=False)
     | Q(role__in=[Role.NATIONAL, Role.ANALYST, Role.ADMINISTRATOR], agency=None, region=None)
 )
 
 
 class Membership(models.Model):
-    """A role of a person: a provider user's is of an agency, regional staff's of a region."""
+    """A role of a person: those of `OF_AN_AGENCY` are of an agency, regional staff's is of a region."""
 
     person = models.ForeignKey(Person, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices)

@@ -1,0 +1,607 @@
+"""All that changes a caseload. Each is keyword-only with `by=` the actor, in one transaction, and leaves a `Change`.
+
+What was typed is kept as it was typed, however wrong (but for how it is written, `record.plain`): the rule book says
+so and refuses nothing. Where two people have
+one record open, each save says what its page showed (`was`): only what somebody changed on their page is saved, and
+where another changed the same field meanwhile, neither text is lost (`Saved.clashes`).
+
+Who may do what is the views' business (`access.works_at`); here a record is the agency's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from cjit.check import check_rows
+from cjit.dataset import Changes, Entity
+from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.audit import note
+from cjit.web.agencies.models import Agency, Person
+from cjit.web.caseload import questions
+from cjit.web.caseload.models import (
+    Change,
+    Client,
+    Consent,
+    Contact,
+    Episode,
+    Intervention,
+    Note,
+    Practice,
+    Record,
+    Referral,
+)
+from cjit.web.caseload.record import DATASET, KEPT, NO, YES, cut, day_of, identify, places, plain, settle
+from cjit.web.caseload.record import texts as row_of
+
+#: Consonants but those that are mistaken for figures: an id of these holds no word, date, postcode or number.
+SIGNS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 12
+#: Saves of one record by one person that follow one another within this are one change.
+TOGETHER = timedelta(minutes=10)
+#: What is answered where a field that should not change was changed.
+CORRECTION, NEW_FACT = "correction", "new fact"
+#: The fields of which a new fact is recorded in the record as it is, and what it is; of others it belongs into the
+#: next episode. Of the initials the document says so; of SEX it is our reading (a gender recognition certificate).
+NEW_FACTS: Mapping[str, str] = {
+    "FINITIAL": "a legal change of name",
+    "SINITIAL": "a legal change of name",
+    "SEX": "a gender recognition certificate",
+}
+#: The longest text kept of a field.
+LONGEST = 400
+#: Where a closure asks for a destination that nobody knows.
+NOT_KNOWN = "not known"
+
+_ENTITY: Mapping[type[Record], Entity] = {
+    Client: Entity.CLIENT,
+    Episode: Entity.EPISODE,
+    Referral: Entity.REFERRAL,
+}
+_NAMES = {Client: "client details", Episode: "an episode", Referral: "a referral"}
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A field that somebody else changed while it was changed on a page: nothing was saved of it.
+
+    `typed` is the page's text, `now` the record's, and `who` gave it that.
+    """
+
+    header: str
+    typed: str
+    now: str
+    who: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a save did.
+
+    `changed` are the headers that have another text now; `others` those that somebody else (the value) changed since
+    the page was shown; `dropped` those whose question does not apply any more. Nothing was saved of `clashes`, of what
+    it `asks` about (a correction, or a new fact?), nor of `later`: new facts that belong into the next episode.
+    """
+
+    changed: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    clashes: tuple[Clash, ...] = ()
+    asks: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was typed is saved."""
+        return not (self.clashes or self.asks or self.later)
+
+
+class NotClosed(Refused):
+    """An episode cannot be closed so. `problems` are sentences by header (`destination` for that)."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(next(iter(problems.values())))
+        self.problems = dict(problems)
+
+
+# ---- beginning -------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def begin_client(*, by: Person, agency: Agency, typed: Mapping[str, str]) -> Episode:
+    """Begin a client, and their first episode, with what is known of the client. Returns the episode."""
+    now = timezone.now()
+    client = Client(agency=agency, clientid=_new_id(), changed=now, begun=timezone.localdate())
+    client.values = {h: _kept(h, typed[h]) for h in KEPT[Entity.CLIENT] if typed.get(h)}
+    identify(client)
+    client.save()
+    _remember(by, client, "began a client", {h: ("", text) for h, text in client.values.items()})
+    return _begin_episode(by, client, {})
+
+
+@transaction.atomic
+def begin_episode(*, by: Person, client: Client) -> Episode:
+    """Begin another episode of a client who presents again: a new one with a new triage date, never the old reopened.
+
+    What seldom changes is taken over from the last one (`questions.CARRIED`), to be checked with the client. Raises
+    `Refused` while an episode is open.
+    """
+    client = _locked(client)
+    last = client.episodes.first()
+    if any(each.open for each in client.episodes.all()):
+        raise Refused("This client has an open episode: go on with that one, or close it before a new one begins")
+    carried = {h: last.values[h] for h in questions.CARRIED if last.values.get(h)} if last else {}
+    return _begin_episode(by, client, carried)
+
+
+def _begin_episode(by: Person, client: Client, values: dict[str, str]) -> Episode:
+    episode = Episode.objects.create(
+        client=client,
+        agency=client.agency,
+        episodid=_new_id(),
+        values=values,
+        changed=timezone.now(),
+        begun=timezone.localdate(),
+    )
+    _remember(by, client, "began an episode", {h: ("", text) for h, text in values.items()}, episode=episode)
+    _settle(client)
+    episode.refresh_from_db()
+    return episode
+
+
+@transaction.atomic
+def add_referral(*, by: Person, episode: Episode, typed: Mapping[str, str]) -> Referral:
+    """Add a referral to structured treatment; its date may follow."""
+    client = _locked(episode.client)
+    values = {h: _kept(h, typed[h]) for h in KEPT[Entity.REFERRAL] if typed.get(h)}
+    referral = Referral.objects.create(
+        episode=episode,
+        agency=client.agency,
+        referid=_new_id(),
+        values=values,
+        dated=day_of(values.get("REFDATE", "")),
+        changed=timezone.now(),
+    )
+    fields = {h: ("", text) for h, text in values.items()}
+    _remember(by, client, "added a referral", fields, episode=episode, referral=referral)
+    _settle(client)
+    return referral
+
+
+@transaction.atomic
+def remove_referral(*, by: Person, referral: Referral) -> None:
+    """Remove a referral that was never made. One that was sent is then absent from the next full extract."""
+    client = _locked(referral.episode.client)
+    fields = {h: (text, "") for h, text in referral.values.items() if text}
+    Episode.objects.filter(pk=referral.episode_id).update(changed=timezone.now())
+    _remember(by, client, "removed a referral", fields, episode=referral.episode)
+    referral.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def remove_episode(*, by: Person, episode: Episode) -> None:
+    """Remove an episode begun by mistake. Raises `Refused` for one that was extracted: it is held elsewhere too."""
+    client = _locked(episode.client)
+    now = Episode.objects.get(pk=episode.pk)
+    if now.extracted:
+        raise Refused("This episode was in an extract: close it instead of removing it")
+    _remember(by, client, "removed an episode", {h: (text, "") for h, text in now.values.items() if text})
+    now.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def remove_client(*, by: Person, client: Client) -> None:
+    """Remove a client begun by mistake, with all there is of them. Raises `Refused` for one that was extracted."""
+    client = _locked(client)
+    if client.extracted:
+        raise Refused("This client was in an extract: record that they withdraw consent instead of removing them")
+    note("removed a client", by=by, agency=client.agency, about=f"client {client.pk}")
+    client.delete()
+
+
+@transaction.atomic
+def allocate_reference(*, by: Person, client: Client) -> str:
+    """Give a client without one the agency's next client reference, a running number. Returns what they have."""
+    client = _locked(client)
+    if given := client.values.get("CLIENT", "").strip():
+        return str(given)
+    practice, _ = Practice.objects.select_for_update().get_or_create(agency=client.agency)
+    taken = Client.objects.filter(agency=client.agency)
+    while True:
+        reference = f"C{practice.next_reference}"
+        practice.next_reference += 1
+        if not taken.filter(reference=reference).exists():
+            break
+    practice.save(update_fields=["next_reference"])
+    save(by=by, record=client, typed={"CLIENT": reference})
+    return reference
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(SIGNS) for _ in range(LENGTH))
+
+
+# ---- saving ----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def save(
+    *, by: Person, record: Record, typed: Mapping[str, str], was: Mapping[str, str] | None = None, why: str = ""
+) -> Saved:
+    """Save what was typed of a record: of each header its text, whatever it is.
+
+    `was` is what the page showed of each header when it was opened (None: what the record has now). `why` says whether
+    changes of fields that should not change are a `CORRECTION` or a `NEW_FACT`; without it they are not saved but
+    asked about (`Saved.asks`), from the day after a record was begun, or once it was extracted or closed.
+    """
+    client = _locked(client_of(record))
+    record = type(record).objects.get(pk=record.pk)
+    headers = KEPT[_ENTITY[type(record)]]
+    wanted: dict[str, str] = {}
+    others: dict[str, str] = {}
+    clashes: list[Clash] = []
+    for header in (h for h in headers if h in typed):
+        text, now = _kept(header, typed[header]), record.values.get(header, "")
+        shown = was.get(header, now) if was is not None else now
+        if text == now:
+            continue
+        if text == shown:
+            others[header] = _who_changed(client, record, header)
+        elif now != shown:
+            clashes.append(Clash(header, text, now, _who_changed(client, record, header)))
+        else:
+            wanted[header] = text
+    asks, later = _held_back(record, wanted, why)
+    for header in (*asks, *later):
+        del wanted[header]
+    values = record.values | wanted
+    dropped: tuple[str, ...] = ()
+    if isinstance(record, Episode):
+        values |= _placed(record, wanted, client.agency)
+        dropped = questions.idle(values)
+        values |= dict.fromkeys(dropped, "")
+    fields = {h: (record.values.get(h, ""), t) for h, t in values.items() if record.values.get(h, "") != t}
+    if fields:
+        _write(by, client, record, fields, why if asked_about(record, fields) else "")
+    return Saved(tuple(fields), others, dropped, tuple(clashes), asks, later)
+
+
+def is_settled(record: Record) -> bool:
+    """Whether a change of what should not change is asked about: no longer on the day a record is begun (our reading).
+
+    Until then somebody is still typing it; an extract or a closure settles it at once.
+    """
+    if isinstance(record, Referral):
+        return record.extracted is not None
+    closed = isinstance(record, Episode) and not record.open
+    return closed or record.extracted is not None or record.begun < timezone.localdate()
+
+
+def asked_about(record: Record, headers: Iterable[str]) -> tuple[str, ...]:
+    """Of some headers whose text changes, those where it should not, so that it is asked why."""
+    if not is_settled(record):
+        return ()
+    still = (Changes.SHOULD_NOT, Changes.MISMATCH, Changes.FILLED_ONLY)
+    return tuple(h for h in headers if record.values.get(h, "").strip() and DATASET.by_header[h].changes in still)
+
+
+def _held_back(record: Record, wanted: Mapping[str, str], why: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is not saved: asked about, and left for the next episode."""
+    asked = asked_about(record, wanted)
+    if why == CORRECTION:
+        return (), ()
+    if why == NEW_FACT:
+        return (), tuple(h for h in asked if h not in NEW_FACTS)
+    return asked, ()
+
+
+def _placed(episode: Episode, wanted: Mapping[str, str], agency: Agency) -> dict[str, str]:
+    """UTLA, and DAT where nobody has chosen another, of a postcode that is new."""
+    if "PC" not in wanted:
+        return {}
+    new, old = places(wanted["PC"], agency.dat), places(episode.values.get("PC", ""), agency.dat)
+    made: dict[str, str] = {}
+    # Of no fixed abode it is asked, since no postcode tells it; before, it was that of a place.
+    if "UTLA" not in wanted:
+        made["UTLA"] = new.get("UTLA", "")
+    if "DAT" not in wanted and episode.values.get("DAT", "") in ("", old.get("DAT")):
+        made["DAT"] = new.get("DAT", "")
+    return made
+
+
+def _write(
+    by: Person,
+    client: Client,
+    record: Record,
+    fields: Mapping[str, tuple[str, str]],
+    why: str = "",
+    what: str = "",
+) -> None:
+    """Save new texts of a record, and all that is computed from them."""
+    record.values = {**record.values, **{header: text for header, (_, text) in fields.items()}}
+    record.changed = timezone.now()
+    if isinstance(record, Referral):
+        record.dated = day_of(record.values.get("REFDATE", ""))
+    record.save()
+    referral = record if isinstance(record, Referral) else None
+    episode = record if isinstance(record, Episode) else referral.episode if referral else None
+    _remember(
+        by, client, what or f"changed {_NAMES[type(record)]}", fields, episode=episode, referral=referral, why=why
+    )
+    _settle(client)
+
+
+def client_of(record: Record) -> Client:
+    """Whose record it is."""
+    match record:
+        case Client():
+            return record
+        case Episode():
+            return record.client
+        case _:
+            return record.episode.client
+
+
+def _kept(header: str, text: str) -> str:
+    text = plain(header, text)
+    if len(text) > LONGEST:
+        raise Refused(f"Enter {LONGEST} characters or fewer for the {DATASET.by_header[header].noun}")
+    return text
+
+
+def _locked(client: Client) -> Client:
+    """A client as it is now, kept from anybody else until the transaction ends."""
+    Client.objects.select_for_update(no_key=True).get(pk=client.pk)
+    return Client.objects.select_related("agency").get(pk=client.pk)
+
+
+def _settle(client: Client) -> None:
+    """Compute anew what is computed of a client and all its episodes, and save it."""
+    client = Client.objects.select_related("agency").get(pk=client.pk)
+    episodes = list(client.episodes.prefetch_related("referrals", "contacts", "interventions"))
+    settle(client, episodes, today=timezone.localdate())
+    client.save(update_fields=["reference", "initials", "born"])
+    for episode in episodes:
+        episode.save(
+            update_fields=[
+                *("findings", "rejects", "faults", "missing", "triaged", "started", "closed", "open"),
+                *("contact", "face_to_face", "custody", "review"),
+            ]
+        )
+
+
+# ---- closing ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def close_episode(
+    *, by: Person, episode: Episode, typed: Mapping[str, str], destination: str = "", why: str = ""
+) -> Saved:
+    """Close an episode, by its date (DISD) and reason (CJDISRSN), and where it asks for one the destination.
+
+    Raises `NotClosed` where the rule book says anything of the date or the reason, so that no episode is closed by
+    half. A closure that is there already is changed as a `CORRECTION` only.
+    """
+    client = _locked(episode.client)
+    now = client.episodes.get(pk=episode.pk)
+    given = {h: _kept(h, typed.get(h, "")) for h in questions.CLOSURE.headers}
+    problems = _problems(client, now, given, destination)
+    if problems:
+        raise NotClosed(problems)
+    if not now.open and why != CORRECTION:
+        changes = tuple(h for h in given if now.values.get(h, "") != given[h])
+        if changes:
+            return Saved(asks=changes)
+    fields = {h: (now.values.get(h, ""), t) for h, t in given.items() if now.values.get(h, "") != t}
+    where = destination if given["CJDISRSN"] in questions.DESTINATIONS else ""
+    if now.local.get("destination", "") != where:
+        fields["destination"] = (now.local.get("destination", ""), where)
+        now.local = {**now.local, "destination": where}
+    if fields:
+        what = "closed an episode" if now.open else "changed an episode"
+        own = {h: pair for h, pair in fields.items() if h != "destination"}
+        now.values = {**now.values, **{h: text for h, (_, text) in own.items()}}
+        now.changed = timezone.now()
+        now.save()
+        _remember(by, client, what, fields, episode=now, why=why)
+        _settle(client)
+    return Saved(tuple(fields))
+
+
+def _problems(client: Client, episode: Episode, given: Mapping[str, str], destination: str) -> dict[str, str]:
+    """Why an episode cannot be closed so: a sentence by header."""
+    found: dict[str, str] = {}
+    if not given["DISD"]:
+        found["DISD"] = "Enter the case closure date"
+    if not given["CJDISRSN"]:
+        found["CJDISRSN"] = "Select the case closure reason"
+    elif given["CJDISRSN"] in questions.DESTINATIONS and not destination.strip():
+        what = "prison" if questions.DESTINATIONS[given["CJDISRSN"]] == "PRISON" else "CJIT area"
+        found["destination"] = f"Select the {what} the client was transferred to, or that it is not known"
+    if not found:
+        row = {**row_of(client, episode, None), **given}
+        row["PC"] = cut(row["PC"])
+        for finding in check_rows(DATASET, [row], today=timezone.localdate(), submitter=client.agency.code):
+            if finding.rule.header in questions.CLOSURE.headers:
+                found.setdefault(finding.rule.header, finding.rule.message)
+    return found
+
+
+@transaction.atomic
+def take_back_closure(*, by: Person, episode: Episode) -> None:
+    """Take back a closure made by mistake. Who presents again gets a new episode instead (DISD)."""
+    client = _locked(episode.client)
+    now = client.episodes.get(pk=episode.pk)
+    if now.open:
+        return
+    if client.episodes.exclude(pk=now.pk).filter(open=True).exists():
+        raise Refused("This client has another episode that is open: two cannot be open at once")
+    fields = {h: (now.values.get(h, ""), "") for h in questions.CLOSURE.headers}
+    fields["destination"] = (now.local.get("destination", ""), "")
+    now.values = {**now.values, **dict.fromkeys(questions.CLOSURE.headers, "")}
+    now.local = {**now.local, "destination": ""}
+    now.changed = timezone.now()
+    now.save()
+    _remember(by, client, "took back a closure", fields, episode=now, why=CORRECTION)
+    _settle(client)
+
+
+# ---- what never leaves -----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_contact(
+    *, by: Person, episode: Episode, on: date, kind: str, face_to_face: bool, custody: bool = False, text: str = ""
+) -> Contact:
+    """Record a contact with a client; `custody` says that they were in prison then."""
+    client = _locked(episode.client)
+    _not_in_the_future(on, "contact")
+    made = Contact.objects.create(
+        episode=episode, on=on, kind=kind, face_to_face=face_to_face, custody=custody, note=text, by=by
+    )
+    _remember(by, client, "recorded a contact", {"contact": ("", made.get_kind_display())}, episode=episode)
+    _settle(client)
+    return made
+
+
+@transaction.atomic
+def remove_contact(*, by: Person, contact: Contact) -> None:
+    """Remove a contact recorded by mistake."""
+    client = _locked(contact.episode.client)
+    _remember(by, client, "removed a contact", {"contact": (contact.get_kind_display(), "")}, episode=contact.episode)
+    contact.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def add_intervention(
+    *, by: Person, episode: Episode, on: date, kinds: Iterable[str], leaving: bool, text: str = ""
+) -> Intervention:
+    """Record an assessment of what was provided since the one before; `leaving` says it is the last."""
+    client = _locked(episode.client)
+    _not_in_the_future(on, "assessment")
+    now = Episode.objects.get(pk=episode.pk)
+    if now.started is None:
+        raise Refused("Enter the caseload start date first: interventions are those of a client on the caseload")
+    if on < now.started:
+        raise Refused("The date of the assessment must be on or after the caseload start date")
+    made = Intervention.objects.create(episode=episode, on=on, kinds=list(kinds), leaving=leaving, note=text, by=by)
+    _remember(by, client, "recorded interventions", {"interventions": ("", " ".join(made.kinds))}, episode=episode)
+    _settle(client)
+    return made
+
+
+@transaction.atomic
+def remove_intervention(*, by: Person, intervention: Intervention) -> None:
+    """Remove an assessment of interventions recorded by mistake."""
+    client = _locked(intervention.episode.client)
+    fields = {"interventions": (" ".join(intervention.kinds), "")}
+    _remember(by, client, "removed interventions", fields, episode=intervention.episode)
+    intervention.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def add_note(*, by: Person, client: Client, text: str) -> Note:
+    """Add a note on a client."""
+    client = _locked(client)
+    made = Note.objects.create(client=client, text=text, by=by)
+    _remember(by, client, "added a note", {})
+    return made
+
+
+@transaction.atomic
+def record_consent(
+    *, by: Person, client: Client, given: bool, on: date, wording: str = "", evidence: str = ""
+) -> Consent:
+    """Record whether a client consents to be in the extract. What holds is the answer recorded last.
+
+    Without consent nothing of the client is extracted. Where an extract had them, the next ones say that they
+    withdrew, and nothing else of them.
+    """
+    client = _locked(client)
+    _not_in_the_future(on, "answer")
+    made = Consent.objects.create(client=client, given=given, on=on, wording=wording, evidence=evidence, by=by)
+    before, client.consent = client.consent, YES if given else NO
+    client.changed = timezone.now()
+    client.save(update_fields=["consent", "changed"])
+    _remember(by, client, "recorded consent" if given else "recorded no consent", {"CONSENT": (before, client.consent)})
+    return made
+
+
+def _not_in_the_future(on: date, what: str) -> None:
+    if on > timezone.localdate():
+        raise Refused(f"The date of the {what} must be today or earlier")
+
+
+# ---- how the agency keeps its caseload -------------------------------------------------------------
+
+
+@transaction.atomic
+def set_practice(*, by: Person, agency: Agency, file_name: str, consent_wording: str) -> Practice:
+    """Set the name pattern of an agency's extracts, and the words it asks for consent with."""
+    practice, _ = Practice.objects.select_for_update().get_or_create(agency=agency)
+    practice.file_name, practice.consent_wording = file_name, consent_wording
+    practice.save(update_fields=["file_name", "consent_wording"])
+    note("changed the settings of a caseload", by=by, agency=agency, about=agency.code)
+    return practice
+
+
+# ---- the history -----------------------------------------------------------------------------------
+
+
+def _remember(
+    by: Person,
+    client: Client,
+    what: str,
+    fields: Mapping[str, tuple[str, str]],
+    *,
+    episode: Episode | None = None,
+    referral: Referral | None = None,
+    why: str = "",
+) -> None:
+    """Keep who changed what. Saves of one record by one person within a while are one change and one audit event."""
+    now = timezone.now()
+    last = Change.objects.filter(client=client).first()
+    if (
+        last
+        and what.startswith("changed ")
+        and (last.what, last.why, last.by_id) == (what, why, by.pk)
+        and (last.episode_id, last.referral_id) == (episode and episode.pk, referral and referral.pk)
+        and now - last.at < TOGETHER
+    ):
+        for header, (before, after) in fields.items():
+            first = last.fields.get(header, [before])[0]
+            last.fields[header] = [first, after]
+        last.at = now
+        last.save(update_fields=["at", "fields"])
+        return
+    Change.objects.create(
+        client=client,
+        episode=episode,
+        referral=referral,
+        at=now,
+        by=by,
+        who=by.name or by.email,
+        what=what,
+        why=why,
+        fields={h: list(pair) for h, pair in fields.items()},
+    )
+    note(what, by=by, agency=client.agency, about=f"client {client.pk}", counts={"fields": len(fields)})
+
+
+def _who_changed(client: Client, record: Record, header: str) -> str:
+    """Who gave a field of a record the text it has."""
+    changes = Change.objects.filter(client=client, fields__has_key=header)
+    if isinstance(record, Episode):
+        changes = changes.filter(episode=record)
+    elif isinstance(record, Referral):
+        changes = changes.filter(referral=record)
+    found = changes.values_list("who", flat=True).first()
+    return str(found or "somebody else")

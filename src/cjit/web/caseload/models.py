@@ -1,0 +1,268 @@
+"""A provider's caseload: clients, episodes and referrals as they were typed, what stays local, and the history.
+
+`values` of a record are texts by CSV header, as somebody typed them: whatever is wrong or unfinished is kept, and
+the rule book says so. The few columns beside it are computed from it at each save (`record.settle`), for lists and
+searches. Nothing here is sent but by the extract, and of these tables it reads clients, consents, episodes and
+referrals alone.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from cjit.web.agencies.models import Agency, Person
+
+
+class Practice(models.Model):
+    """How an agency keeps its caseload: the name of its extracts, the words it asks for consent with, the next number.
+
+    `next_reference` is the number of the next client reference that is allocated.
+    """
+
+    agency = models.OneToOneField(Agency, models.CASCADE, related_name="practice")
+    file_name = models.CharField(max_length=120, default="{agency}_{until}_{scope}.csv")
+    consent_wording = models.TextField(blank=True, max_length=4000)
+    next_reference = models.PositiveIntegerField(default=1)
+
+
+class Client(models.Model):
+    """Somebody an agency works with. `values` holds the fields of the dataset's section "client details" but AGNCY.
+
+    `consent` is the answer that holds now (Y, N, or "" where nobody has asked), of the newest `Consent`. `extracted`
+    is when an extract first had them; `changed` when anything was changed that an extract could show.
+    """
+
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="clients")
+    clientid = models.CharField(max_length=64)
+    values = models.JSONField(default=dict)
+    consent = models.CharField(max_length=1, blank=True)
+    extracted = models.DateTimeField(null=True)
+    changed = models.DateTimeField()
+    begun = models.DateField()
+    # Computed: see the module's docstring. In capitals, the date where it is one.
+    reference = models.CharField(max_length=64, blank=True)
+    initials = models.CharField(max_length=2, blank=True)
+    born = models.DateField(null=True)
+
+    class Meta:
+        """One a technical id; found by reference, initials and birth date."""
+
+        constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "clientid"], name="client_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["agency", "reference"], name="client_by_reference"),
+            models.Index(fields=["agency", "initials", "born"], name="client_by_initials"),
+            models.Index(fields=["agency", "born"], name="client_by_birth"),
+            models.Index(fields=["agency", "consent"], name="client_by_consent"),
+        ]
+
+
+class Episode(models.Model):
+    """An episode of a client. `values` holds the dataset's "episode details" but CONSENT and CMSID.
+
+    `local` are answers that never leave: `destination`, the prison or area somebody was transferred to. `findings` are
+    pairs of a rule's id and the number of the referral it is about (0: none), `missing` of them only say that
+    something is not filled in, `rejects` would have the record rejected.
+    """
+
+    client = models.ForeignKey(Client, models.CASCADE, related_name="episodes")
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+")
+    episodid = models.CharField(max_length=64)
+    values = models.JSONField(default=dict)
+    local = models.JSONField(default=dict)
+    extracted = models.DateTimeField(null=True)
+    changed = models.DateTimeField()
+    begun = models.DateField()
+    # Computed.
+    findings = models.JSONField(default=list)
+    rejects = models.PositiveSmallIntegerField(default=0)
+    faults = models.PositiveSmallIntegerField(default=0)
+    missing = models.PositiveSmallIntegerField(default=0)
+    triaged = models.DateField(null=True)
+    started = models.DateField(null=True)
+    closed = models.DateField(null=True)
+    #: Whether it has a closure, be its date a date or not.
+    open = models.BooleanField(default=True)
+    #: The day of the last contact, and of the last one face to face; where none is recorded, the triage date.
+    contact = models.DateField(null=True)
+    face_to_face = models.DateField(null=True)
+    #: Since when the client is known to be in prison, by the last contact.
+    custody = models.DateField(null=True)
+    #: When the next assessment of interventions is due (None: none is).
+    review = models.DateField(null=True)
+
+    class Meta:
+        """The newest first; lists of what is due look at those that are open."""
+
+        ordering: ClassVar = ["-triaged", "-id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "episodid"], name="episode_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["agency", "open", "contact"], name="episode_by_contact"),
+            models.Index(fields=["agency", "review"], name="episode_by_review", condition=Q(review__isnull=False)),
+            models.Index(
+                fields=["agency"],
+                name="episode_with_findings",
+                condition=Q(rejects__gt=0) | Q(faults__gt=0) | Q(missing__gt=0),
+            ),
+            models.Index(fields=["agency", "custody"], name="episode_in_custody", condition=Q(custody__isnull=False)),
+        ]
+
+
+class Referral(models.Model):
+    """A referral to structured treatment. `values` holds REFDATE; `dated` is its date, where it is one."""
+
+    episode = models.ForeignKey(Episode, models.CASCADE, related_name="referrals")
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+")
+    referid = models.CharField(max_length=64)
+    values = models.JSONField(default=dict)
+    extracted = models.DateTimeField(null=True)
+    changed = models.DateTimeField()
+    dated = models.DateField(null=True)
+
+    class Meta:
+        """The earliest first."""
+
+        ordering: ClassVar = ["dated", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "referid"], name="referral_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["agency"], name="referral_without_date", condition=Q(dated__isnull=True))
+        ]
+
+
+# ---- what never leaves -----------------------------------------------------------------------------
+
+
+class Contact(models.Model):
+    """A contact with a client. Local: it is never extracted."""
+
+    class Kind(models.TextChoices):
+        """How it was held."""
+
+        OFFICE = "office", "At the service"
+        HOME = "home", "Home visit"
+        COURT = "court", "At court"
+        CUSTODY_SUITE = "custody suite", "In a police custody suite"
+        PRISON = "prison", "In prison"
+        VIDEO = "video", "Video call"
+        TELEPHONE = "telephone", "Telephone call"
+        MESSAGE = "message", "Text message, e-mail or letter"
+        OTHER = "other", "Other"
+
+    episode = models.ForeignKey(Episode, models.CASCADE, related_name="contacts")
+    on = models.DateField()
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    face_to_face = models.BooleanField("face to face, or equivalent")
+    custody = models.BooleanField("the client was in prison", default=False)
+    note = models.TextField(blank=True, max_length=4000)
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-on", "-id"]
+
+
+class Intervention(models.Model):
+    """What the CJIT provided since the assessment before (or since caseload start), as assessed on a day. Local.
+
+    `kinds` are headers of dataset P (RECPEER to RECDOMV), which dataset Q dropped. `leaving` says that it is the
+    assessment at the time the client left the caseload.
+    """
+
+    episode = models.ForeignKey(Episode, models.CASCADE, related_name="interventions")
+    on = models.DateField()
+    kinds = models.JSONField(default=list)
+    leaving = models.BooleanField(default=False)
+    note = models.TextField(blank=True, max_length=4000)
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-on", "-id"]
+
+
+class Note(models.Model):
+    """A note on a client. Local: it is never extracted."""
+
+    client = models.ForeignKey(Client, models.CASCADE, related_name="notes")
+    text = models.TextField(max_length=8000)
+    at = models.DateTimeField(auto_now_add=True)
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-id"]
+
+
+class Consent(models.Model):
+    """A client's answer, with its evidence: on which day, to which words, and how it can be shown. Never altered."""
+
+    client = models.ForeignKey(Client, models.CASCADE, related_name="consents")
+    given = models.BooleanField()
+    on = models.DateField()
+    wording = models.TextField(blank=True, max_length=4000)
+    evidence = models.CharField(max_length=400, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-id"]
+
+
+# ---- what happened ---------------------------------------------------------------------------------
+
+
+class Change(models.Model):
+    """What somebody changed of a client or what belongs to it: `fields` has, by header, the text before and after.
+
+    Saves of one record by one person that follow one another within a while are one change, from the first text
+    before to the last one after. `what` is a verb phrase, `why` what was answered where a reason was asked for.
+    """
+
+    client = models.ForeignKey(Client, models.CASCADE, related_name="changes")
+    episode = models.ForeignKey(Episode, models.SET_NULL, null=True, related_name="changes")
+    referral = models.ForeignKey(Referral, models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField()
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+    #: The name at that time, kept when the account goes.
+    who = models.CharField(max_length=254)
+    what = models.CharField(max_length=60)
+    why = models.CharField(max_length=120, blank=True)
+    fields = models.JSONField(default=dict)
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["client", "at"], name="change_of_client")]
+
+
+class Extract(models.Model):
+    """An extract that was made: what it held, in counts, and the hash of its bytes. The file itself is not kept."""
+
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="extracts")
+    by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField()
+    until = models.DateField()
+    scope = models.CharField(max_length=4)
+    since = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
+    name = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    counts = models.JSONField(default=dict)
+    #: The number of the submission, where it went straight to the portal.
+    submission = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        """The newest first."""
+
+        ordering: ClassVar = ["-id"]
+
+
+#: Anything with `values` by header.
+Record = Client | Episode | Referral

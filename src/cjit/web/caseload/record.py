@@ -1,0 +1,316 @@
+"""A client's records put together as the dataset has them, what the rule book says of them, and what lists need.
+
+Nothing here writes: `settle` sets the computed columns of records that an action then saves.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import month_name
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from importlib.metadata import version
+
+from cjit.check import check_rows
+from cjit.dataset import Entity, Kind, Rule, Severity
+from cjit.dataset import Record as Texts
+from cjit.datasets.q import Q
+from cjit.datasets.q.rules import OUT_OF_ENGLAND
+from cjit.geography import (
+    DEFAULT_SECTOR,
+    NORTHERN_IRELAND,
+    SCOTLAND,
+    WALES,
+    authorities,
+    is_whole,
+    truncate,
+    upper_tier_of,
+)
+from cjit.reference import with_installed
+from cjit.web.caseload.models import Client, Episode, Referral
+
+#: The dataset with the official code lists that are installed when the service starts.
+DATASET = with_installed(Q)
+#: What CMSID says of records that are kept here.
+CMSID = f"cjit {version('cjit')}"
+YES, NO = "Y", "N"
+#: An assessment of interventions is due this often (Data Entities: Interventions), and a client without contact for
+#: this long is taken to have disengaged (DISD). In months.
+REVIEW_MONTHS, DISENGAGED_MONTHS = 6, 2
+#: The groups of case closure reasons (Appendix E).
+PRIOR, FROM = "prior to caseload", "from caseload"
+
+#: The fields kept with each kind of record, in the document's order: all but those that are made when they are sent.
+MADE = ("CMSID", "CONSENT", "AGNCY", "CLIENTID", "EPISODID", "REFERID")
+KEPT: Mapping[Entity, tuple[str, ...]] = {
+    entity: tuple(f.header for f in DATASET.entity(entity) if f.header not in MADE)
+    for entity in (Entity.CLIENT, Entity.EPISODE, Entity.REFERRAL)
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finding of a record: its rule, and the referral it is about (0: none)."""
+
+    rule: Rule
+    referral: int = 0
+
+    @property
+    def header(self) -> str:
+        """The field it is shown at."""
+        return self.rule.header
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+        return self.rule.message
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it only says that something is not filled in, which a record that is being made is allowed."""
+        return self.rule.id.split(".", 1)[1].startswith("is_given")
+
+
+# ---- as the dataset has it -------------------------------------------------------------------------
+
+
+def texts(client: Client, episode: Episode, referral: Referral | None, *, consent: str = YES) -> Texts:
+    """One row of a file, as text by header, with the postcode as it was typed."""
+    return {
+        **{header: client.values.get(header, "") for header in KEPT[Entity.CLIENT]},
+        **{header: episode.values.get(header, "") for header in KEPT[Entity.EPISODE]},
+        **({header: referral.values.get(header, "") for header in KEPT[Entity.REFERRAL]} if referral else {}),
+        "CLIENTID": client.clientid,
+        "AGNCY": client.agency.code,
+        "EPISODID": episode.episodid,
+        "REFERID": referral.referid if referral else "",
+        "CMSID": CMSID,
+        "CONSENT": consent,
+    }
+
+
+def referrals_of(episode: Episode) -> list[Referral | None]:
+    """The referrals of an episode, or None for the one row it has without any."""
+    return [*episode.referrals.all()] or [None]
+
+
+def look(client: Client, episodes: Sequence[Episode], *, today: date) -> dict[int, list[Told]]:
+    """What the rule book says of a client's episodes, by their numbers: of each row, and across them.
+
+    As they would be sent: the postcode is cut first. Consent is looked at elsewhere; without it the check would say
+    nothing else.
+    """
+    places: list[tuple[int, int]] = []
+    rows: list[Texts] = []
+    for episode in episodes:
+        for referral in referrals_of(episode):
+            row = texts(client, episode, referral)
+            rows.append({**row, "PC": cut(row["PC"])})
+            places.append((episode.pk, referral.pk if referral else 0))
+    found: dict[int, list[Told]] = {episode.pk: [] for episode in episodes}
+    if not rows:
+        return found
+    for finding in check_rows(DATASET, rows, today=today, submitter=client.agency.code):
+        episode_pk, referral_pk = places[finding.row]
+        entity = DATASET.by_header[finding.rule.header].entity
+        told = Told(finding.rule, referral_pk if entity is Entity.REFERRAL else 0)
+        if told not in found[episode_pk]:
+            found[episode_pk].append(told)
+    return found
+
+
+def told(episode: Episode) -> list[Told]:
+    """What the rule book said of an episode when it was last looked at."""
+    rules = _rules()
+    return [Told(rules[rule], referral) for rule, referral in episode.findings if rule in rules]
+
+
+@cache
+def _rules() -> Mapping[str, Rule]:
+    return {rule.id: rule for rule in DATASET.rules}
+
+
+# ---- what lists need -------------------------------------------------------------------------------
+
+
+def settle(client: Client, episodes: Sequence[Episode], *, today: date) -> None:
+    """Set the computed columns of a client and of all its episodes, which have numbers already. Nothing is saved."""
+    identify(client)
+    found = look(client, episodes, today=today)
+    for episode in episodes:
+        keep(episode, found[episode.pk])
+        date_of(episode)
+
+
+def identify(client: Client) -> None:
+    """Set what a client is found by."""
+    client.reference = client.values.get("CLIENT", "").strip().upper()[:64]
+    client.initials = "".join(client.values.get(h, "").strip().upper()[:1] for h in ("FINITIAL", "SINITIAL"))
+    client.born = day_of(client.values.get("DOB", ""))
+
+
+def keep(episode: Episode, found: Sequence[Told]) -> None:
+    """Set the findings of an episode."""
+    episode.findings = [[each.rule.id, each.referral] for each in found]
+    episode.rejects = sum(each.rule.severity is Severity.REJECT for each in found)
+    episode.missing = sum(each.is_missing for each in found)
+    episode.faults = len(found) - episode.missing
+
+
+def date_of(episode: Episode) -> None:
+    """Set the dates of an episode, from its fields, contacts and interventions."""
+    given = episode.values
+    episode.triaged, episode.started, episode.closed = (
+        day_of(given.get(h, "")) for h in ("TRIAGED", "CPLANDT", "DISD")
+    )
+    episode.open = not (given.get("DISD", "").strip() or given.get("CJDISRSN", "").strip())
+    contacts = list(episode.contacts.all())
+    # Triage is the first contact face to face (TRIAGED).
+    first = [episode.triaged] if episode.triaged else []
+    episode.contact = max((*first, *(each.on for each in contacts)), default=None)
+    episode.face_to_face = max((*first, *(each.on for each in contacts if each.face_to_face)), default=None)
+    episode.custody = custody_since([(each.on, each.custody) for each in contacts])
+    episode.review = _review(episode)
+
+
+def custody_since(contacts: Sequence[tuple[date, bool]]) -> date | None:
+    """Since when a client is known to be in prison, by contacts, newest first, that say whether they were."""
+    since = None
+    for on, custody in contacts:
+        if not custody:
+            break
+        since = on
+    return since
+
+
+def _review(episode: Episode) -> date | None:
+    """When interventions are to be assessed next: six months after the last time, or on leaving the caseload."""
+    assessed = list(episode.interventions.all())
+    if episode.started is None:
+        return None
+    if not episode.open:
+        return None if any(each.leaving for each in assessed) else episode.closed
+    return months_after(max((each.on for each in assessed), default=episode.started), REVIEW_MONTHS)
+
+
+_PARTS = re.compile(r"(\d{1,2})\s*[-/. ]\s*(\d{1,2}|[A-Za-z]{3,9})\s*[-/. ]\s*(\d{4})", re.ASCII)
+_MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
+
+
+def plain(header: str, text: str) -> str:
+    """What somebody typed as the dataset writes it, where nobody can doubt what was meant; else as it was typed.
+
+    Nothing is changed but how it is written: 1.3.2026 and 1 March 2026 are 01/03/2026, m is M, nr147uj is NR14 7UJ.
+    """
+    # PostgreSQL keeps no NUL.
+    text = text.replace("\0", "").strip()
+    match DATASET.by_header[header].kind:
+        case Kind.DATE:
+            return _plain_date(text)
+        case Kind.INITIAL | Kind.CODE:
+            return text.upper() if text.isascii() else text
+        case Kind.POSTCODE if is_whole(text):
+            joined = "".join(text.split()).upper()
+            return f"{joined[:-3]} {joined[-3:]}"
+        case _:
+            return text
+
+
+def _plain_date(text: str) -> str:
+    parts = _PARTS.fullmatch(text)
+    if parts is None:
+        return text
+    day, month, year = parts.groups()
+    if not month.isdecimal():
+        named = [number for name, number in _MONTHS.items() if name.startswith(month.lower())]
+        if len(named) != 1:
+            return text
+        month = str(named[0])
+    return f"{day:0>2}/{month:0>2}/{year}"
+
+
+def day_of(text: str) -> date | None:
+    """The date a text says, as the dataset reads dates (reading 14); None where it says none."""
+    text = text.strip()
+    for form in ("%d/%m/%Y", "%Y-%m-%d"):
+        try:
+            found = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no time zone
+        except ValueError:
+            continue
+        return found if found.year >= 1900 else None
+    return None
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day some months later (or, with a minus, before); the last of its month where that has no such day."""
+    month = day.year * 12 + day.month - 1 + months
+    first = date(month // 12, month % 12 + 1, 1)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return first.replace(day=min(day.day, last.day))
+
+
+# ---- where a client lives --------------------------------------------------------------------------
+
+
+def cut(postcode: str) -> str:
+    """A postcode less its last two characters; what cannot be read as one, as it is."""
+    try:
+        return truncate(postcode)
+    except ValueError:
+        return postcode
+
+
+def is_default_postcode(postcode: str) -> bool:
+    """Whether it is the default postcode: no fixed abode, or outside the UK."""
+    return cut(postcode) == DEFAULT_SECTOR
+
+
+def places(postcode: str, agency_dat: str) -> dict[str, str]:
+    """UTLA and DAT of a postcode, as far as they are certain: by header, a header left out is not.
+
+    The DAT is that with the name of the upper tier authority (our reading: a partnership area is one, where both have
+    one name), and outside England the one that says so. Of no fixed abode it is the agency's own (DAT of residence).
+    """
+    if is_default_postcode(postcode):
+        return {"DAT": agency_dat} if agency_dat else {}
+    upper = upper_tier_of(postcode)
+    if upper is None:
+        return {}
+    dats = DATASET.lists["DAT"].labels
+    if upper in (SCOTLAND, WALES, NORTHERN_IRELAND):
+        return {"UTLA": upper} | ({"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {})
+    name = authorities()[upper].name.casefold()
+    same = [code for code, label in dats.items() if label.casefold() == name]
+    return {"UTLA": upper} | ({"DAT": same[0]} if len(same) == 1 else {})
+
+
+def rows_of(client: Client, *, consent: str = YES) -> Iterator[Texts]:
+    """All rows of a client, of episodes that are fetched with their referrals."""
+    for episode in client.episodes.all():
+        for referral in referrals_of(episode):
+            yield texts(client, episode, referral, consent=consent)
+
+
+# ---- as people read it -----------------------------------------------------------------------------
+
+
+def shown(header: str, text: str, *, caseload: bool = False) -> str:
+    """A field's text as people read it: the label of a code, a postcode and anything unknown as it is.
+
+    `caseload` says which group a case closure reason is of (reading 3).
+    """
+    codes = DATASET.codes_of(header)
+    if codes is None:
+        return text
+    plainly = text if text in codes.labels else text.lstrip("0")
+    group = FROM if caseload else PRIOR
+    own = [row.label for row in codes.rows if row.code == plainly and row.group == group]
+    return own[0] if own else codes.labels.get(plainly, text)
+
+
+def label(header: str) -> str:
+    """What a field is called in lists and in the history; `destination` and others that are local by their names."""
+    field = DATASET.by_header.get(header)
+    return field.label if field else header.capitalize()
