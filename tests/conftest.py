@@ -21,6 +21,8 @@ from cjit.read import open_file
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["CJIT_HOME"] = tempfile.mkdtemp(prefix="cjit-tests-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+    # Whoever has official lists installed has the same tests.
+    os.environ["CJIT_REFERENCE"] = tempfile.mkdtemp(prefix="cjit-lists-")
     os.environ.pop("DATABASE_URL", None)
     if os.environ.get("CJIT_TEST_DATABASE") == "postgresql":
         # A real server, from a wheel, for the time of the tests.

@@ -21,7 +21,7 @@ from django.views.debug import get_exception_reporter_class
 
 from cjit.web import errors, pages
 from cjit.web.agencies.audit import ADDRESS
-from cjit.web.agencies.models import Role
+from cjit.web.agencies.models import OF_AN_AGENCY, Role
 
 STATIC = Path(pages.__file__).parent / "static"
 OPEN_PAGES = ("accessibility", "privacy", "sign-in", "password-reset")
@@ -292,6 +292,8 @@ def test_what_was_done_is_told_in_a_banner():
 
 NAVIGATION = {
     Role.PROVIDER: ["Submissions"],
+    Role.KEYWORKER: ["What is due", "Clients"],
+    Role.MANAGER: ["What is due", "Clients", "Extract"],
     Role.REGIONAL: ["Progress", "Agencies"],
     Role.NATIONAL: ["Progress", "Audit trail"],
     Role.ANALYST: [],
@@ -301,7 +303,7 @@ NAVIGATION = {
 
 @pytest.mark.parametrize("role", Role)
 def test_everybody_is_shown_the_way_to_what_they_may_do(signed_in, person_with, agency, region, role):
-    place = {Role.PROVIDER: {"agency": agency}, Role.REGIONAL: {"region": region}}.get(role, {})
+    place = {**dict.fromkeys(OF_AN_AGENCY, {"agency": agency}), Role.REGIONAL: {"region": region}}.get(role, {})
     answer = signed_in(person_with(role, **place)).get(reverse("privacy"))
     links = re.findall(r'<a class="govuk-service-navigation__link"[^>]*>\s*(.*?)\s*</a>', answer.text, re.DOTALL)
 
@@ -311,6 +313,8 @@ def test_everybody_is_shown_the_way_to_what_they_may_do(signed_in, person_with, 
 
 HOMES = {
     Role.PROVIDER: "submissions",
+    Role.KEYWORKER: "due",
+    Role.MANAGER: "due",
     Role.REGIONAL: "staff",
     Role.NATIONAL: "staff",
     Role.ADMINISTRATOR: "people",
@@ -319,7 +323,7 @@ HOMES = {
 
 @pytest.mark.parametrize("role", HOMES)
 def test_everybody_begins_where_their_work_is(signed_in, person_with, agency, region, role):
-    place = {Role.PROVIDER: {"agency": agency}, Role.REGIONAL: {"region": region}}.get(role, {})
+    place = {**dict.fromkeys(OF_AN_AGENCY, {"agency": agency}), Role.REGIONAL: {"region": region}}.get(role, {})
     answer = signed_in(person_with(role, **place)).get("/")
 
     assert answer.headers["Location"] == reverse(HOMES[role])
@@ -442,7 +446,8 @@ def test_what_was_entered_is_shown_again_but_no_password():
     assert given["id_email"]["value"] == "<x>@y"
     assert ">Some &lt;i&gt;</textarea>" in shown
     assert re.search(r'value="S"\s+selected', shown)
-    assert [i for i, attributes in given.items() if "checked" in attributes] == ["id_role-4", "id_days-2", "id_sure"]
+    chosen = [attributes for attributes in given.values() if "checked" in attributes]
+    assert [attributes["value"] for attributes in chosen] == ["analyst", "2", "on"]
     assert [given[f"id_opened_{part}"]["value"] for part in ("day", "month", "year")] == ["31", "Feb", "26"]
     assert "Zebedee" not in shown
 

@@ -12,6 +12,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from cjit import reference
+from cjit.datasets.q import Q
 from cjit.web import demo
 from cjit.web.agencies.models import Agency, AuditEvent, Person
 from cjit.web.portal.models import State, Submission
@@ -212,3 +214,17 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
 
     assert re.search(r"NotServed: Port \d+ is taken or not allowed: choose another with --port\n$", said)
     assert service.returncode == 1
+
+
+def test_the_service_takes_the_official_lists_that_are_installed_when_it_starts(tmp_path):
+    (tmp_path / "official.csv").write_text("code,label\n7,Yes indeed\n")
+    reference.install(Q, "VETERAN", tmp_path / "official.csv", tmp_path)
+    code = (
+        "import django; django.setup();"
+        "from cjit.web.caseload.record import shown; from cjit.web.portal.models import DATASET;"
+        "print(shown('VETERAN', '7'), DATASET.lists['VETERAN'].status.value)"
+    )
+    environment = os.environ | {"CJIT_REFERENCE": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    assert told.stdout == "Yes indeed official\n", told.stderr

@@ -36,8 +36,9 @@ from cjit.web.caseload.models import (
     Record,
     Referral,
 )
-from cjit.web.caseload.record import DATASET, KEPT, NO, YES, cut, day_of, identify, places, plain, settle
+from cjit.web.caseload.record import KEPT, NO, YES, cut, day_of, identify, places, plain, settle
 from cjit.web.caseload.record import texts as row_of
+from cjit.web.dataset import DATASET
 
 #: Consonants but those that are mistaken for figures: an id of these holds no word, date, postcode or number.
 SIGNS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 12

@@ -12,7 +12,8 @@ from typing import Literal
 
 from cjit.dataset import Field
 from cjit.datasets.q.rules import CHILDREN_DECLINED
-from cjit.web.caseload.record import DATASET, FROM, PRIOR, is_default_postcode
+from cjit.web.caseload.record import FROM, PRIOR, is_default_postcode
+from cjit.web.dataset import DATASET
 
 
 @dataclass(frozen=True)

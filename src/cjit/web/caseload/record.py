@@ -16,7 +16,6 @@ from importlib.metadata import version
 from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule, Severity
 from cjit.dataset import Record as Texts
-from cjit.datasets.q import Q
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
 from cjit.geography import (
     DEFAULT_SECTOR,
@@ -28,11 +27,9 @@ from cjit.geography import (
     truncate,
     upper_tier_of,
 )
-from cjit.reference import with_installed
 from cjit.web.caseload.models import Client, Episode, Referral
+from cjit.web.dataset import DATASET
 
-#: The dataset with the official code lists that are installed when the service starts.
-DATASET = with_installed(Q)
 #: What CMSID says of records that are kept here.
 CMSID = f"cjit {version('cjit')}"
 YES, NO = "Y", "N"

@@ -25,10 +25,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from cjit import report
 from cjit.dataset import Entity
-from cjit.datasets.q import Q as DATASET
 from cjit.web import pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.models import Agency, Person
+from cjit.web.dataset import DATASET
 from cjit.web.portal import actions, decisionfile, kept, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission

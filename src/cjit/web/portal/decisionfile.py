@@ -16,8 +16,8 @@ from typing import BinaryIO, NamedTuple
 import polars as pl
 
 from cjit.dataset import Entity, Field, Kind, Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.report.spreadsheet import neutral_column
+from cjit.web.dataset import DATASET
 from cjit.web.portal import kept, result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 

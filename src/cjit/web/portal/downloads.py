@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from cjit import compare, correct
 from cjit.dataset import Rule, Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.findings import Filled, Findings, RuleRun, Seen
 from cjit.read import Source, open_file
 from cjit.report import workbook
 from cjit.report.machine import csv_findings
+from cjit.web.dataset import DATASET
 from cjit.web.portal import kept, result
 from cjit.web.portal.models import Submission
 from cjit.web.portal.rulebook import RULES

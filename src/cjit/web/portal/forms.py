@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from cjit.dataset import Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.report import WORDS
 from cjit.web.agencies import access
 from cjit.web.agencies.models import Agency, Person
+from cjit.web.dataset import DATASET
 from cjit.web.portal.models import Scope
 
 #: What each scope means, below its name.

@@ -12,8 +12,8 @@ from django.db import models
 from django.db.models import Q
 
 from cjit.dataset import Entity, Field, Kind
-from cjit.datasets.q import Q as DATASET
 from cjit.web.agencies.models import Agency, Person
+from cjit.web.dataset import DATASET
 
 
 class State(models.TextChoices):

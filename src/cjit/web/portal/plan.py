@@ -15,9 +15,9 @@ from django.utils import timezone
 from cjit import compare
 from cjit.check import records
 from cjit.dataset import WITHHELD, Entity, Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.read import open_file, repeating
 from cjit.web.agencies.models import Agency
+from cjit.web.dataset import DATASET
 from cjit.web.portal import kept, result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 

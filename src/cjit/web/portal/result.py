@@ -9,9 +9,9 @@ import polars as pl
 from django.db.models import QuerySet
 
 from cjit.dataset import Entity, Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.findings import Findings, in_full
 from cjit.report import letters, rules_version
+from cjit.web.dataset import DATASET
 from cjit.web.portal import kept
 from cjit.web.portal.models import Decision, Submission
 

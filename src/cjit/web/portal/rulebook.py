@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from cjit import compare, report
 from cjit.dataset import OUR_READING, Rule
-from cjit.datasets.q import Q as DATASET
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.web import pages
+from cjit.web.dataset import DATASET
 
 #: Every rule a submission is put to, by its id: those of a file, and those on what is held.
 RULES: dict[str, Rule] = {rule.id: rule for rule in (*report.book(DATASET), *compare.rules(DATASET))}

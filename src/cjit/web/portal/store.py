@@ -16,8 +16,8 @@ import polars as pl
 from django.db import DatabaseError, connection
 
 from cjit.dataset import Entity, Kind
-from cjit.datasets.q import Q as DATASET
 from cjit.web.agencies.models import Agency
+from cjit.web.dataset import DATASET
 from cjit.web.portal.models import RECORDS, Submission
 
 _TYPES: Mapping[Kind, pl.DataType] = {Kind.DATE: pl.Date(), Kind.NUMBER: pl.Int32()}

@@ -22,11 +22,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from cjit import report
 from cjit.dataset import Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.read import Unusable
 from cjit.web import pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.models import Role
+from cjit.web.dataset import DATASET
 from cjit.web.portal import actions, downloads, kept
 from cjit.web.portal import result as results
 from cjit.web.portal.forms import SCOPE_HINTS, FindingsForm, SubmitForm

@@ -24,11 +24,11 @@ from django.utils import timezone
 from cjit import compare
 from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
-from cjit.datasets.q import Q as DATASET
 from cjit.findings import Findings
 from cjit.read import Source, Unusable, open_file, repeating
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
+from cjit.web.dataset import DATASET
 from cjit.web.errors import without_values
 from cjit.web.portal import kept, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission

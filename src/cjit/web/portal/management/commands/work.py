@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from cjit.check import check_rows
-from cjit.datasets.q import Q as DATASET
+from cjit.web.dataset import DATASET
 from cjit.web.portal import worker
 
 
