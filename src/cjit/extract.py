@@ -1,0 +1,282 @@
+"""Records as text to a dataset Q file: the only thing that leaves a provider.
+
+The file has one form: each value as the dataset plainly writes it, the headers in the document's order, the rows in
+the order of their ids. So the same data give the same bytes, in whatever order they come.
+
+What can leave, and what cannot:
+
+- No more of a postcode than its sector. A whole one, however it is spaced or cased, is cut; of any other text that is
+  not plainly a sector ("NR14 7U", "flat 2, NR14 7UJ", "NR147", "Norwich") nothing is written but `NO_POSTCODE`, of
+  which the check says that it is no postcode: a guess at what was meant could cut too little.
+- Of a client who withdrew consent (CONSENT is N on any of their rows) one line with CLIENTID, AGNCY and CONSENT, and
+  no other row. The check rejects the line, which is how the national half comes to forget the client.
+- Of a row on which CONSENT is neither Y nor N, nothing.
+
+What else is no value of its field stays as it was typed, and the check says so, unless a whole postcode is in it, of
+which nothing is written either. An id is text and is not looked into: of a reference that holds a postcode the check
+says that it does.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from string import Formatter
+from typing import IO
+
+import polars as pl
+
+from cjit import derive
+from cjit.check import check
+from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
+from cjit.findings import Findings
+from cjit.geography import OUTWARD, TRUNCATED, upper_tier_for_sector
+from cjit.report.spreadsheet import neutral_column
+
+#: Stands for a text in PC that is not plainly a postcode, and for one elsewhere that holds a whole one: none of it is
+#: sent.
+NO_POSTCODE = "**"
+
+#: What the line of a client who withdrew consent has; every other column of it is blank.
+_OF_WITHDRAWN = ("CLIENTID", "AGNCY", "CONSENT")
+_CONSENTS, _WITHDRAWN = pl.col("CONSENT") == "Y", pl.col("CONSENT") == "N"
+
+#: In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
+_FOREIGN = r"[\p{L}--[A-Za-z]]"
+#: A whole postcode inside a text that should be something else.
+_ASTRAY = rf"(?i)(?:^|[^A-Z0-9]){OUTWARD}\s*[0-9][A-Z]{{2}}(?:[^A-Z0-9]|$)"
+#: A date less its leading noughts, which leaves no doubt, though a file that is checked must have them.
+_SHORT_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """An extract, ready to be written, and what the check says of it.
+
+    `frame` is what would be sent, and row n of `findings` (the header is row 1) its row n - 2. `findings` have a
+    rejected row for each withdrawn line, which is as it should be. `rejected` are the EPISODIDs in `frame` whose rows
+    would be rejected otherwise, in the frame's order, each with the rules it breaks in the book's order; `left_out`
+    the same of those that were taken out. "" stands for all rows without an EPISODID. `withdrawn` counts the lines
+    in `frame` of clients who withdrew consent, `without_consent` the rows handed in that had no answer to CONSENT and
+    are in no extract.
+    """
+
+    frame: pl.DataFrame
+    findings: Findings
+    rejected: Mapping[str, tuple[Rule, ...]]
+    left_out: Mapping[str, tuple[Rule, ...]]
+    withdrawn: int
+    without_consent: int
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something must be mended, or left out, before the file may be sent."""
+        return bool(self.rejected)
+
+
+class BadPattern(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
+    """A pattern of which no file name can be made. Its text is one sentence for the user."""
+
+
+# ---- the calls -------------------------------------------------------------------------------------
+
+
+def extract(
+    dataset: Dataset, rows: Iterable[Record], *, agency: str, today: date, leave_out: bool = False
+) -> Extracted:
+    """The canonical form of some rows and what the check says of it, for the agency that would submit it.
+
+    With `leave_out`, every row of an episode that would be rejected is taken out. It is then absent from the file, and
+    a portal that holds it says so.
+    """
+    plain = _plainly(dataset, rows)
+    frame = _may_leave(dataset, plain)
+    left_out: dict[str, tuple[Rule, ...]] = {}
+    while True:
+        findings = check(frame, dataset, today=today, submitter=agency)
+        rejected = _rejected(findings)
+        if not (leave_out and rejected):
+            break
+        # What is left is checked anew: a rule across rows may say something else of it.
+        left_out |= rejected
+        episode = pl.col(_ids(dataset)[1]).fill_null("")
+        frame = frame.filter(_WITHDRAWN | ~episode.is_in(list(rejected)))
+    return Extracted(
+        frame=frame,
+        findings=findings,
+        rejected=rejected,
+        left_out=left_out,
+        withdrawn=frame.filter(_WITHDRAWN).height,
+        without_consent=plain.height - plain.filter(_CONSENTS | _WITHDRAWN).height,
+    )
+
+
+def canonical(dataset: Dataset, rows: Iterable[Record]) -> pl.DataFrame:
+    """The rows as they are sent: a column of text for each header in the document's order, blank as null.
+
+    A blank upper tier local authority is filled in where the sector leaves no doubt. Equal rows are there once. Rows
+    are in the order of their ids, by code point, blank first. Characters that no file can hold (NUL, half a surrogate
+    pair) are left out. The canonical form of the canonical form is the same.
+    """
+    return _may_leave(dataset, _plainly(dataset, rows))
+
+
+def write(dataset: Dataset, frame: pl.DataFrame, out: IO[bytes], *, labels: bool = False) -> None:
+    """Write a canonical frame as CSV: a header row, commas, CRLF, UTF-8, quotation marks only where they are needed.
+
+    With `labels` it is a file to look at in a spreadsheet and never to be sent: each code has its label after it
+    ("1011 Heroin"), cells like formulas are neutralised, and it begins with the byte order mark that Excel asks for.
+    """
+    frame = frame.select(dataset.headers)
+    if labels:
+        frame = frame.select(_labelled(f, dataset) for f in dataset.fields)
+        frame = frame.with_columns(map(neutral_column, dataset.headers))
+    # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
+    lines = io.BytesIO()
+    frame.write_csv(lines, include_bom=labels, line_terminator="\r\n")
+    out.write(lines.getbuffer())
+
+
+def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
+    """The name of an extract's file by a pattern such as `{agency}_{until}_{scope}.csv`; `until` is yyyy-mm-dd.
+
+    Raises `BadPattern` for another placeholder, and where what comes out is no name of a file on any usual system.
+    """
+    values = {"agency": agency, "until": until.isoformat(), "scope": scope}
+    try:
+        parts = list(Formatter().parse(pattern))
+    except ValueError:
+        raise BadPattern("Write each placeholder of the file name in curly brackets, such as {agency}") from None
+    if any(name is not None and (name not in values or spec or conversion) for _, name, spec, conversion in parts):
+        raise BadPattern("Use no placeholders in the file name but {agency}, {until} and {scope}")
+    made = "".join(text + (values[name] if name else "") for text, name, _, _ in parts)
+    if not made.isprintable() or set(made) & set('\\/:*?"<>|'):
+        raise BadPattern('Leave line breaks and the characters \\ / : * ? " < > | out of the file name')
+    if not made.strip(" .") or made.startswith(".") or made != made.strip() or made.endswith("."):
+        raise BadPattern("Give a file name that does not begin or end with a full stop or a space")
+    return made
+
+
+# ---- the canonical form ----------------------------------------------------------------------------
+
+
+def _plainly(dataset: Dataset, rows: Iterable[Record]) -> pl.DataFrame:
+    """Every row, each value as the dataset plainly writes it."""
+    rows = list(rows)
+    frame = pl.DataFrame([_column(rows, header) for header in dataset.headers])
+    text, read, _ = derive.columns(dataset)
+    typed = frame.with_columns(text).with_columns(read)
+    return _filled(dataset, typed.select(_plain(f, dataset).alias(f.header) for f in dataset.fields))
+
+
+def _column(rows: Sequence[Record], header: str) -> pl.Series:
+    texts = [row.get(header) for row in rows]
+    try:
+        column = pl.Series(header, texts, pl.String)
+    except UnicodeEncodeError:
+        texts = [text and text.encode(errors="ignore").decode() for text in texts]
+        column = pl.Series(header, texts, pl.String)
+    return column.str.replace_all("\0", "", literal=True)
+
+
+def _plain(field: Field, dataset: Dataset) -> pl.Expr:
+    """A field as it is sent: plainly written where it is understood, else as it was typed, without a whole postcode."""
+    sent = _tidy(field, dataset)
+    if field.kind in (Kind.ID, Kind.POSTCODE):
+        return sent
+    codes = dataset.codes_of(field.header)
+    astray = sent.str.contains(_ASTRAY)
+    if codes:
+        astray &= ~sent.is_in(codes.codes)
+    return pl.when(astray).then(pl.lit(NO_POSTCODE)).otherwise(sent)
+
+
+def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
+    """A field plainly written where it is understood, else as it was typed."""
+    raw, read, plain = derive.sent(field.header), derive.as_read(field.header), derive.plainly(field)
+    foreign = raw.str.contains(_FOREIGN)
+    match field.kind:
+        case Kind.DATE:
+            # One that lies ahead is plainly written all the same: this form does not know the day.
+            tidy = raw.str.strip_chars()
+            short = pl.when(tidy.str.contains(_SHORT_DATE)).then(tidy).str.to_date("%d/%m/%Y", strict=False)
+            return pl.coalesce(plain, derive.plainly_value(field, short), raw)
+        case Kind.NUMBER:
+            return pl.coalesce(plain, raw)
+        case Kind.POSTCODE:
+            sector = pl.when(read.str.contains(TRUNCATED) & ~foreign).then(plain)
+            return pl.coalesce(sector, pl.when(raw.is_not_null()).then(pl.lit(NO_POSTCODE)))
+        case Kind.CODE | Kind.INITIAL:
+            # A code that our list does not have may still be one, but how it is written we do not know.
+            codes = dataset.codes_of(field.header)
+            odd = ~read.is_in(codes.codes) if codes else derive.wrong(field, dataset)
+            return pl.when(foreign if odd is None else odd.fill_null(False) | foreign).then(raw).otherwise(plain)
+        case Kind.ID:
+            return plain
+
+
+def _filled(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with UTLA filled in where it is blank, the sector lies in one authority, and the list has that."""
+    codes = dataset.codes_of("UTLA")
+    sectors = frame.filter(pl.col("UTLA").is_null())["PC"].drop_nulls().unique()
+    certain = {s: code for s in sectors if (code := upper_tier_for_sector(s)) and codes and code in codes.codes}
+    if not certain:
+        return frame
+    sector = pl.col("PC").replace_strict(certain, default=None, return_dtype=pl.String)
+    return frame.with_columns(pl.coalesce("UTLA", sector))
+
+
+def _may_leave(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """What may leave of rows that are plainly written: once, and in order."""
+    gone = frame.filter(_WITHDRAWN)["CLIENTID"].drop_nulls()
+    theirs = pl.col("CLIENTID").is_in(gone.implode()).fill_null(False)
+    ids = _ids(dataset)
+    return (
+        frame.filter(_WITHDRAWN | (_CONSENTS & ~theirs))
+        .with_columns(pl.when(_CONSENTS).then(pl.exclude(_OF_WITHDRAWN)).name.keep())
+        .unique()
+        .sort(*ids, *(h for h in dataset.headers if h not in ids))
+    )
+
+
+def _ids(dataset: Dataset) -> list[str]:
+    """The headers of the ids: of the client, the episode, and what belongs to it."""
+    return [fields[0].header for fields in map(dataset.entity, Entity) if fields]
+
+
+# ---- what would be rejected ------------------------------------------------------------------------
+
+
+def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
+    """The rules that would have an episode's rows rejected, by EPISODID; a withdrawn line only fails the gate."""
+    rules = [run.rule for run in findings.ledger]
+    grave = {rule.id: rule for rule in rules if rule.severity is Severity.REJECT and not rule.gate}
+    found = findings.frame.filter(pl.col("rule").is_in(list(grave)))
+    told = found.group_by(pl.col("episode").fill_null(""), maintain_order=True).agg(pl.col("rule").unique().sort())
+    return {episode: tuple(grave[name] for name in names) for episode, names in told.iter_rows()}
+
+
+# ---- labels ----------------------------------------------------------------------------------------
+
+
+def _labelled(field: Field, dataset: Dataset) -> pl.Expr:
+    """A field for people: each code with its label, and an answer to a number that is none with what it says."""
+    value, codes = pl.col(field.header), dataset.codes_of(field.header)
+    if codes is None:
+        said = {code: f"{code} {label}" for code, label in field.apart.items()}
+        return value.replace(said) if said else value
+    if field.header != "CJDISRSN":
+        return value.replace(_labels(codes))
+    # Some reasons are printed twice, and which is meant is told by CPLANDT.
+    prior, later = (value.replace(_labels(codes, group)) for group in ("prior to caseload", "from caseload"))
+    return pl.when(pl.col("CPLANDT").is_null()).then(prior).otherwise(later)
+
+
+def _labels(codes: CodeList, group: str = "") -> dict[str, str]:
+    """Each code with its label; with the group, and the label it has there, where it stands in several."""
+    several = {code for code, count in Counter(row.code for row in codes.rows).items() if count > 1}
+    there = {r.code: f"{r.code} {r.label} ({group})" for r in codes.rows if r.group == group and r.code in several}
+    return {code: f"{code} {label}" for code, label in codes.labels.items()} | there
