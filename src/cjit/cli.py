@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -384,14 +385,62 @@ def reference_remove(name: str, letter: str) -> None:
 @click.option("--demo", is_flag=True, help="With made-up agencies, people and submissions to try it with.")
 def serve(host: str, port: int, demo: bool) -> None:
     """Start the submission service on this computer."""
-    try:
+    with _service():
         from cjit.web.serve import serve as start
+    with _plainly():
+        start(host=host, port=port, demo=demo)
+
+
+@main.command()
+@click.argument("agency")
+@click.option("--until", type=_Day(), required=True, metavar="DATE", help="The last day of the period.")
+@click.option("--new", is_flag=True, help="Only what is new or changed since the last extract.")
+@click.option("--leave-out", is_flag=True, help="Leave out the episodes that would be rejected.")
+@click.option("--labels", is_flag=True, help="With labels, to be looked at: it is never sent, and nothing is marked.")
+@click.option("--output", "-o", default="", metavar="FILE", help="Write it here (a file or a folder).")
+def extract(agency: str, until: date, new: bool, leave_out: bool, labels: bool, output: str) -> None:
+    """Write the dataset Q file of a caseload that is kept by the service on this computer.
+
+    AGENCY is its code, such as CJ123. Without --output the file has the name that the agency's settings give it. Exit
+    status: 0 it is written; 1 something would be rejected (and nothing is written, but with --labels); 2 the command
+    cannot be carried out.
+    """
+    with _service():
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cjit.web.settings")
+        django.setup()
+        from cjit.web.caseload.sending import write
+    with _plainly():
+        made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, where=output)
+        done = made.extracted
+        told = Counter(rule.message for rules in done.rejected.values() for rule in rules)
+        for message, count in told.most_common():
+            click.echo(f"{message} ({count:,} {'episode' if count == 1 else 'episodes'})", err=True)
+        if done.rejected:
+            click.echo(
+                f"{len(done.rejected):,} {'episode' if len(done.rejected) == 1 else 'episodes'} would be rejected:"
+                " settle them on the page “Extract”, or leave them out with --leave-out",
+                err=True,
+            )
+        if done.left_out:
+            many = len(done.left_out)
+            click.echo(f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected and left out", err=True)
+        if path:
+            counts = ", ".join(f"{number:,} {what}" for what, number in made.counts.items() if number)
+            click.echo(f"{path}: {counts}")
+    sys.exit(1 if done.rejected else 0)
+
+
+@contextmanager
+def _service() -> Iterator[None]:
+    """Import what belongs to the service, or say how it is installed."""
+    try:
+        yield
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("cjit"):
             raise
         _stop("the service is not installed: install it with “pip install 'cjit[web]'”")
-    with _plainly():
-        start(host=host, port=port, demo=demo)
 
 
 @main.command()

@@ -224,12 +224,16 @@ def test_the_style_sheet_has_no_font_picture_or_emblem_of_gov_uk():
 
 
 def test_static_files_are_those_we_made_and_the_licence_of_those_we_did_not():
-    ours = {"cjit.css", "cjit.js", "favicon.svg", "govuk-frontend.LICENSE.txt", "govuk-frontend.min.js"}
+    ours = {path.name for path in STATIC.iterdir() if path.stem in ("cjit", "caseload", "search", "favicon")}
+    theirs = ("govuk-frontend", "accessible-autocomplete")
 
-    assert {each.name for each in STATIC.iterdir()} == ours
-    assert "Permission is hereby granted, free of charge" in (STATIC / "govuk-frontend.LICENSE.txt").read_text()
-    for name in ("cjit.css", "govuk-frontend.min.js"):
-        assert "MIT licence: see govuk-frontend.LICENSE.txt" in (STATIC / name).read_text()[:120]
+    assert {path.name for path in STATIC.iterdir()} - ours == {
+        f"{name}.{kind}" for name in theirs for kind in ("LICENSE.txt", "min.js")
+    }
+    for name in theirs:
+        assert "Permission is hereby granted, free of charge" in (STATIC / f"{name}.LICENSE.txt").read_text()
+        for file in ("cjit.css", f"{name}.min.js"):
+            assert f"MIT licence: see {name}.LICENSE.txt" in (STATIC / file).read_text()[:240]
 
 
 def test_no_page_shows_a_crown(client, db, error_pages):
@@ -260,6 +264,8 @@ def test_collected_files_are_named_by_what_they_hold(tmp_path):
     assert re.fullmatch(r"cjit\.[0-9a-f]{12}\.css", named["cjit.css"])
     script = (tmp_path / "static" / named["cjit.js"]).read_text()
     assert f'from "./{named["govuk-frontend.min.js"]}"' in script
+    entry = (tmp_path / "static" / named["caseload.js"]).read_text()
+    assert f'import("./{named["accessible-autocomplete.min.js"]}")' in entry
 
 
 # ---- every page ------------------------------------------------------------------------------------

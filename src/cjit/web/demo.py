@@ -15,14 +15,22 @@ from cjit.datasets.q import Q
 from cjit.faults import with_faults
 from cjit.web.agencies import actions as register
 from cjit.web.agencies.models import OF_AN_AGENCY, Agency, Person, Role
+from cjit.web.caseload import actions as caseload
+from cjit.web.caseload.models import Client, Contact, Episode
 from cjit.web.portal import actions as portal
-from cjit.web.portal import worker
+from cjit.web.portal import kept, worker
 from cjit.web.portal.models import Scope, State, Submission
 
 PASSWORD = "made-up people only"  # noqa: S105 - shown to whoever starts the demo
 #: The authenticator key of everybody in the demo, as bytes; apps take it in base 32.
 APP_KEY = b"cjit demo, no secret"
 CLIENTS, SEED = 120, 1
+#: The words with which the demo's agency asks for consent.
+WORDING = (
+    "May we share what we record about you with the National Drug Treatment Monitoring System? It has your initials,"
+    " date of birth and sex, where you live but not your address, and how we work with you. You can say no and still"
+    " be seen, and you can change your mind."
+)
 #: What goes wrong in the files to send, each in a few rows.
 SLIPS = (
     "DOB.is_a_date",
@@ -55,14 +63,15 @@ class NotEmpty(ValueError):  # noqa: N818 - a slip of the user's, told in one se
 def make() -> str:
     """Make what is not there yet, and say how to sign in. Made again, only the recovery codes are new.
 
-    The agencies' submissions of last month are accepted but the last one's, and this month's files are in
-    `settings.HOME`/demo to be sent. Raises `NotEmpty` in a service with people of its own.
+    The agencies' submissions of last month are accepted but the last one's, the first one's are its caseload too, and
+    this month's files are in `settings.HOME`/demo to be sent. Raises `NotEmpty` in a service with people of its own.
     """
     if Person.objects.exclude(email__in=PEOPLE).exists():
         raise NotEmpty("This service has people of its own: set CJIT_HOME to an empty folder for the demo")
     agencies = _register()
     codes = {person.email: _person(person, agencies[0]) for person in _people()}
     _files(agencies)
+    _caseload(agencies[0])
     width = max(len(email) for email in codes)
     return "\n".join(
         [
@@ -133,3 +142,53 @@ def _files(agencies: list[Agency]) -> None:
     worker.run(threading.Event(), once=True)
     for submission in Submission.objects.filter(state=State.READY):
         portal.accept(by=provider, submission=submission)
+
+
+# ---- the caseload ----------------------------------------------------------------------------------
+
+
+def _caseload(agency: Agency) -> None:
+    """What an agency sent last as its caseload, and what was done since: something is due of every kind."""
+    sent = Submission.objects.filter(agency=agency, state=State.ACCEPTED).first()
+    if sent is None or Client.objects.filter(agency=agency).exists():
+        return
+    manager, keyworker = (Person.objects.get(email=email) for email in ("manager@example.org", "keyworker@example.org"))
+    with kept.opened(sent) as path:
+        caseload.import_records(by=manager, agency=agency, file=path, name=sent.name)
+    caseload.set_practice(by=manager, agency=agency, file_name="{agency}_{until}_{scope}.csv", consent_wording=WORDING)
+    today = timezone.localdate()
+    found = Episode.objects.filter(agency=agency, open=True).select_related("client__agency")
+    open_ = list(found.order_by("contact", "pk"))
+    # Of the first two, who were seen longest ago, nothing was heard since.
+    for number, episode in enumerate(open_[2:]):
+        in_prison = number == 0
+        kind = Contact.Kind.PRISON if in_prison else (Contact.Kind.OFFICE, Contact.Kind.TELEPHONE)[number % 2]
+        caseload.add_contact(
+            by=keyworker,
+            episode=episode,
+            on=max(today - timedelta(days=3 + number % 40), episode.contact or today),
+            kind=kind,
+            face_to_face=kind != Contact.Kind.TELEPHONE,
+            custody=in_prison,
+        )
+        # All but a few are assessed in time.
+        if episode.started and episode.review and episode.review < today and number % 8:
+            on = max(episode.started, today - timedelta(days=20 + number))
+            caseload.add_intervention(
+                by=keyworker, episode=episode, on=on, kinds=["RECPEER", "RECEMP"][: 1 + number % 2], leaving=False
+            )
+    if len(open_) > 3:
+        caseload.add_referral(by=keyworker, episode=open_[3], typed={})
+        caseload.add_note(by=keyworker, client=open_[3].client, text="Asked for a women’s group; ring the centre.")
+        caseload.record_consent(
+            by=keyworker, client=open_[-1].client, given=False, on=today, evidence="Said so by phone"
+        )
+    # Somebody nobody has asked yet, half filled in; and somebody who was asked and said no.
+    for initials, asked in (("AZ", False), ("QB", True)):
+        begun = caseload.begin_client(
+            by=keyworker, agency=agency, typed={"FINITIAL": initials[0], "SINITIAL": initials[1], "DOB": "02/07/1988"}
+        )
+        day = f"{today - timedelta(days=2):%d/%m/%Y}"
+        caseload.save(by=keyworker, record=begun, typed={"REFLD": day, "TRIAGED": day, "DRUG1": ""})
+        if asked:
+            caseload.record_consent(by=keyworker, client=begun.client, given=False, on=today, wording=WORDING)

@@ -84,6 +84,9 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
 
 #: The way round: who is shown what, under which name.
 NAVIGATION: tuple[tuple[frozenset[Role], str, str], ...] = (
+    (frozenset({Role.KEYWORKER, Role.MANAGER}), "due", "What is due"),
+    (frozenset({Role.KEYWORKER, Role.MANAGER}), "clients", "Clients"),
+    (frozenset({Role.MANAGER}), "extract", "Extract"),
     (frozenset({Role.PROVIDER}), "submissions", "Submissions"),
     (frozenset({Role.REGIONAL, Role.NATIONAL}), "staff", "Progress"),
     (frozenset({Role.ADMINISTRATOR}), "people", "People"),

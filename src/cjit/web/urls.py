@@ -1,4 +1,4 @@
-"""The addresses of all pages. Both apps name theirs in their own `urls`."""
+"""The addresses of all pages. Each app names its own in its `urls`."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +13,8 @@ from cjit.web.agencies.models import Role
 
 #: Where each role begins: somebody with several, at the first of these.
 HOMES = {
+    Role.KEYWORKER: "due",
+    Role.MANAGER: "due",
     Role.PROVIDER: "submissions",
     Role.REGIONAL: "staff",
     Role.NATIONAL: "staff",
@@ -61,6 +63,7 @@ urlpatterns = [
     path("favicon.ico", favicon, name="favicon"),
     path("alive/", alive, name="alive"),
     path("", include("cjit.web.agencies.urls")),
+    path("", include("cjit.web.caseload.urls")),
     path("", include("cjit.web.portal.urls")),
 ]
 

@@ -3,41 +3,60 @@
 What was typed is kept as it was typed, however wrong (but for how it is written, `record.plain`): the rule book says
 so and refuses nothing. Where two people have
 one record open, each save says what its page showed (`was`): only what somebody changed on their page is saved, and
-where another changed the same field meanwhile, neither text is lost (`Saved.clashes`).
+where somebody else changed the same field meanwhile, neither text is lost (`Saved.clashes`).
 
 Who may do what is the views' business (`access.works_at`); here a record is the agency's.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import BinaryIO, TypeVar
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
-from cjit.check import check_rows
 from cjit.dataset import Changes, Entity
+from cjit.datasets.q.rules import OUT_OF_ENGLAND
+from cjit.read import Unusable
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
-from cjit.web.caseload import questions
+from cjit.web.caseload import arriving, questions
+from cjit.web.caseload.arriving import Arrived, Imported
+from cjit.web.caseload.leaving import Made
 from cjit.web.caseload.models import (
     Change,
     Client,
     Consent,
     Contact,
     Episode,
+    Extract,
     Intervention,
     Note,
     Practice,
     Record,
     Referral,
 )
-from cjit.web.caseload.record import KEPT, NO, YES, cut, day_of, identify, places, plain, settle
-from cjit.web.caseload.record import texts as row_of
+from cjit.web.caseload.record import (
+    KEPT,
+    NO,
+    YES,
+    day_of,
+    identify,
+    is_default_postcode,
+    keep,
+    look,
+    places,
+    plain,
+    settle,
+)
 from cjit.web.dataset import DATASET
 
 #: Consonants but those that are mistaken for figures: an id of these holds no word, date, postcode or number.
@@ -160,7 +179,7 @@ def add_referral(*, by: Person, episode: Episode, typed: Mapping[str, str]) -> R
     client = _locked(episode.client)
     values = {h: _kept(h, typed[h]) for h in KEPT[Entity.REFERRAL] if typed.get(h)}
     referral = Referral.objects.create(
-        episode=episode,
+        episode=_now(episode),
         agency=client.agency,
         referid=_new_id(),
         values=values,
@@ -177,10 +196,11 @@ def add_referral(*, by: Person, episode: Episode, typed: Mapping[str, str]) -> R
 def remove_referral(*, by: Person, referral: Referral) -> None:
     """Remove a referral that was never made. One that was sent is then absent from the next full extract."""
     client = _locked(referral.episode.client)
-    fields = {h: (text, "") for h, text in referral.values.items() if text}
-    Episode.objects.filter(pk=referral.episode_id).update(changed=timezone.now())
-    _remember(by, client, "removed a referral", fields, episode=referral.episode)
-    referral.delete()
+    now = _now(referral)
+    fields = {h: (text, "") for h, text in now.values.items() if text}
+    Episode.objects.filter(pk=now.episode_id).update(changed=timezone.now())
+    _remember(by, client, "removed a referral", fields, episode=now.episode)
+    now.delete()
     _settle(client)
 
 
@@ -188,7 +208,7 @@ def remove_referral(*, by: Person, referral: Referral) -> None:
 def remove_episode(*, by: Person, episode: Episode) -> None:
     """Remove an episode begun by mistake. Raises `Refused` for one that was extracted: it is held elsewhere too."""
     client = _locked(episode.client)
-    now = Episode.objects.get(pk=episode.pk)
+    now = _now(episode)
     if now.extracted:
         raise Refused("This episode was in an extract: close it instead of removing it")
     _remember(by, client, "removed an episode", {h: (text, "") for h, text in now.values.items() if text})
@@ -209,10 +229,11 @@ def remove_client(*, by: Person, client: Client) -> None:
 @transaction.atomic
 def allocate_reference(*, by: Person, client: Client) -> str:
     """Give a client without one the agency's next client reference, a running number. Returns what they have."""
+    # First the practice, then the client, as an import does: otherwise each would wait for the other.
+    practice, _ = Practice.objects.select_for_update().get_or_create(agency=client.agency)
     client = _locked(client)
     if given := client.values.get("CLIENT", "").strip():
         return str(given)
-    practice, _ = Practice.objects.select_for_update().get_or_create(agency=client.agency)
     taken = Client.objects.filter(agency=client.agency)
     while True:
         reference = f"C{practice.next_reference}"
@@ -239,35 +260,48 @@ def save(
 
     `was` is what the page showed of each header when it was opened (None: what the record has now). `why` says whether
     changes of fields that should not change are a `CORRECTION` or a `NEW_FACT`; without it they are not saved but
-    asked about (`Saved.asks`), from the day after a record was begun, or once it was extracted or closed.
+    asked about (`Saved.asks`), from the day after a record was begun, or once it was extracted or closed. A closure
+    is not saved here (`close_episode`).
     """
     client = _locked(client_of(record))
-    record = type(record).objects.get(pk=record.pk)
-    headers = KEPT[_ENTITY[type(record)]]
+    record = _now(record)
+    why = why if why in (CORRECTION, NEW_FACT) else ""
+    headers = (h for h in KEPT[_ENTITY[type(record)]] if h not in questions.CLOSURE.headers)
     wanted: dict[str, str] = {}
     others: dict[str, str] = {}
     clashes: list[Clash] = []
     for header in (h for h in headers if h in typed):
         text, now = _kept(header, typed[header]), record.values.get(header, "")
         shown = was.get(header, now) if was is not None else now
-        if text == now:
+        # What stands on a page that nobody has touched is not changed by how it is written.
+        untouched = text == plain(header, shown)
+        if text == now or (untouched and shown == now):
             continue
-        if text == shown:
-            others[header] = _who_changed(client, record, header)
-        elif now != shown:
-            clashes.append(Clash(header, text, now, _who_changed(client, record, header)))
-        else:
+        if not untouched and now == shown:
             wanted[header] = text
+            continue
+        last = _last_change(client, record, header)
+        who = last.who if last else "somebody else"
+        if untouched:
+            others[header] = who
+        elif last and last.by_id == by.pk:
+            # Nobody clashes with themselves: an answer to the save before that was lost on its way, or a second window.
+            wanted[header] = text
+        else:
+            clashes.append(Clash(header, text, now, who))
     asks, later = _held_back(record, wanted, why)
     for header in (*asks, *later):
         del wanted[header]
     values = record.values | wanted
     dropped: tuple[str, ...] = ()
     if isinstance(record, Episode):
-        values |= _placed(record, wanted, client.agency)
-        dropped = questions.idle(values)
+        values |= _placed(record, wanted, {*wanted, *(clash.header for clash in clashes)}, client.agency)
+        # Those of the page that is saved: what is wrong on another page is told there.
+        dropped = tuple(h for h in questions.idle(values) if not typed.keys().isdisjoint(questions.of(h).headers))
         values |= dict.fromkeys(dropped, "")
     fields = {h: (record.values.get(h, ""), t) for h, t in values.items() if record.values.get(h, "") != t}
+    # The history keeps an answer also where it was typed together with the one by which it does not apply.
+    fields |= {h: (wanted[h], "") for h in dropped if wanted.get(h) and not record.values.get(h)}
     if fields:
         _write(by, client, record, fields, why if asked_about(record, fields) else "")
     return Saved(tuple(fields), others, dropped, tuple(clashes), asks, later)
@@ -302,16 +336,20 @@ def _held_back(record: Record, wanted: Mapping[str, str], why: str) -> tuple[tup
     return asked, ()
 
 
-def _placed(episode: Episode, wanted: Mapping[str, str], agency: Agency) -> dict[str, str]:
+def _placed(episode: Episode, wanted: Mapping[str, str], touched: Collection[str], agency: Agency) -> dict[str, str]:
     """UTLA, and DAT where nobody has chosen another, of a postcode that is new."""
     if "PC" not in wanted:
         return {}
-    new, old = places(wanted["PC"], agency.dat), places(episode.values.get("PC", ""), agency.dat)
+    before, dat = episode.values.get("PC", ""), episode.values.get("DAT", "")
+    new, old = places(wanted["PC"], agency.dat), places(before, agency.dat)
+    nowhere, was_nowhere = is_default_postcode(wanted["PC"]), is_default_postcode(before)
     made: dict[str, str] = {}
     # Of no fixed abode it is asked, since no postcode tells it; before, it was that of a place.
-    if "UTLA" not in wanted:
+    if "UTLA" not in touched and not (nowhere and was_nowhere):
         made["UTLA"] = new.get("UTLA", "")
-    if "DAT" not in wanted and episode.values.get("DAT", "") in ("", old.get("DAT")):
+    # Of no fixed abode it is the agency's own, whatever was chosen for a place; outside the UK it is not.
+    homeless = nowhere and not was_nowhere and "DAT" in new and dat != OUT_OF_ENGLAND
+    if "DAT" not in touched and (homeless or dat in ("", old.get("DAT"))):
         made["DAT"] = new.get("DAT", "")
     return made
 
@@ -329,7 +367,8 @@ def _write(
     record.changed = timezone.now()
     if isinstance(record, Referral):
         record.dated = day_of(record.values.get("REFDATE", ""))
-    record.save()
+    # Not all of it: an extract says meanwhile that it has it.
+    record.save(update_fields=["values", "changed", *(["dated"] if isinstance(record, Referral) else [])])
     referral = record if isinstance(record, Referral) else None
     episode = record if isinstance(record, Episode) else referral.episode if referral else None
     _remember(
@@ -350,16 +389,26 @@ def client_of(record: Record) -> Client:
 
 
 def _kept(header: str, text: str) -> str:
-    text = plain(header, text)
-    if len(text) > LONGEST:
+    if len(text.strip()) > LONGEST:
         raise Refused(f"Enter {LONGEST} characters or fewer for the {DATASET.by_header[header].noun}")
-    return text
+    return plain(header, text)
 
 
 def _locked(client: Client) -> Client:
-    """A client as it is now, kept from anybody else until the transaction ends."""
-    Client.objects.select_for_update(no_key=True).get(pk=client.pk)
-    return Client.objects.select_related("agency").get(pk=client.pk)
+    """A client as it is now, kept from anybody else until the transaction ends. Raises as `_now` does."""
+    Client.objects.select_for_update(no_key=True).filter(pk=client.pk).first()
+    return _now(client)
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+def _now(record: _M) -> _M:
+    """A record as it is once its client is locked. Raises `Refused` where somebody removed it since it was shown."""
+    found = type(record)._default_manager.filter(pk=record.pk).first()
+    if found is None:
+        raise Refused("Go back to the list of clients: somebody else has removed this since you opened it")
+    return found
 
 
 def _settle(client: Client) -> None:
@@ -390,8 +439,9 @@ def close_episode(
     half. A closure that is there already is changed as a `CORRECTION` only.
     """
     client = _locked(episode.client)
-    now = client.episodes.get(pk=episode.pk)
+    now = _now(episode)
     given = {h: _kept(h, typed.get(h, "")) for h in questions.CLOSURE.headers}
+    destination = destination.replace("\0", "").strip()[:LONGEST]
     problems = _problems(client, now, given, destination)
     if problems:
         raise NotClosed(problems)
@@ -409,8 +459,8 @@ def close_episode(
         own = {h: pair for h, pair in fields.items() if h != "destination"}
         now.values = {**now.values, **{h: text for h, (_, text) in own.items()}}
         now.changed = timezone.now()
-        now.save()
-        _remember(by, client, what, fields, episode=now, why=why)
+        _remember(by, client, what, fields, episode=now, why="" if now.open else why)
+        now.save(update_fields=["values", "local", "changed"])
         _settle(client)
     return Saved(tuple(fields))
 
@@ -426,11 +476,12 @@ def _problems(client: Client, episode: Episode, given: Mapping[str, str], destin
         what = "prison" if questions.DESTINATIONS[given["CJDISRSN"]] == "PRISON" else "CJIT area"
         found["destination"] = f"Select the {what} the client was transferred to, or that it is not known"
     if not found:
-        row = {**row_of(client, episode, None), **given}
-        row["PC"] = cut(row["PC"])
-        for finding in check_rows(DATASET, [row], today=timezone.localdate(), submitter=client.agency.code):
-            if finding.rule.header in questions.CLOSURE.headers:
-                found.setdefault(finding.rule.header, finding.rule.message)
+        closed = _now(episode)
+        closed.values = {**closed.values, **given}
+        all_ = [closed, *client.episodes.exclude(pk=closed.pk)]
+        for told in look(client, all_, today=timezone.localdate())[closed.pk]:
+            if told.header in questions.CLOSURE.headers:
+                found.setdefault(told.header, told.message)
     return found
 
 
@@ -438,17 +489,17 @@ def _problems(client: Client, episode: Episode, given: Mapping[str, str], destin
 def take_back_closure(*, by: Person, episode: Episode) -> None:
     """Take back a closure made by mistake. Who presents again gets a new episode instead (DISD)."""
     client = _locked(episode.client)
-    now = client.episodes.get(pk=episode.pk)
+    now = _now(episode)
     if now.open:
         return
     if client.episodes.exclude(pk=now.pk).filter(open=True).exists():
         raise Refused("This client has another episode that is open: two cannot be open at once")
-    fields = {h: (now.values.get(h, ""), "") for h in questions.CLOSURE.headers}
-    fields["destination"] = (now.local.get("destination", ""), "")
+    before = {**now.values, **now.local}
+    fields = {h: (before[h], "") for h in (*questions.CLOSURE.headers, "destination") if before.get(h)}
     now.values = {**now.values, **dict.fromkeys(questions.CLOSURE.headers, "")}
     now.local = {**now.local, "destination": ""}
     now.changed = timezone.now()
-    now.save()
+    now.save(update_fields=["values", "local", "changed"])
     _remember(by, client, "took back a closure", fields, episode=now, why=CORRECTION)
     _settle(client)
 
@@ -462,6 +513,7 @@ def add_contact(
 ) -> Contact:
     """Record a contact with a client; `custody` says that they were in prison then."""
     client = _locked(episode.client)
+    episode = _now(episode)
     _not_in_the_future(on, "contact")
     made = Contact.objects.create(
         episode=episode, on=on, kind=kind, face_to_face=face_to_face, custody=custody, note=text, by=by
@@ -475,6 +527,7 @@ def add_contact(
 def remove_contact(*, by: Person, contact: Contact) -> None:
     """Remove a contact recorded by mistake."""
     client = _locked(contact.episode.client)
+    contact = _now(contact)
     _remember(by, client, "removed a contact", {"contact": (contact.get_kind_display(), "")}, episode=contact.episode)
     contact.delete()
     _settle(client)
@@ -487,10 +540,10 @@ def add_intervention(
     """Record an assessment of what was provided since the one before; `leaving` says it is the last."""
     client = _locked(episode.client)
     _not_in_the_future(on, "assessment")
-    now = Episode.objects.get(pk=episode.pk)
-    if now.started is None:
+    episode = _now(episode)
+    if episode.started is None:
         raise Refused("Enter the caseload start date first: interventions are those of a client on the caseload")
-    if on < now.started:
+    if on < episode.started:
         raise Refused("The date of the assessment must be on or after the caseload start date")
     made = Intervention.objects.create(episode=episode, on=on, kinds=list(kinds), leaving=leaving, note=text, by=by)
     _remember(by, client, "recorded interventions", {"interventions": ("", " ".join(made.kinds))}, episode=episode)
@@ -502,6 +555,7 @@ def add_intervention(
 def remove_intervention(*, by: Person, intervention: Intervention) -> None:
     """Remove an assessment of interventions recorded by mistake."""
     client = _locked(intervention.episode.client)
+    intervention = _now(intervention)
     fields = {"interventions": (" ".join(intervention.kinds), "")}
     _remember(by, client, "removed interventions", fields, episode=intervention.episode)
     intervention.delete()
@@ -569,6 +623,7 @@ def _remember(
 ) -> None:
     """Keep who changed what. Saves of one record by one person within a while are one change and one audit event."""
     now = timezone.now()
+    Client.objects.filter(pk=client.pk).update(touched=now)
     last = Change.objects.filter(client=client).first()
     if (
         last
@@ -576,6 +631,10 @@ def _remember(
         and (last.what, last.why, last.by_id) == (what, why, by.pk)
         and (last.episode_id, last.referral_id) == (episode and episode.pk, referral and referral.pk)
         and now - last.at < TOGETHER
+        # An answer that is taken out can be read afterwards.
+        and all(after or last.fields.get(header, [before])[0] for header, (before, after) in fields.items())
+        # What an extract had in between is history of its own.
+        and not Extract.objects.filter(agency=client.agency, at__gte=last.at).exists()
     ):
         for header, (before, after) in fields.items():
             first = last.fields.get(header, [before])[0]
@@ -589,7 +648,7 @@ def _remember(
         referral=referral,
         at=now,
         by=by,
-        who=by.name or by.email,
+        who=_name(by),
         what=what,
         why=why,
         fields={h: list(pair) for h, pair in fields.items()},
@@ -597,12 +656,99 @@ def _remember(
     note(what, by=by, agency=client.agency, about=f"client {client.pk}", counts={"fields": len(fields)})
 
 
-def _who_changed(client: Client, record: Record, header: str) -> str:
-    """Who gave a field of a record the text it has."""
+def _last_change(client: Client, record: Record, header: str) -> Change | None:
+    """What gave a field of a record the text it has."""
     changes = Change.objects.filter(client=client, fields__has_key=header)
     if isinstance(record, Episode):
         changes = changes.filter(episode=record)
     elif isinstance(record, Referral):
         changes = changes.filter(referral=record)
-    found = changes.values_list("who", flat=True).first()
-    return str(found or "somebody else")
+    return changes.first()
+
+
+# ---- what comes and what leaves --------------------------------------------------------------------
+
+
+def import_records(
+    *, by: Person | None, agency: Agency, file: BinaryIO | str | os.PathLike[str], name: str
+) -> Imported:
+    """Put in what a file has that the agency sent before, of the clients who consent. Nothing of the file is kept.
+
+    Ids stay as they are, and of a record that is here already nothing is changed. Raises `Refused` for a file that
+    cannot be used.
+    """
+    try:
+        arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
+    except Unusable as problem:
+        raise Refused(str(problem)) from None
+    with transaction.atomic():
+        # One import of an agency at a time.
+        Practice.objects.get_or_create(agency=agency)
+        Practice.objects.select_for_update().get(agency=agency)
+        arriving.only_new(arrived, agency)
+        _bring(by, arrived)
+        note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
+    return arrived.done
+
+
+def _bring(by: Person | None, arrived: Arrived) -> None:
+    """Save records of a file that are new here, with all that is computed of them, their consent and a `Change`."""
+    clients, episodes = list(arrived.clients.values()), list(arrived.episodes.values())
+    Client.objects.bulk_create(clients, batch_size=1_000)
+    Episode.objects.bulk_create(episodes, batch_size=1_000)
+    Referral.objects.bulk_create(arrived.referrals.values(), batch_size=1_000)
+    # Now that referrals have numbers, findings can say which of them they are about.
+    about = [each for each in episodes if any(referral for _, referral in arrived.found[each.episodid])]
+    for episode in about:
+        keep(episode, arriving.told(arrived.found[episode.episodid]))
+    Episode.objects.bulk_update(about, ["findings"], batch_size=500)
+    now, on = timezone.now(), timezone.localdate()
+    Consent.objects.bulk_create(
+        [Consent(client=each, given=True, on=on, evidence="In the file that was imported", by=by) for each in clients],
+        batch_size=1_000,
+    )
+    new = {client.pk: {h: ["", text] for h, text in client.values.items()} for client in clients}
+    # Of some who were touched nothing was put in: a client without episodes.
+    touched = [client for client in arrived.touched.values() if client.pk]
+    Change.objects.bulk_create(
+        [
+            Change(client=each, at=now, by=by, who=_name(by), what="imported", fields=new.get(each.pk, {}))
+            for each in {client.pk: client for client in (*clients, *touched)}.values()
+        ],
+        batch_size=1_000,
+    )
+    for client in touched:
+        Client.objects.filter(pk=client.pk).update(touched=now)
+        _settle(client)
+
+
+def record_extract(*, by: Person | None, made: Made, name: str, data: bytes, submission: str = "") -> Extract:
+    """Keep that an extract was made: what was in it, in counts, and the hash of its bytes, but not the file.
+
+    What is in it for the first time is marked as extracted. `submission` is the number it has at the portal, if it
+    went there.
+    """
+    with transaction.atomic():
+        for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
+            first = table.objects.filter(agency=made.agency, extracted=None)
+            for some in made.ids(key.upper()):
+                first.filter(**{f"{key}__in": some}).update(extracted=made.at)
+        kept = Extract.objects.create(
+            agency=made.agency,
+            by=by,
+            at=made.at,
+            until=made.until,
+            scope=made.scope,
+            since=made.since,
+            name=name[:255],
+            sha256=hashlib.sha256(data).hexdigest(),
+            counts=made.counts,
+            submission=submission,
+        )
+        told = {what: n for what, n in made.counts.items() if n}
+        note("made an extract", by=by, agency=made.agency, about=submission or made.agency.code, counts=told)
+    return kept
+
+
+def _name(by: Person | None) -> str:
+    return (by.name or by.email) if by else "the service"

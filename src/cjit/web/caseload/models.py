@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
 
 from cjit.web.agencies.models import Agency, Person
 
@@ -32,15 +33,18 @@ class Client(models.Model):
     """Somebody an agency works with. `values` holds the fields of the dataset's section "client details" but AGNCY.
 
     `consent` is the answer that holds now (Y, N, or "" where nobody has asked), of the newest `Consent`. `extracted`
-    is when an extract first had them; `changed` when anything was changed that an extract could show.
+    is when an extract first had them; `changed` when anything was changed that an extract could show, and `touched`
+    when anything at all was done that the history has, of their episodes too.
     """
 
-    agency = models.ForeignKey(Agency, models.PROTECT, related_name="clients")
+    # Without an index of its own, here and below: others begin with it, and SQLite would take this one instead.
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="clients", db_index=False)
     clientid = models.CharField(max_length=64)
     values = models.JSONField(default=dict)
     consent = models.CharField(max_length=1, blank=True)
     extracted = models.DateTimeField(null=True)
     changed = models.DateTimeField()
+    touched = models.DateTimeField(default=timezone.now)
     begun = models.DateField()
     # Computed: see the module's docstring. In capitals, the date where it is one.
     reference = models.CharField(max_length=64, blank=True)
@@ -52,23 +56,23 @@ class Client(models.Model):
 
         constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "clientid"], name="client_once")]
         indexes: ClassVar = [
-            models.Index(fields=["agency", "reference"], name="client_by_reference"),
-            models.Index(fields=["agency", "initials", "born"], name="client_by_initials"),
-            models.Index(fields=["agency", "born"], name="client_by_birth"),
-            models.Index(fields=["agency", "consent"], name="client_by_consent"),
+            # All that a search reads, and who was worked on last: it goes through this alone, whatever is known.
+            models.Index(fields=["agency", "reference", "initials", "born", "touched"], name="client_by_search"),
+            models.Index(fields=["agency", "consent", "begun"], name="client_by_consent"),
         ]
 
 
 class Episode(models.Model):
     """An episode of a client. `values` holds the dataset's "episode details" but CONSENT and CMSID.
 
-    `local` are answers that never leave: `destination`, the prison or area somebody was transferred to. `findings` are
-    pairs of a rule's id and the number of the referral it is about (0: none), `missing` of them only say that
-    something is not filled in, `rejects` would have the record rejected.
+    `local` is what never leaves: `destination`, the prison or area somebody was transferred to, and `imported`, the day
+    on which an import brought the episode (yyyy-mm-dd). `findings` are pairs of a rule's id and the number of the
+    referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` would have the
+    record rejected.
     """
 
     client = models.ForeignKey(Client, models.CASCADE, related_name="episodes")
-    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+")
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+", db_index=False)
     episodid = models.CharField(max_length=64)
     values = models.JSONField(default=dict)
     local = models.JSONField(default=dict)
@@ -94,19 +98,28 @@ class Episode(models.Model):
     review = models.DateField(null=True)
 
     class Meta:
-        """The newest first; lists of what is due look at those that are open."""
+        """The newest first, whose triage may have no date yet; lists of what is due look at those that are open."""
 
-        ordering: ClassVar = ["-triaged", "-id"]
+        ordering: ClassVar = [F("triaged").desc(nulls_first=True), "-id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "episodid"], name="episode_once")]
         indexes: ClassVar = [
-            models.Index(fields=["agency", "open", "contact"], name="episode_by_contact"),
+            models.Index(
+                fields=["agency", "contact", "custody", "triaged", "started"],
+                name="episode_open",
+                condition=Q(open=True),
+            ),
+            models.Index(fields=["client"], name="episode_open_of_client", condition=Q(open=True)),
+            models.Index(
+                fields=["agency", "custody"],
+                name="episode_in_custody",
+                condition=Q(open=True, custody__isnull=False),
+            ),
             models.Index(fields=["agency", "review"], name="episode_by_review", condition=Q(review__isnull=False)),
             models.Index(
-                fields=["agency"],
+                fields=["agency", "rejects", "faults", "missing"],
                 name="episode_with_findings",
                 condition=Q(rejects__gt=0) | Q(faults__gt=0) | Q(missing__gt=0),
             ),
-            models.Index(fields=["agency", "custody"], name="episode_in_custody", condition=Q(custody__isnull=False)),
         ]
 
 
@@ -114,7 +127,7 @@ class Referral(models.Model):
     """A referral to structured treatment. `values` holds REFDATE; `dated` is its date, where it is one."""
 
     episode = models.ForeignKey(Episode, models.CASCADE, related_name="referrals")
-    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+")
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="+", db_index=False)
     referid = models.CharField(max_length=64)
     values = models.JSONField(default=dict)
     extracted = models.DateTimeField(null=True)
@@ -122,9 +135,9 @@ class Referral(models.Model):
     dated = models.DateField(null=True)
 
     class Meta:
-        """The earliest first."""
+        """The earliest first, those without a date last."""
 
-        ordering: ClassVar = ["dated", "id"]
+        ordering: ClassVar = [F("dated").asc(nulls_last=True), "id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["agency", "referid"], name="referral_once")]
         indexes: ClassVar = [
             models.Index(fields=["agency"], name="referral_without_date", condition=Q(dated__isnull=True))

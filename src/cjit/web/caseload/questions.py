@@ -6,6 +6,7 @@ When a question applies is a value (`When`), read by the server and, as `data-wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -36,13 +37,14 @@ class Test:
     kind: Literal["code", "count", "default postcode"] = "code"
 
     def holds(self, answer: str) -> bool | None:
-        """Whether the answer makes the question apply; None where there is no answer yet."""
+        """Whether the answer makes the question apply; None where there is no answer yet, or of a number none."""
         answer = answer.strip().upper()
         if not answer:
             return None
         match self.kind:
             case "count":
-                return answer.isdecimal() and int(answer) > 0 and answer not in self.but
+                number = int(answer) if re.fullmatch("[0-9]{1,9}", answer) else None
+                return None if number is None or str(number) in self.but else number > 0
             case "default postcode":
                 return is_default_postcode(answer)
             case _:
@@ -134,7 +136,7 @@ ASKED: Mapping[str, When] = {
     "EHCS": When("if the client has parental responsibility or lives with children", _CHILDREN),
     "EHCSC2": When("if the children receive another kind of help", (Test("EHCS", but=_NO_HELP),)),
     "EHCSC3": When("if the children receive a third kind of help", (Test("EHCSC2", but=_NO_HELP),)),
-    "ROUTE": When("of the first problem substance", (Test("DRUG1"),)),
+    "ROUTE": When("if there is a problem substance", (Test("DRUG1"),)),
     "DRUG2": When("if there is another problem substance", (Test("DRUG1"),)),
     "DRUG3": When("if there is a third problem substance", (Test("DRUG2"),)),
     "ALCUNITS": When("if the client drank alcohol", (Test("ALCDDAYS", kind="count"),), stays=True),
@@ -178,16 +180,12 @@ def applies(header: str, values: Mapping[str, str]) -> bool | None:
 
 def idle(values: Mapping[str, str]) -> tuple[str, ...]:
     """Questions that have an answer though they do not apply, by an answer that is given. One leads to the next."""
-    left = dict(values)
-    gone: list[str] = []
+    out: set[str] = set()
     for header, rule in ASKED.items():
-        if left.get(header) and not rule.stays and rule.holds(left) is False:
-            gone.append(header)
-            left[header] = ""
-            # What hangs on it has nothing to hang on any more.
-            gone += [h for h, each in ASKED.items() if left.get(h) and {t.header for t in each.tests} == {header}]
-            left |= dict.fromkeys(gone, "")
-    return tuple(dict.fromkeys(gone))
+        # What hangs on a question that does not apply has nothing to hang on.
+        if rule.holds(values) is False or out.issuperset(test.header for test in rule.tests):
+            out.add(header)
+    return tuple(header for header in ASKED if header in out and values.get(header) and not ASKED[header].stays)
 
 
 def unanswered(each: Group, values: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,25 +9,22 @@ import re
 from calendar import month_name
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from importlib.metadata import version
 
 from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule, Severity
 from cjit.dataset import Record as Texts
-from cjit.datasets.q.rules import OUT_OF_ENGLAND
+from cjit.datasets.q.rules import OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
 from cjit.geography import (
     DEFAULT_SECTOR,
-    NORTHERN_IRELAND,
-    SCOTLAND,
-    WALES,
     authorities,
     is_whole,
     truncate,
     upper_tier_of,
 )
-from cjit.web.caseload.models import Client, Episode, Referral
+from cjit.web.caseload.models import Client, Contact, Episode, Intervention, Referral
 from cjit.web.dataset import DATASET
 
 #: What CMSID says of records that are kept here.
@@ -109,7 +106,11 @@ def look(client: Client, episodes: Sequence[Episode], *, today: date) -> dict[in
     found: dict[int, list[Told]] = {episode.pk: [] for episode in episodes}
     if not rows:
         return found
-    for finding in check_rows(DATASET, rows, today=today, submitter=client.agency.code):
+    # A row by itself is held against nothing; of this reason, that there is no referral is told all the same.
+    alone = len(rows) == 1 and rows[0]["CJDISRSN"] == TRANSFERRED_NOT_IN_CUSTODY
+    for finding in check_rows(DATASET, [*rows, {}] if alone else rows, today=today, submitter=client.agency.code):
+        if finding.row == len(rows):
+            continue
         episode_pk, referral_pk = places[finding.row]
         entity = DATASET.by_header[finding.rule.header].entity
         told = Told(finding.rule, referral_pk if entity is Entity.REFERRAL else 0)
@@ -138,7 +139,7 @@ def settle(client: Client, episodes: Sequence[Episode], *, today: date) -> None:
     found = look(client, episodes, today=today)
     for episode in episodes:
         keep(episode, found[episode.pk])
-        date_of(episode)
+        date_of(episode, list(episode.contacts.all()), list(episode.interventions.all()))
 
 
 def identify(client: Client) -> None:
@@ -156,20 +157,19 @@ def keep(episode: Episode, found: Sequence[Told]) -> None:
     episode.faults = len(found) - episode.missing
 
 
-def date_of(episode: Episode) -> None:
-    """Set the dates of an episode, from its fields, contacts and interventions."""
+def date_of(episode: Episode, contacts: Sequence[Contact], assessed: Sequence[Intervention]) -> None:
+    """Set the dates of an episode, from its fields, contacts (the newest first) and interventions."""
     given = episode.values
     episode.triaged, episode.started, episode.closed = (
         day_of(given.get(h, "")) for h in ("TRIAGED", "CPLANDT", "DISD")
     )
     episode.open = not (given.get("DISD", "").strip() or given.get("CJDISRSN", "").strip())
-    contacts = list(episode.contacts.all())
     # Triage is the first contact face to face (TRIAGED).
     first = [episode.triaged] if episode.triaged else []
     episode.contact = max((*first, *(each.on for each in contacts)), default=None)
     episode.face_to_face = max((*first, *(each.on for each in contacts if each.face_to_face)), default=None)
     episode.custody = custody_since([(each.on, each.custody) for each in contacts])
-    episode.review = _review(episode)
+    episode.review = _review(episode, assessed)
 
 
 def custody_since(contacts: Sequence[tuple[date, bool]]) -> date | None:
@@ -182,17 +182,22 @@ def custody_since(contacts: Sequence[tuple[date, bool]]) -> date | None:
     return since
 
 
-def _review(episode: Episode) -> date | None:
+def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
     """When interventions are to be assessed next: six months after the last time, or on leaving the caseload."""
-    assessed = list(episode.interventions.all())
     if episode.started is None:
         return None
+    if not episode.open and episode.closed:
+        # What was provided in an episode that was closed when it was imported was recorded elsewhere.
+        elsewhere = episode.closed.isoformat() <= episode.local.get("imported", "")
+        return None if elsewhere or any(each.leaving for each in assessed) else episode.closed
     if not episode.open:
-        return None if any(each.leaving for each in assessed) else episode.closed
+        return None
     return months_after(max((each.on for each in assessed), default=episode.started), REVIEW_MONTHS)
 
 
-_PARTS = re.compile(r"(\d{1,2})\s*[-/. ]\s*(\d{1,2}|[A-Za-z]{3,9})\s*[-/. ]\s*(\d{4})", re.ASCII)
+_BRITISH = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
 _MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
 
 
@@ -216,28 +221,38 @@ def plain(header: str, text: str) -> str:
 
 
 def _plain_date(text: str) -> str:
-    parts = _PARTS.fullmatch(text)
-    if parts is None:
+    if parts := _ISO.fullmatch(text):
+        year, month, day = parts.groups()
+    elif parts := _PARTS.fullmatch(text):
+        day, month, year = parts.groups()
+    else:
         return text
-    day, month, year = parts.groups()
-    if not month.isdecimal():
-        named = [number for name, number in _MONTHS.items() if name.startswith(month.lower())]
-        if len(named) != 1:
-            return text
-        month = str(named[0])
-    return f"{day:0>2}/{month:0>2}/{year}"
+    number = month if month.isdecimal() else month_named(month)
+    return f"{day:0>2}/{number:0>2}/{year}" if number else text
+
+
+def month_named(text: str) -> int | None:
+    """The number of the month whose name begins so (feb, March); None where that is no month, or more than one."""
+    named = [number for name, number in _MONTHS.items() if name.startswith(text.lower())]
+    return named[0] if len(named) == 1 else None
 
 
 def day_of(text: str) -> date | None:
-    """The date a text says, as the dataset reads dates (reading 14); None where it says none."""
-    text = text.strip()
-    for form in ("%d/%m/%Y", "%Y-%m-%d"):
-        try:
-            found = datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no time zone
-        except ValueError:
-            continue
-        return found if found.year >= 1900 else None
-    return None
+    """The date a text says, as the dataset reads dates (reading 14); None where it says none.
+
+    One so far ahead that it is a slip is none either: some months after it there might be no calendar.
+    """
+    if parts := _BRITISH.fullmatch(text.strip()):
+        day, month, year = parts.groups()
+    elif parts := _ISO.fullmatch(text.strip()):
+        year, month, day = parts.groups()
+    else:
+        return None
+    try:
+        found = date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+    return found if 1900 <= found.year < 9000 else None
 
 
 def months_after(day: date, months: int) -> date:
@@ -268,7 +283,9 @@ def places(postcode: str, agency_dat: str) -> dict[str, str]:
     """UTLA and DAT of a postcode, as far as they are certain: by header, a header left out is not.
 
     The DAT is that with the name of the upper tier authority (our reading: a partnership area is one, where both have
-    one name), and outside England the one that says so. Of no fixed abode it is the agency's own (DAT of residence).
+    one name), and outside England the one that says so, where UTLA is left blank: its codes there are not public, and
+    our stand-ins (`cjit.geography`) are for nobody's record. Of no fixed abode the DAT is the agency's own (DAT of
+    residence).
     """
     if is_default_postcode(postcode):
         return {"DAT": agency_dat} if agency_dat else {}
@@ -276,8 +293,8 @@ def places(postcode: str, agency_dat: str) -> dict[str, str]:
     if upper is None:
         return {}
     dats = DATASET.lists["DAT"].labels
-    if upper in (SCOTLAND, WALES, NORTHERN_IRELAND):
-        return {"UTLA": upper} | ({"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {})
+    if authorities()[upper].country != "England":
+        return {"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {}
     name = authorities()[upper].name.casefold()
     same = [code for code, label in dats.items() if label.casefold() == name]
     return {"UTLA": upper} | ({"DAT": same[0]} if len(same) == 1 else {})
@@ -294,13 +311,14 @@ def rows_of(client: Client, *, consent: str = YES) -> Iterator[Texts]:
 
 
 def shown(header: str, text: str, *, caseload: bool = False) -> str:
-    """A field's text as people read it: the label of a code, a postcode and anything unknown as it is.
+    """A field's text as people read it: the label of a code; a postcode, and anything unknown, as it is.
 
     `caseload` says which group a case closure reason is of (reading 3).
     """
-    codes = DATASET.codes_of(header)
-    if codes is None:
-        return text
+    field = DATASET.by_header.get(header)
+    codes = DATASET.codes_of(header) if field else None
+    if field is None or codes is None:
+        return field.apart.get(text, text) if field else text
     plainly = text if text in codes.labels else text.lstrip("0")
     group = FROM if caseload else PRIOR
     own = [row.label for row in codes.rows if row.code == plainly and row.group == group]

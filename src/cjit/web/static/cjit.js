@@ -4,6 +4,15 @@ import { initAll } from "./govuk-frontend.min.js";
 document.body.classList.add("js-enabled", "govuk-frontend-supported");
 initAll();
 
+// Printing: <p data-print="Print"> says how to print the page, and becomes a button of that name that does it.
+for (const element of document.querySelectorAll("[data-print]")) {
+  const button = document.createElement("button");
+  button.className = "govuk-button govuk-button--secondary";
+  button.textContent = element.dataset.print;
+  button.addEventListener("click", () => print());
+  element.replaceWith(button);
+}
+
 // Progress: <div data-state-url="…" role="status"> is asked for its state every two seconds. The answer is JSON:
 // {"text": what to show in [data-state-text], "done": a figure for its <progress>, "finished": whether to load the
 // page again}. A text is only written when it differs, so that a screen reader says each once.

@@ -1,0 +1,268 @@
+"""An agency's own file, the last it sent, read as the records its caseload begins with. Nothing here writes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from typing import BinaryIO, TypeVar
+
+import polars as pl
+from django.db.models import QuerySet
+
+from cjit.check import check
+from cjit.dataset import Entity, Rule
+from cjit.dataset import Record as Texts
+from cjit.extract import NO_POSTCODE, canonical
+from cjit.read import Unusable, open_file
+from cjit.web.agencies.models import Agency
+from cjit.web.caseload.models import Client, Episode, Record, Referral
+from cjit.web.caseload.record import KEPT, YES, Told, cut, date_of, day_of, identify, keep, texts
+from cjit.web.dataset import DATASET
+
+#: The most records that are imported at once: they are put in while the page waits.
+MOST = 20_000
+#: The longest id that is kept.
+LONGEST_ID = 64
+
+_R = TypeVar("_R", Client, Episode, Referral)
+
+
+@dataclass
+class Imported:
+    """What an import did, in counts.
+
+    `here` are records that were here before, `differ` the fields in which the file says something else of a record
+    than what was first known of it. Rows are left out `without_consent`, `without_ids` that can be kept (of some no
+    more than the referral), of ids that belong to `another` client or episode, and where their cells cannot be told
+    apart (`ragged`).
+    """
+
+    clients: int = 0
+    episodes: int = 0
+    referrals: int = 0
+    here: int = 0
+    differ: int = 0
+    without_consent: int = 0
+    without_ids: int = 0
+    another: int = 0
+    ragged: int = 0
+    #: Clients who are here and do not consent any more, or were not asked: nothing of the file was taken of them.
+    not_consenting_here: int = 0
+    #: Episodes that were put in and would be rejected as they are.
+    rejects: int = 0
+
+    def counts(self) -> dict[str, int | str]:
+        """What is not nought, in words, for the audit trail."""
+        return {f.name.replace("_", " "): n for f in fields(self) if (n := getattr(self, f.name))}
+
+
+@dataclass
+class Arrived:
+    """The records of a file by their ids, not yet saved, each with what belongs to it, and what was left out.
+
+    `found` are what the check says of each episode: a rule and the referral it is about. `touched` are clients who
+    were here before and get something new, or whose records were not all taken.
+    """
+
+    clients: dict[str, Client] = field(default_factory=dict)
+    episodes: dict[str, Episode] = field(default_factory=dict)
+    referrals: dict[str, Referral] = field(default_factory=dict)
+    found: dict[str, list[tuple[Rule, Referral | None]]] = field(default_factory=dict)
+    touched: dict[str, Client] = field(default_factory=dict)
+    done: Imported = field(default_factory=Imported)
+
+
+def read(file: BinaryIO | str | os.PathLike[str], name: str, *, agency: Agency, now: datetime, today: date) -> Arrived:
+    """The records in a file of clients who consent, as an agency keeps them: the postcode is that of the sector.
+
+    Raises `Unusable` for a file that cannot be read, is too long, or has records of another agency.
+    """
+    arrived = Arrived()
+    rows = _rows(file, name, arrived.done)
+    if any(row["AGNCY"] != agency.code for row in rows):
+        raise Unusable(
+            f"The file has records of another agency: choose the file of {agency.name}, in which AGNCY is"
+            f" {agency.code} on every row"
+        )
+    for row in rows:
+        _take(row, arrived, agency, now, today)
+    _check(arrived, agency, today)
+    return arrived
+
+
+def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) -> list[dict[str, str | None]]:
+    """The rows of clients who consent, each value as the dataset plainly writes it."""
+    source = open_file(file, DATASET, name)
+    frames: list[pl.DataFrame] = []
+    height = 0
+    for piece in source.pieces():
+        batch = piece()
+        done.ragged += len(batch.ragged)
+        height += batch.frame.height
+        if height > MOST:
+            raise Unusable(
+                f"The file has more than {MOST:,} records, the most that are imported at once: divide it into parts"
+            )
+        frames.append(batch.text())
+    frame = pl.concat(frames)
+    consent, client = (pl.col(h).str.strip_chars() for h in ("CONSENT", "CLIENTID"))
+    withdrawn = frame.filter(consent.str.to_uppercase() == "N").select(client).to_series().drop_nulls()
+    given = (consent.str.to_uppercase() == YES).fill_null(False)
+    some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
+    done.without_consent = frame.height - some.height
+    return canonical(DATASET, some.iter_rows(named=True)).to_dicts()
+
+
+def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: datetime, today: date) -> None:
+    """Take a row as a client, an episode and a referral, as far as they are not known from an earlier one."""
+    done = arrived.done
+    ids = [row["CLIENTID"] or "", row["EPISODID"] or "", row["REFERID"] or ""]
+    if not (ids[0] and ids[1]) or any(len(each) > LONGEST_ID for each in ids):
+        done.without_ids += 1
+        return
+    clientid, episodid, referid = ids
+    episode = arrived.episodes.get(episodid)
+    referral = arrived.referrals.get(referid)
+    if (episode and episode.client.clientid != clientid) or (referral and referral.episode.episodid != episodid):
+        done.another += 1
+        return
+    sent = {"agency": agency, "extracted": now, "changed": now}
+    values = {entity: _values(row, entity) for entity in KEPT}
+    client = arrived.clients.get(clientid)
+    if client is None:
+        client = Client(clientid=clientid, consent=YES, begun=today, values=values[Entity.CLIENT], **sent)
+        identify(client)
+        arrived.clients[clientid] = client
+    else:
+        done.differ += differing(client, values[Entity.CLIENT])
+    if episode is None:
+        local = {"imported": today.isoformat()}
+        episode = Episode(client=client, episodid=episodid, begun=today, local=local, **sent)
+        episode.values = values[Entity.EPISODE]
+        date_of(episode, [], [])
+        arrived.episodes[episodid] = episode
+    else:
+        done.differ += differing(episode, values[Entity.EPISODE])
+    if referid and referral is None:
+        referral = Referral(episode=episode, referid=referid, values=values[Entity.REFERRAL], **sent)
+        referral.dated = day_of(referral.values.get("REFDATE", ""))
+        arrived.referrals[referid] = referral
+    elif referral:
+        done.differ += differing(referral, values[Entity.REFERRAL])
+    elif values[Entity.REFERRAL]:
+        done.without_ids += 1
+
+
+def _values(row: Mapping[str, str | None], entity: Entity) -> dict[str, str]:
+    # What was no postcode is one that is not known: the sign that is sent for it says no more.
+    return {h: text for h in KEPT[entity] if (text := row[h]) and text != NO_POSTCODE}
+
+
+def differing(known: Record, values: Mapping[str, str]) -> int:
+    """In how many fields other values than a record's are given, of a postcode no more than its sector."""
+    mine = {h: text for h, text in known.values.items() if text}
+    if "PC" in mine:
+        mine["PC"] = cut(mine["PC"])
+    return sum(mine.get(h) != values.get(h) for h in {*mine, *values})
+
+
+def _check(arrived: Arrived, agency: Agency, today: date) -> None:
+    """Keep with each episode what one check over all of them says, as a check of its client alone would."""
+    of: dict[str, list[Referral | None]] = defaultdict(list)
+    for referral in arrived.referrals.values():
+        of[referral.episode.episodid].append(referral)
+    rows: list[Texts] = []
+    places: list[tuple[str, Referral | None]] = []
+    for episodid, episode in arrived.episodes.items():
+        for each in of.get(episodid) or [None]:
+            rows.append(texts(episode.client, episode, each))
+            places.append((episodid, each))
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(DATASET.headers, pl.String))
+    findings = check(frame, DATASET, today=today, submitter=agency.code).frame.sort("row", "rule")
+    own = (None, "CLIENTID", "EPISODID", "REFERID")
+    rules = {rule.id: rule for rule in DATASET.rules if rule.across in own}
+    arrived.found = {episodid: [] for episodid in arrived.episodes}
+    for row, name in findings.select("row", pl.col("rule").cast(pl.String)).iter_rows():
+        if rule := rules.get(name):
+            episodid, referral = places[row - 2]
+            about = referral if DATASET.by_header[rule.header].entity is Entity.REFERRAL else None
+            if (rule, about) not in arrived.found[episodid]:
+                arrived.found[episodid].append((rule, about))
+    for episodid, episode in arrived.episodes.items():
+        keep(episode, told(arrived.found[episodid]))
+
+
+def told(found: Iterable[tuple[Rule, Referral | None]]) -> list[Told]:
+    """Findings with the numbers of the referrals they are about, once those have any."""
+    return [Told(rule, (about.pk or 0) if about else 0) for rule, about in found]
+
+
+# ---- against what is here --------------------------------------------------------------------------
+
+
+def only_new(arrived: Arrived, agency: Agency) -> None:
+    """Leave in what arrived only what is not here yet, and have it belong to what is."""
+    clients = _here(Client.objects.select_related("agency"), "clientid", arrived.clients, agency)
+    episodes = _here(Episode.objects.select_related("client__agency"), "episodid", arrived.episodes, agency)
+    referrals = _here(Referral.objects.select_related("episode"), "referid", arrived.referrals, agency)
+    done = arrived.done
+
+    # Who withdrew here is not brought back by a file of earlier days.
+    gone = {clientid for clientid, client in clients.items() if client.consent != YES}
+    done.not_consenting_here = len(gone)
+    for clientid, client in arrived.clients.items():
+        if clientid in clients and clientid not in gone:
+            done.here += 1
+            done.differ += differing(clients[clientid], client.values)
+
+    taken: dict[str, Episode] = {}
+    for episodid, episode in arrived.episodes.items():
+        clientid, known = episode.client.clientid, episodes.get(episodid)
+        if clientid in gone:
+            continue
+        if known and known.client.clientid != clientid:
+            done.another += 1
+            arrived.touched[clientid] = clients.get(clientid, episode.client)
+        elif known:
+            done.here += 1
+            done.differ += differing(known, episode.values)
+        else:
+            if clientid in clients:
+                episode.client = arrived.touched[clientid] = clients[clientid]
+            taken[episodid] = episode
+
+    left: dict[str, Referral] = {}
+    for referid, referral in arrived.referrals.items():
+        episodid = referral.episode.episodid
+        there, parent = referrals.get(referid), taken.get(episodid) or episodes.get(episodid)
+        if referral.episode.client.clientid in gone or parent is None:
+            continue
+        of_another = parent.client.clientid != referral.episode.client.clientid
+        if of_another or (there and there.episode.episodid != episodid):
+            done.another += 1
+            arrived.touched[referral.episode.client.clientid] = referral.episode.client
+        elif there:
+            done.here += 1
+            done.differ += differing(there, referral.values)
+        else:
+            if episodid not in taken:
+                arrived.touched[parent.client.clientid] = parent.client
+            referral.episode = parent
+            left[referid] = referral
+
+    used = {episode.client.clientid for episode in taken.values()}
+    arrived.clients = {k: each for k, each in arrived.clients.items() if k not in clients and k in used}
+    arrived.episodes, arrived.referrals = taken, left
+    done.clients, done.episodes, done.referrals = len(arrived.clients), len(taken), len(left)
+    done.rejects = sum(bool(episode.rejects) for episode in taken.values())
+
+
+def _here(records: QuerySet[_R], key: str, ids: Iterable[str], agency: Agency) -> dict[str, _R]:
+    """The records of an agency that have some ids, by those."""
+    wanted = list(ids)
+    some = (wanted[start : start + 5_000] for start in range(0, len(wanted), 5_000))
+    found = (each for part in some for each in records.filter(agency=agency, **{f"{key}__in": part}))
+    return {getattr(each, key): each for each in found}

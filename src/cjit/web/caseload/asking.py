@@ -1,0 +1,299 @@
+"""How a field of the dataset is asked on a page, and how its answer is read back.
+
+All follows from the field: its kind and the length of its code list say whether it is asked with a date of three boxes,
+radios, a list or a text. What a page shows of a text are its `boxes` (name and content); `read` is the way back. A box
+whose content nobody touched gives the very text it was made from, so that opening and saving a page changes nothing,
+whatever stands there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from cjit.dataset import Code, Field, Kind
+from cjit.web.caseload import questions
+from cjit.web.caseload.record import shown
+from cjit.web.dataset import DATASET
+
+#: Up to so many codes are asked with radios, up to so many with a plain list; longer ones can be searched by typing.
+RADIOS, LIST = 8, 30
+#: The choice with which a code is typed that is not in the list.
+ANOTHER = "another"
+NO_FIXED_ABODE = "ZZ99 3VZ"
+#: Said beside a question; what a field is stands under "What to record".
+HINTS: Mapping[str, str] = {
+    "FINITIAL": "One letter: of a hyphenated name, that of its first part",
+    "SINITIAL": "One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
+    "DOB": "For example, 31 3 1980",
+    "CLIENT": "The same in all of the client's episodes here, and made from nothing that tells who they are",
+    "PC": "For example, NR14 7UJ",
+    "UTLA": "Where they last had a home. Of any other postcode it is filled in when you save",
+    "DAT": "Filled in from the postcode when you save; correct it if it is wrong",
+    "PRISON": "Only of a client who was transferred",
+    "REFLD": "For example, 27 3 2026. Where no event came before, the contact/assessment date",
+    "CPLANDT": "Leave it blank until a care plan is agreed",
+}
+
+
+class Shape(StrEnum):
+    """What a field is asked with."""
+
+    DATE = "date"
+    RADIOS = "radios"
+    LIST = "list"
+    TEXT = "text"
+
+
+def shape(field: Field) -> Shape:
+    """What a field is asked with."""
+    if field.kind is Kind.DATE:
+        return Shape.DATE
+    codes = DATASET.codes_of(field.header)
+    if codes is None:
+        return Shape.TEXT
+    return Shape.RADIOS if len(codes.codes) <= RADIOS else Shape.LIST
+
+
+# ---- boxes, and back -------------------------------------------------------------------------------
+
+
+def boxes(header: str, text: str) -> dict[str, str]:
+    """What each box of a field shows of a text, by the box's name."""
+    field = DATASET.by_header[header]
+    match shape(field):
+        case Shape.DATE:
+            day, month, year = [*text.split("/", 2), "", ""][:3]
+            return {f"{header}-day": day, f"{header}-month": month, f"{header}-year": year}
+        case Shape.TEXT:
+            apart = text if text in _apart(field) else ""
+            beside = {f"{header}-apart": apart} if _apart(field) else {}
+            return {header: "" if apart else text} | beside
+        case _ if _takes_another(field):
+            known = not text or _listed(field, text)
+            return {header: text if known else ANOTHER, f"{header}-another": "" if known else text}
+        case _:
+            return {header: text}
+
+
+def read(posted: Mapping[str, str], was: Mapping[str, str]) -> dict[str, str]:
+    """The texts of the fields of a page, by header; `was` is what it showed of each."""
+    found: dict[str, str] = {}
+    for header, before in was.items():
+        made = boxes(header, before)
+        sent = {name: posted.get(name, "") for name in made}
+        found[header] = before if sent == made else _joined(header, sent, made)
+    return found
+
+
+def _joined(header: str, sent: Mapping[str, str], made: Mapping[str, str]) -> str:
+    """One text of the boxes of a field."""
+    contents = [content.strip() for content in sent.values()]
+    if shape(DATASET.by_header[header]) is Shape.DATE:
+        return "/".join(contents).rstrip("/")
+    main, *rest = contents
+    beside = rest[0] if rest else ""
+    main = "" if main == ANOTHER else main
+    if not (main and beside):
+        return main or beside
+    # Of two answers to one question that counts which is new; of two new ones, the one beside.
+    return main if beside == list(made.values())[1] else beside
+
+
+def shown_before(posted: Mapping[str, str], headers: Iterable[str]) -> dict[str, str]:
+    """What a page showed of some fields when it was opened, as it says itself. Raises ValueError where it does not."""
+    told = json.loads(posted.get("was", ""))
+    if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
+        raise ValueError("not texts by header")
+    return {header: told[header] for header in headers if header in told}
+
+
+def _apart(field: Field) -> Mapping[str, str]:
+    """Answers that are ticked beside a box, and what they mean."""
+    if field.kind is Kind.POSTCODE:
+        return {NO_FIXED_ABODE: f"No fixed abode, or lives outside the UK ({NO_FIXED_ABODE})"}
+    return {code: label[:1].upper() + label[1:] for code, label in field.apart.items()}
+
+
+def _takes_another(field: Field) -> bool:
+    """Whether a code may be typed that is not in the list: the list is known to be longer, or to be a stand-in."""
+    codes = DATASET.codes_of(field.header)
+    return codes is not None and not codes.complete
+
+
+def _listed(field: Field, text: str) -> bool:
+    codes = DATASET.codes_of(field.header)
+    return codes is not None and (text in codes.labels or text.lstrip("0") in codes.labels)
+
+
+# ---- on the page -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Question:
+    """A field as a page asks it.
+
+    `given` is what its GOV.UK component takes, `beside` what that of the second box does. `when` says in words when it
+    is asked, `data` the same for the script. `defined` are the codes whose definitions stand apart from their list.
+    """
+
+    field: Field
+    shape: Shape
+    given: dict[str, Any]
+    beside: dict[str, Any] | None
+    when: str
+    data: str
+    defined: tuple[Code, ...]
+
+    @property
+    def first(self) -> str:
+        """The id of its first box, for a link."""
+        return f"{self.field.header}-day" if self.shape is Shape.DATE else self.field.header
+
+
+def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = ()) -> Question:
+    """A field as a page asks it, with the text it has in `values`, and what is wrong with that."""
+    field = DATASET.by_header[header]
+    when = questions.ASKED.get(header)
+    made = boxes(header, values.get(header) or "")
+    error = ". ".join(errors)
+    given: dict[str, Any] = {"id": header, "idPrefix": header, "name": header}
+    if error:
+        given["errorMessage"] = {"text": error}
+    if hint := _hint(field):
+        given["hint"] = {"text": hint}
+    codes = DATASET.codes_of(header)
+    asked_with = shape(field)
+    beside = None
+    match asked_with:
+        case Shape.DATE:
+            given["items"] = [_part(header, name, content, bool(error)) for name, content in made.items()]
+        case Shape.TEXT:
+            given |= {"value": made[header], **_writing(field)}
+            if apart := _apart(field):
+                beside = _ticked(header, apart, made[f"{header}-apart"])
+        case _:
+            given["items"] = _choices(field, asked_with, made[header])
+            beside = _another(header, made[f"{header}-another"]) if _takes_another(field) else None
+            if asked_with is Shape.LIST and codes and len(codes.codes) > LIST:
+                given["attributes"] = {"data-search": ""}
+    # Radios have the definition of each code beside it; of a list they stand apart.
+    defined = tuple(row for row in codes.rows if row.definition) if codes and asked_with is Shape.LIST else ()
+    return Question(
+        field=field,
+        shape=asked_with,
+        given=given,
+        beside=beside,
+        when=when.text if when else "",
+        data=json.dumps(when.data()) if when else "",
+        defined=defined,
+    )
+
+
+def _hint(field: Field) -> str:
+    if field.header in HINTS:
+        return HINTS[field.header]
+    if field.kind is Kind.DATE:
+        return "For example, 27 3 2026"
+    if field.minimum is not None:
+        return f"A number from {field.minimum} to {field.maximum}"
+    return ""
+
+
+def _part(header: str, name: str, content: str, wrong: bool) -> dict[str, Any]:
+    part = name.removeprefix(f"{header}-")
+    width = "4" if part == "year" else "2"
+    return {
+        "id": name,
+        "name": name,
+        "label": part.title(),
+        "value": content,
+        "classes": f"govuk-input--width-{width}{' govuk-input--error' if wrong else ''}",
+    }
+
+
+def _writing(field: Field) -> dict[str, Any]:
+    """How a text is typed."""
+    match field.kind:
+        case Kind.NUMBER:
+            return {"inputmode": "numeric", "classes": "govuk-input--width-3", "spellcheck": False}
+        case Kind.INITIAL:
+            # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
+            return {"attributes": {"maxlength": "1"}, "classes": "govuk-input--width-2", "spellcheck": False}
+        case Kind.POSTCODE:
+            return {"classes": "govuk-input--width-10", "spellcheck": False}
+        case _:
+            return {"classes": "govuk-input--width-20", "spellcheck": False}
+
+
+def _ticked(header: str, apart: Mapping[str, str], text: str) -> dict[str, Any]:
+    name = f"{header}-apart"
+    items = [{"value": code, "text": label, "checked": code == text} for code, label in apart.items()]
+    return {"name": name, "idPrefix": name, "classes": "govuk-checkboxes--small", "items": items}
+
+
+def _another(header: str, text: str) -> dict[str, Any]:
+    name = f"{header}-another"
+    return {
+        "id": name,
+        "name": name,
+        "label": {"text": "Another code of the official list"},
+        "value": text,
+        "classes": "govuk-input--width-10",
+        "spellcheck": False,
+    }
+
+
+def _choices(field: Field, asked_with: Shape, chosen: str) -> list[dict[str, Any]]:
+    """The items of radios or of a list: the codes, another one, and none."""
+    header, radios = field.header, asked_with is Shape.RADIOS
+    items: list[dict[str, Any]] = []
+    for row in _rows(header):
+        item: dict[str, Any] = {"value": _as_kept(row.code, chosen), "text": _named(header, row)}
+        items.append(item | ({"hint": {"text": row.definition}} if radios and row.definition else {}))
+    if _takes_another(field):
+        items.append({"value": ANOTHER, "text": "Another code of the official list"})
+    elif chosen and not _listed(field, chosen):
+        items.append({"value": chosen, "text": f"“{chosen}”, which is not in the list"})
+    blank = "None" if header in questions.OPTIONAL else "No answer yet" if radios else "Select"
+    if not radios:
+        items.insert(0, {"value": "", "text": blank})
+    elif chosen or header in questions.OPTIONAL:
+        # Without it a radio once chosen could not be taken back.
+        items.append({"value": "", "text": blank})
+    for item in items:
+        item["checked" if radios else "selected"] = bool(chosen) and item["value"] == chosen
+    return items
+
+
+@cache
+def _rows(header: str) -> tuple[Code, ...]:
+    """The codes of a field, each once."""
+    codes = DATASET.codes_of(header)
+    return tuple({row.code: row for row in reversed(codes.rows)}[code] for code in codes.codes) if codes else ()
+
+
+@cache
+def _twice(header: str) -> frozenset[str]:
+    """The labels that several codes of a field have."""
+    return frozenset(label for label, n in Counter(row.label for row in _rows(header)).items() if n > 1)
+
+
+def _named(header: str, row: Code) -> str:
+    return f"{row.label} ({f'{row.group} {row.code}'.strip()})" if row.label in _twice(header) else row.label
+
+
+def _as_kept(code: str, text: str) -> str:
+    """A code as the record has it, where that writes it with zeros before."""
+    return text if re.fullmatch(f"0+{re.escape(code)}", text) else code
+
+
+def said(header: str, text: str) -> str:
+    """A text in words, for a sentence about it."""
+    return shown(header, text) or "blank"

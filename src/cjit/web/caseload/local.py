@@ -1,0 +1,328 @@
+"""What stays here: contacts, interventions, notes and answers on consent; the history; and the page for the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from cjit.web import pages
+from cjit.web.agencies.access import whoever
+from cjit.web.agencies.actions import Refused
+from cjit.web.caseload import access, actions
+from cjit.web.caseload.forms import SUPPORT, ConsentForm, ContactForm, InterventionForm, NoteForm
+from cjit.web.caseload.models import Change, Client, Episode, Practice
+from cjit.web.caseload.questions import CLIENT_DETAILS, CLOSURE, GROUPS
+from cjit.web.caseload.record import NO, YES, label, shown
+
+_GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
+#: How many a page has.
+_ENTRIES = 50
+
+_M = TypeVar("_M", bound=Model)
+
+
+def _page(request: HttpRequest, entries: QuerySet[_M]) -> Page[_M]:
+    return Paginator(entries, _ENTRIES).get_page(request.GET.get("page"))
+
+
+# ---- of an episode ---------------------------------------------------------------------------------
+
+
+@_GET_OR_POST
+def contacts(request: HttpRequest, pk: int) -> HttpResponse:
+    """The contacts of an episode, and a form for another."""
+    episode = access.episode(request, pk)
+    form = ContactForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        told = form.cleaned_data
+        try:
+            actions.add_contact(
+                by=whoever(request),
+                episode=episode,
+                on=told["on"],
+                kind=told["kind"],
+                face_to_face=told["face_to_face"],
+                custody=told["custody"],
+                text=told["note"],
+            )
+        except Refused as refused:
+            form.add_error("on", str(refused))
+        else:
+            messages.success(request, "The contact is recorded")
+            return redirect("contacts", pk)
+    page = _page(request, episode.contacts.select_related("by"))
+    context = {"episode": episode, "client": episode.client, "form": form, "page": page}
+    return pages.render(request, "caseload/contacts.html", context)
+
+
+@_GET_OR_POST
+def remove_contact(request: HttpRequest, pk: int) -> HttpResponse:
+    """Whether a contact is to be removed; and removing it."""
+    contact = access.contact(request, pk)
+    return _remove(
+        request,
+        contact.episode,
+        lambda: actions.remove_contact(by=whoever(request), contact=contact),
+        what="this contact",
+        text=f"{pages.day(contact.on)}, {contact.get_kind_display()}: remove it only if it was recorded by mistake.",
+        then="contacts",
+    )
+
+
+@_GET_OR_POST
+def interventions(request: HttpRequest, pk: int) -> HttpResponse:
+    """The assessments of interventions of an episode, when the next is due, and a form for it."""
+    episode = access.episode(request, pk)
+    left = episode.started is not None and not episode.open and episode.review is not None
+    form = InterventionForm(request.POST or None, initial={"leaving": left})
+    if request.method == "POST" and form.is_valid():
+        told = form.cleaned_data
+        try:
+            actions.add_intervention(
+                by=whoever(request),
+                episode=episode,
+                on=told["on"],
+                kinds=told["kinds"],
+                leaving=told["leaving"],
+                text=told["note"],
+            )
+        except Refused as refused:
+            form.add_error("on", str(refused))
+        else:
+            messages.success(request, "The assessment is recorded")
+            return redirect("interventions", pk)
+    page = _page(request, episode.interventions.select_related("by"))
+    context = {
+        "episode": episode,
+        "client": episode.client,
+        "form": form,
+        "page": page,
+        "support": SUPPORT,
+        "today": timezone.localdate(),
+    }
+    return pages.render(request, "caseload/interventions.html", context)
+
+
+@_GET_OR_POST
+def remove_intervention(request: HttpRequest, pk: int) -> HttpResponse:
+    """Whether an assessment of interventions is to be removed; and removing it."""
+    intervention = access.intervention(request, pk)
+    return _remove(
+        request,
+        intervention.episode,
+        lambda: actions.remove_intervention(by=whoever(request), intervention=intervention),
+        what="this assessment",
+        text=f"{pages.day(intervention.on)}: remove it only if it was recorded by mistake.",
+        then="interventions",
+    )
+
+
+def _remove(
+    request: HttpRequest, episode: Episode, remove: Callable[[], None], *, what: str, text: str, then: str
+) -> HttpResponse:
+    """Ask whether to remove something of an episode, and remove it."""
+    if request.method == "POST":
+        try:
+            remove()
+        except Refused as refused:
+            messages.error(request, str(refused))
+        else:
+            messages.success(request, f"You removed {what}")
+        return redirect(then, episode.pk)
+    told = {"title": f"Remove {what}?", "text": text, "do": f"Remove {what}", "back": reverse(then, args=[episode.pk])}
+    return pages.render(request, "caseload/sure.html", {"client": episode.client, **told})
+
+
+# ---- of a client -----------------------------------------------------------------------------------
+
+
+@_GET_OR_POST
+def notes(request: HttpRequest, pk: int) -> HttpResponse:
+    """The notes on a client, and a form for another."""
+    client = access.client(request, pk)
+    form = NoteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.add_note(by=whoever(request), client=client, text=form.cleaned_data["text"])
+        except Refused as refused:
+            form.add_error(None, str(refused))
+        else:
+            messages.success(request, "The note is added")
+            return redirect("client-notes", pk)
+    page = _page(request, client.notes.select_related("by"))
+    return pages.render(request, "caseload/notes.html", {"client": client, "form": form, "page": page})
+
+
+@_GET_OR_POST
+def consent(request: HttpRequest, pk: int) -> HttpResponse:
+    """A client's answers on consent with their evidence, and a form for a new one."""
+    client = access.client(request, pk)
+    practice = Practice.objects.filter(agency=client.agency).first()
+    form = ConsentForm(request.POST or None, initial={"wording": practice.consent_wording if practice else ""})
+    if request.method == "POST" and form.is_valid():
+        told = form.cleaned_data
+        try:
+            actions.record_consent(
+                by=whoever(request),
+                client=client,
+                given=told["given"] == "yes",
+                on=told["on"],
+                wording=told["wording"],
+                evidence=told["evidence"],
+            )
+        except Refused as refused:
+            form.add_error("on", str(refused))
+        else:
+            messages.success(request, "The answer is recorded: what follows from it is said below")
+            return redirect("client-consent", pk)
+    page = _page(request, client.consents.select_related("by"))
+    context = {"client": client, "form": form, "page": page, "yes": YES, "no": NO}
+    return pages.render(request, "caseload/consent.html", context)
+
+
+# ---- the history -----------------------------------------------------------------------------------
+
+
+@require_safe
+def history(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who changed what of a client, and when."""
+    client = access.client(request, pk)
+    page = _page(request, client.changes.select_related("episode"))
+    changes = [(change, list(_changed(change))) for change in page]
+    return pages.render(request, "caseload/history.html", {"client": client, "page": page, "changes": changes})
+
+
+def _changed(change: Change) -> Iterator[tuple[str, str, str]]:
+    """What a change was of: of each field what it is called, and what stood there before and after."""
+    caseload = change.episode is not None and change.episode.started is not None
+    for header, (before, after) in change.fields.items():
+        yield label(header), _read(header, before, caseload), _read(header, after, caseload)
+
+
+def _read(header: str, text: str, caseload: bool) -> str:
+    """A text of the history as people read it. Those of what stays here are no fields of the dataset."""
+    match header:
+        case "interventions":
+            return ", ".join(SUPPORT.get(each, each) for each in text.split())
+        case "destination":
+            return destination(text)
+        case "contact":
+            return text
+        case _:
+            return shown(header, text, caseload=caseload)
+
+
+def destination(text: str) -> str:
+    """The prison or the area a client was transferred to, as people read it."""
+    return shown("PRISON", text)
+
+
+# ---- for the client --------------------------------------------------------------------------------
+
+#: What a client reads over each group of questions, by its name: those on the left half of the sheet, and the right.
+TITLES: Sequence[Mapping[str, str]] = (
+    {
+        "client": "Who you are",
+        "contact": "What brought you here",
+        "living": "Where you live",
+        "about": "About you",
+    },
+    {
+        "children": "Children",
+        "substances": "Drugs and alcohol",
+        "plan": "Care plan and naloxone",
+        "closure": "The end of your time with us",
+    },
+)
+#: And of each field that is recorded of them. Where several are answers to one question, those after the first have no
+#: name of their own.
+PLAINLY: Mapping[str, str] = {
+    "FINITIAL": "Initials",
+    "SINITIAL": "",
+    "DOB": "Date of birth",
+    "SEX": "Sex",
+    "ETHNIC": "Ethnicity",
+    "NATION": "Country of birth",
+    "CLIENT": "Your reference here",
+    "REFLD": "Date of what brought you here",
+    "CJRFLS": "What brought you here",
+    "TRIAGED": "First meeting with us",
+    "OFFENCE": "Offence",
+    "PRISON": "Transferred to us from",
+    "PC": "Postcode",
+    "UTLA": "Council",
+    "DAT": "Partnership area",
+    "HOUSING": "Housing",
+    "HOMELESS": "Could lose your home within 8 weeks",
+    "SEXUALO": "Sexual orientation",
+    "PREGNANT": "Pregnant",
+    "RELIGION": "Religion",
+    "DISABLE1": "Disability",
+    "DISABLE2": "",
+    "DISABLE3": "",
+    "VETERAN": "Served in the armed forces",
+    "PARENT": "Responsible for a child",
+    "PRNTSTAT": "Your children live with you",
+    "CHILDWTH": "Children in your home",
+    "EHCS": "Help the children receive",
+    "EHCSC2": "",
+    "EHCSC3": "",
+    "DRUG1": "Drug or alcohol problem",
+    "ROUTE": "How you take the first",
+    "DRUG2": "Other drugs",
+    "DRUG3": "",
+    "INJSTAT": "Injecting",
+    "ALCDDAYS": "Days with alcohol, of 28",
+    "ALCUNITS": "Units on such a day",
+    "CPLANDT": "Care plan agreed",
+    "NALOXISS": "Naloxone from us",
+    "NALOXAD": "Ever given naloxone",
+    "DISD": "Last day with us",
+    "CJDISRSN": "Why it ended",
+}
+
+
+@require_safe
+def summary(request: HttpRequest, pk: int) -> HttpResponse:
+    """One sheet for the client: what is recorded of them, who sees it, and whom to ask for a correction."""
+    client = access.client(request, pk)
+    episodes = list(client.episodes.prefetch_related("referrals"))
+    newest = episodes[0] if episodes else None
+    left, right = ([(titles[name], _told(client, newest, name)) for name in titles] for titles in TITLES)
+    other = {
+        "Referred to treatment": [each.dated for each in newest.referrals.all()] if newest else [],
+        "Also with us from": [each.triaged for each in episodes[1:]],
+    }
+    days = {name: ", ".join(pages.day(each) for each in dates if each) for name, dates in other.items()}
+    right.append(("Other dates", [(name, said) for name, said in days.items() if said]))
+    context: dict[str, Any] = {
+        "client": client,
+        "episode": newest,
+        "halves": [[(title, answers) for title, answers in half if answers] for half in (left, right)],
+        "answer": client.consents.first(),
+        "today": timezone.localdate(),
+    }
+    return pages.render(request, "caseload/summary.html", context)
+
+
+def _told(client: Client, episode: Episode | None, group: str) -> list[tuple[str, str]]:
+    """What the newest episode has of a group of questions: in plain words, and only what has an answer."""
+    values = client.values | (episode.values if episode else {})
+    caseload = episode is not None and episode.started is not None
+    [headers] = (each.headers for each in (CLIENT_DETAILS, *GROUPS, CLOSURE) if each.name == group)
+    lines: list[tuple[str, list[str]]] = []
+    for header in headers:
+        if PLAINLY[header]:
+            lines.append((PLAINLY[header], []))
+        if text := values.get(header, "").strip():
+            lines[-1][1].append(shown(header, text, caseload=caseload))
+    return [(name, ", ".join(answers)) for name, answers in lines if answers]

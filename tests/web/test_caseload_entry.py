@@ -1,0 +1,708 @@
+"""The pages of entry: what is asked, how it is saved, and what is never lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from cjit.web.agencies.models import Membership, Role
+from cjit.web.caseload import actions, asking, questions
+from cjit.web.caseload.models import Change, Client, Episode, Referral
+from cjit.web.dataset import DATASET
+
+WHO = {"FINITIAL": "M", "SINITIAL": "S", "DOB": "14/02/1985", "SEX": "F"}
+BEGIN = {"FINITIAL": "M", "SINITIAL": "S", "DOB-day": "14", "DOB-month": "2", "DOB-year": "1985", "SEX": "F"}
+
+
+@pytest.fixture
+def episode(agency, keyworker) -> Episode:
+    return actions.begin_client(by=keyworker, agency=agency, typed=WHO)
+
+
+@pytest.fixture
+def browser(signed_in, keyworker):
+    return signed_in(keyworker)
+
+
+@pytest.fixture
+def colleague(person_with, agency):
+    somebody = person_with(Role.KEYWORKER, agency=agency)
+    somebody.name = "Kim Colleague"
+    somebody.save()
+    return somebody
+
+
+@pytest.fixture
+def yesterday(episode):
+    """The episode, begun a day ago: what should not change is asked about from then on."""
+    before = timezone.localdate() - timedelta(days=1)
+    Episode.objects.update(begun=before)
+    Client.objects.update(begun=before)
+
+
+def words(answer) -> str:
+    """The text of a page."""
+    page = re.sub(r"<(script|style)\b.*?</\1>", " ", answer.content.decode(), flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def at(episode: Episode, group: str) -> str:
+    return reverse("questions", args=[episode.pk, group])
+
+
+def shown(browser, address: str) -> dict[str, str]:
+    """What a page says it showed of each question."""
+    page = browser.get(address).content.decode()
+    found = re.search(r'name="was" value="([^"]*)"', page)
+    assert found
+    return dict(json.loads(unescape(found[1])))
+
+
+def fills_in(browser, address: str, was: dict[str, str] | None = None, *, script: bool = False, **changes: str):
+    """Send a page as a browser does: every box as it is shown, but for some changes."""
+    was = shown(browser, address) if was is None else was
+    sent = {name: text for header, each in was.items() for name, text in asking.boxes(header, each).items()}
+    sent |= {"was": json.dumps(was)} | {name.replace("_", "-"): text for name, text in changes.items()}
+    return browser.post(address, sent, headers={"accept": "application/json"} if script else {})
+
+
+def values(episode: Episode) -> dict[str, str]:
+    episode.refresh_from_db()
+    return {header: text for header, text in episode.values.items() if text}
+
+
+# ---- every question has its place ------------------------------------------------------------------
+
+
+def test_every_field_a_provider_fills_in_is_asked_in_exactly_one_place():
+    asked = [
+        header
+        for group in (questions.CLIENT_DETAILS, *questions.GROUPS, questions.CLOSURE, questions.REFERRAL)
+        for header in group.headers
+    ]
+
+    assert len(asked) == len(set(asked))
+    assert set(asked) == set(DATASET.headers) - set(questions.SYSTEM) - {"CONSENT"}
+
+
+@pytest.mark.parametrize("header", [h for g in (questions.CLIENT_DETAILS, *questions.GROUPS) for h in g.headers])
+def test_whatever_text_a_field_has_a_page_that_nobody_touches_gives_it_back(header):
+    for text in ("", "32/1/2026", "2026-03-01", "/3/2026", "a/b/c/d", "Q7", "01", "98", "ZZ99 3VZ", "<b>", "1", "Y"):
+        made = asking.boxes(header, text)
+        # An empty radio or tick is not sent at all.
+        sent = {name: content for name, content in made.items() if content}
+        assert asking.read(sent, {header: text}) == {header: text}
+
+
+@pytest.mark.parametrize("header", [h for g in (questions.CLIENT_DETAILS, *questions.GROUPS) for h in g.headers])
+def test_a_text_that_no_list_has_is_shown_all_the_same(header):
+    question = asking.ask(header, {header: "Q7<"})
+
+    assert "Q7<" in json.dumps([question.given, question.beside], default=str, ensure_ascii=False)
+
+
+def test_of_two_boxes_for_one_answer_the_new_one_counts():
+    def answered(header: str, before: str, **sent: str) -> str:
+        return asking.read({name.replace("_", "-"): text for name, text in sent.items()}, {header: before})[header]
+
+    assert answered("CHILDWTH", "3", CHILDWTH="3", CHILDWTH_apart="98") == "98"
+    assert answered("CHILDWTH", "98", CHILDWTH="3", CHILDWTH_apart="98") == "3"
+    assert answered("DRUG1", "1011", DRUG1="1011", DRUG1_another="1999") == "1999"
+    assert answered("DRUG1", "1999", DRUG1="1011", DRUG1_another="1999") == "1011"
+    assert answered("PC", "", PC="", PC_apart="ZZ99 3VZ") == "ZZ99 3VZ"
+
+
+# ---- beginning a client ----------------------------------------------------------------------------
+
+
+def test_a_client_is_begun_with_initials_birth_date_and_sex(browser, agency):
+    answer = browser.post(reverse("client-new"), BEGIN)
+    made = Client.objects.get()
+
+    assert answer.url == reverse("client", args=[made.pk])
+    assert made.values == WHO
+    assert (made.agency, made.initials, made.episodes.count()) == (agency, "MS", 1)
+
+
+def test_the_document_s_rules_stand_beside_the_initials(browser):
+    page = words(browser.get(reverse("client-new")))
+
+    assert "O for O'Brian, M for McNeil; of a hyphenated name, that of its first part" in page
+    assert "Only initials are recorded, never a name." in page
+
+
+def test_a_client_of_whom_little_is_known_is_begun_and_one_of_whom_nothing_is_not(browser):
+    nothing = browser.post(reverse("client-new"), {})
+    browser.post(reverse("client-new"), {"SINITIAL": "s", "DOB-year": "1985"})
+
+    assert "Enter what you know of the client" in words(nothing)
+    assert Client.objects.get().values == {"SINITIAL": "S", "DOB": "//1985"}
+
+
+def test_a_client_who_is_there_already_is_shown_before_another_is_begun(browser, episode):
+    again = browser.post(reverse("client-new"), BEGIN)
+
+    assert "Is it one of these?" in words(again)
+    assert "MS, born 14 February 1985" in words(again)
+    assert reverse("client", args=[episode.client_id]) in again.content.decode()
+    assert Client.objects.count() == 1
+
+    browser.post(reverse("client-new"), {**BEGIN, "anyway": "yes"})
+    assert Client.objects.count() == 2
+
+
+def test_a_client_of_another_agency_is_not_shown_to_be_the_same(browser, other_agency, keyworker):
+    actions.begin_client(by=keyworker, agency=other_agency, typed=WHO)
+
+    browser.post(reverse("client-new"), BEGIN)
+
+    assert Client.objects.count() == 2
+
+
+def test_who_works_at_two_agencies_says_whose_client_it_is(browser, keyworker, other_agency):
+    Membership.objects.create(person=keyworker, role=Role.KEYWORKER, agency=other_agency)
+
+    unsaid = browser.post(reverse("client-new"), BEGIN)
+    browser.post(reverse("client-new"), {**BEGIN, "agency": other_agency.code})
+
+    assert "Select the agency the client is of" in words(unsaid)
+    assert Client.objects.get().agency == other_agency
+
+
+# ---- the client's page -----------------------------------------------------------------------------
+
+
+def test_a_client_s_page_says_of_each_part_how_far_it_is(browser, episode):
+    page = words(browser.get(reverse("client", args=[episode.client_id])))
+
+    assert "MS, born 14 February 1985" in page
+    assert "Client details 3 to answer" in page
+    assert "What brought the client here 4 to answer" in page
+    assert "Referrals to structured treatment None recorded" in page
+    assert "Interventions Cannot start yet" in page
+    assert "Case closure Open" in page
+    assert "Not asked yet" in page
+    assert episode.episodid in page
+
+
+def test_a_group_with_a_doubtful_answer_is_to_be_checked_and_one_without_gaps_is_completed(browser, episode, keyworker):
+    actions.save(by=keyworker, record=episode, typed={"CPLANDT": "31/02/2026", "PARENT": "N", "CHILDWTH": "0"})
+
+    page = words(browser.get(reverse("episode", args=[episode.pk])))
+
+    assert "Care plan and naloxone 1 to check" in page
+    assert "Children Completed" in page
+
+
+def test_a_client_who_presents_again_gets_a_new_episode(browser, episode, keyworker):
+    new = reverse("episode-new", args=[episode.client_id])
+    refused = browser.post(new, follow=True)
+    assert "This client has an open episode" in words(refused)
+
+    given = {"PC": "NE1 4ST", "TRIAGED": "02/03/2026", "REFLD": "01/03/2026"}
+    actions.save(by=keyworker, record=episode, typed=given)
+    Episode.objects.update(open=False)
+    assert "The client presents again" in words(browser.get(reverse("client", args=[episode.client_id])))
+
+    begun = browser.post(new, follow=True)
+    newest = episode.client.episodes.exclude(pk=episode.pk).get()
+    assert newest.values["PC"] == "NE1 4ST"
+    assert "What seldom changes is taken over" in words(begun)
+
+
+def test_a_client_s_page_asks_the_database_as_often_with_ten_episodes_as_with_two(
+    browser, episode, keyworker, django_assert_max_num_queries
+):
+    for n in range(10):
+        each = Episode.objects.create(
+            client=episode.client, agency=episode.agency, episodid=f"E{n}", begun=episode.begun, changed=episode.changed
+        )
+        actions.add_referral(by=keyworker, episode=each, typed={})
+
+    with django_assert_max_num_queries(12):
+        browser.get(reverse("client", args=[episode.client_id]))
+
+
+def test_a_reference_is_given_once(browser, episode):
+    for _ in range(2):
+        browser.post(reverse("client-reference", args=[episode.client_id]))
+
+    assert Client.objects.get().reference == "C1"
+
+
+def test_a_reference_is_given_with_the_details_that_were_typed(browser, episode):
+    address = reverse("client-details", args=[episode.client_id])
+    answer = fills_in(browser, address, ETHNIC="A", do="reference")
+
+    assert answer.url == address
+    assert Client.objects.get().values == WHO | {"ETHNIC": "A", "CLIENT": "C1"}
+
+
+# ---- questions -------------------------------------------------------------------------------------
+
+
+def test_an_empty_group_shows_nothing_red(browser, episode):
+    for group in questions.GROUPS:
+        page = browser.get(at(episode, group.name)).content.decode()
+        assert "govuk-error" not in page
+        assert "Still to be answered" not in page
+
+
+def test_what_is_typed_is_saved_however_wrong_and_shown_as_it_was_typed(browser, episode):
+    fills_in(browser, at(episode, "contact"), REFLD_day="32", REFLD_month="1", REFLD_year="2026", OFFENCE_another="Q7")
+    page = browser.get(at(episode, "contact")).content.decode()
+
+    assert values(episode) == {"REFLD": "32/01/2026", "OFFENCE": "Q7"}
+    for box in ('name="REFLD-day" type="text" value="32"', 'name="OFFENCE-another"'):
+        assert box in page
+    assert 'value="Q7"' in page
+    assert "There is a problem" in page
+    assert 'href="#REFLD-day"' in page
+
+
+def test_what_is_merely_missing_is_told_quietly(browser, episode):
+    fills_in(browser, at(episode, "substances"), DRUG1="1011", do="later")
+    page = browser.get(at(episode, "substances")).content.decode()
+
+    assert "Still to be answered" in page
+    assert "number of drinking days" in page
+    assert "govuk-error" not in page
+
+
+def test_save_and_continue_goes_to_the_next_group_and_stays_once_where_an_answer_is_doubtful(browser, episode):
+    here, following = at(episode, "children"), at(episode, "substances")
+
+    assert fills_in(browser, here, PARENT="N", CHILDWTH="0", do="continue").url == following
+    assert fills_in(browser, here, CHILDWTH="77", do="continue").url == here
+    assert fills_in(browser, here, do="continue", seen="CHILDWTH").url == following
+    assert fills_in(browser, here, CHILDWTH="55", do="later").url == reverse("episode", args=[episode.pk])
+
+
+def test_a_question_says_in_words_and_to_the_script_when_it_is_asked(browser, episode):
+    page = unescape(browser.get(at(episode, "children")).content.decode())
+
+    assert "Answer only if the client has parental responsibility" in page
+    assert 'data-when="[["PARENT", "code", ["Y"], []]]"' in page
+
+
+def test_what_a_field_means_stands_beside_it_with_its_clause(browser, episode):
+    page = words(browser.get(at(episode, "living")))
+
+    assert DATASET.by_header["HOUSING"].definition in page
+    assert "Business definitions, Episode details: HOUSING" in page
+    assert "Facilities such as the kitchen or bathroom are shared with others" in page
+
+
+def test_of_a_postcode_the_areas_are_filled_in_and_no_fixed_abode_is_one_tick(browser, episode):
+    fills_in(browser, at(episode, "living"), PC="m1 1ae")
+    assert values(episode)["DAT"] == "B18B"
+
+    fills_in(browser, at(episode, "living"), PC="", PC_apart="ZZ99 3VZ")
+    assert values(episode)["PC"] == "ZZ99 3VZ"
+    assert 'value="ZZ99 3VZ" checked' in browser.get(at(episode, "living")).content.decode()
+
+
+def test_an_answer_that_is_no_longer_asked_is_taken_out_and_the_page_says_so(browser, episode):
+    fills_in(browser, at(episode, "children"), PARENT="Y", PRNTSTAT="11", CHILDWTH="1")
+    answer = browser.post(
+        at(episode, "children"),
+        {"was": json.dumps({"PARENT": "Y", "PRNTSTAT": "11"}), "PARENT": "N", "PRNTSTAT": "11"},
+        follow=True,
+    )
+
+    assert "No longer asked, and taken out" in words(answer)
+    assert "PRNTSTAT" not in values(episode)
+
+
+def test_a_page_that_does_not_say_what_it_showed_is_not_saved(browser, episode):
+    assert browser.post(at(episode, "children"), {"PARENT": "Y"}).status_code == 400
+    assert browser.post(at(episode, "children"), {"was": "[1]", "PARENT": "Y"}).status_code == 400
+
+
+def test_a_text_that_is_too_long_is_not_saved_and_not_lost(browser, episode):
+    answer = fills_in(browser, at(episode, "substances"), DRUG1_another="Q" * 500)
+
+    assert "Enter 400 characters or fewer" in words(answer)
+    assert "Q" * 500 in answer.content.decode()
+
+
+# ---- saving while somebody types -------------------------------------------------------------------
+
+
+def test_the_script_is_told_that_it_is_saved_and_what_the_check_found(browser, episode):
+    told = fills_in(browser, at(episode, "children"), script=True, CHILDWTH="77").json()
+
+    assert re.fullmatch(r"Saved at \d\d:\d\d\.", told["told"])
+    assert told["was"]["CHILDWTH"] == "77"
+    assert "CHILDWTH" in told["findings"]
+    assert "Still to be answered" in told["to_do"]
+    assert values(episode) == {"CHILDWTH": "77"}
+
+
+def test_the_script_is_told_what_was_filled_in_from_the_postcode(browser, episode):
+    told = fills_in(browser, at(episode, "living"), script=True, PC="M1 1AE").json()
+
+    assert told["boxes"]["DAT"] == {"DAT": "B18B", "DAT-another": ""}
+
+
+def test_saving_meanwhile_never_asks_but_says_what_is_held_back(browser, episode, keyworker, yesterday):
+    actions.save(by=keyworker, record=episode, typed={"ALCDDAYS": "3"}, why=actions.CORRECTION)
+
+    told = fills_in(browser, at(episode, "substances"), script=True, ALCDDAYS="5", why="correction").json()
+
+    assert "Not saved yet: “Drinking days”: press Save and say whether it is a correction." in told["told"]
+    assert told["was"]["ALCDDAYS"] == "3"
+    assert values(episode)["ALCDDAYS"] == "3"
+
+
+def test_an_answer_that_is_not_asked_any_more_stays_on_the_page_until_that_is_left(browser, episode):
+    address = at(episode, "children")
+    fills_in(browser, address, PARENT="Y", PRNTSTAT="11")
+
+    told = fills_in(browser, address, script=True, PARENT="N").json()
+    assert "No longer asked" in told["told"]
+    assert "PRNTSTAT" not in told["boxes"]
+
+    # Who turns back sends it again.
+    was = told["was"]
+    fills_in(browser, address, was, script=True, PARENT="Y", PRNTSTAT="11")
+    assert values(episode)["PRNTSTAT"] == "11"
+
+
+def test_a_save_that_is_repeated_since_its_answer_was_lost_is_no_clash(browser, episode):
+    address = at(episode, "substances")
+    was = shown(browser, address)
+    fills_in(browser, address, was, script=True, ALCDDAYS="1")
+
+    told = fills_in(browser, address, was, script=True, ALCDDAYS="12").json()
+
+    assert told["told"].startswith("Saved at")
+    assert "Not saved" not in told["told"]
+    assert values(episode)["ALCDDAYS"] == "12"
+
+
+# ---- what should not change ------------------------------------------------------------------------
+
+
+def test_a_change_of_what_should_not_change_asks_why_and_a_correction_is_saved(browser, episode, keyworker, yesterday):
+    actions.save(by=keyworker, record=episode, typed={"ALCDDAYS": "3"})
+    address = at(episode, "substances")
+
+    asked = fills_in(browser, address, ALCDDAYS="5")
+    assert "A correction: it was recorded wrongly" in words(asked)
+    assert "You changed: Drinking days" in words(asked)
+    assert 'value="5"' in asked.content.decode()
+    assert values(episode)["ALCDDAYS"] == "3"
+
+    fills_in(browser, address, ALCDDAYS="5", why="correction")
+    assert values(episode)["ALCDDAYS"] == "5"
+    assert Change.objects.first().why == "correction"
+
+
+def test_a_new_fact_belongs_into_the_next_episode_and_is_told_not_lost(browser, episode, keyworker, yesterday):
+    actions.save(by=keyworker, record=episode, typed={"ALCDDAYS": "3"})
+
+    told = words(fills_in(browser, at(episode, "substances"), ALCDDAYS="5", why="new fact"))
+
+    assert "Not saved: these belong into the client’s next episode." in told
+    assert "Drinking days: you entered “5”, it stays “3”" in told
+    assert values(episode)["ALCDDAYS"] == "3"
+
+
+def test_a_legal_change_of_name_is_saved_and_said_to_make_a_mismatch(browser, episode, yesterday):
+    address = reverse("client-details", args=[episode.client_id])
+
+    asked = words(fills_in(browser, address, SINITIAL="B"))
+    assert "a legal change of name" in asked
+    assert "a validation mismatch, for which to choose “replace”" in asked
+
+    fills_in(browser, address, SINITIAL="B", why="new fact")
+    assert Client.objects.get().values["SINITIAL"] == "B"
+
+
+# ---- two people ------------------------------------------------------------------------------------
+
+
+def test_what_two_people_change_of_one_page_is_merged_where_it_is_not_the_same(browser, episode, colleague):
+    address = at(episode, "substances")
+    was = shown(browser, address)
+    actions.save(by=colleague, record=episode, typed={"DRUG1": "1011"})
+
+    answer = fills_in(browser, address, was, ALCDDAYS="3")
+    page = words(browser.get(answer.url))
+
+    assert values(episode) == {"DRUG1": "1011", "ALCDDAYS": "3"}
+    assert "Kim Colleague changed “Problem substance number 1” while you had this page open." in page
+
+
+def test_where_two_people_change_the_same_both_answers_are_shown_and_one_is_chosen(browser, episode, colleague):
+    address = at(episode, "substances")
+    was = shown(browser, address)
+    actions.save(by=colleague, record=episode, typed={"DRUG1": "1011"})
+
+    clash = fills_in(browser, address, was, DRUG1="3201", ALCDDAYS="3")
+    page = words(clash)
+    assert "Which is right: Problem substance number 1" in page
+    assert "Heroin" in page
+    assert "What Kim Colleague entered" in page
+    assert "Crack" in page
+    assert values(episode) == {"DRUG1": "1011", "ALCDDAYS": "3"}
+
+    again = {**was, "ALCDDAYS": "3"}
+    unchosen = fills_in(browser, address, again, DRUG1="3201")
+    assert "Which is right" in words(unchosen)
+
+    chosen = {"DRUG1": "3201", "DRUG1_now": "1011"}
+    fills_in(browser, address, again, **chosen, DRUG1_clash="now")
+    assert values(episode)["DRUG1"] == "1011"
+    fills_in(browser, address, again, **chosen, DRUG1_clash="typed")
+    assert values(episode)["DRUG1"] == "3201"
+
+
+# ---- referrals, and what is removed ----------------------------------------------------------------
+
+
+def test_a_referral_is_added_changed_and_removed(browser, episode):
+    parts = {"REFDATE-day": "2", "REFDATE-month": "3", "REFDATE-year": "2026"}
+    browser.post(reverse("referral-new", args=[episode.pk]), parts)
+    made = Referral.objects.get()
+    assert made.values == {"REFDATE": "02/03/2026"}
+    assert "2 March 2026" in words(browser.get(reverse("episode", args=[episode.pk])))
+
+    fills_in(browser, reverse("referral", args=[made.pk]), REFDATE_day="3")
+    made.refresh_from_db()
+    assert made.values == {"REFDATE": "03/03/2026"}
+
+    remove = reverse("referral-remove", args=[made.pk])
+    assert "Remove this referral?" in words(browser.get(remove))
+    browser.post(remove)
+    assert not Referral.objects.exists()
+
+
+def test_a_client_and_an_episode_begun_by_mistake_are_removed_once_that_is_confirmed(browser, episode):
+    for name, pk, kind in (("episode-remove", episode.pk, Episode), ("client-remove", episode.client_id, Client)):
+        browser.get(reverse(name, args=[pk]))
+        assert kind.objects.exists()
+        browser.post(reverse(name, args=[pk]))
+        assert not kind.objects.exists()
+
+
+def test_what_was_extracted_is_not_removed(browser, episode):
+    Client.objects.update(extracted=timezone.now())
+    Episode.objects.update(extracted=timezone.now())
+
+    for name, pk in (("episode-remove", episode.pk), ("client-remove", episode.client_id)):
+        assert "was in an extract" in words(browser.post(reverse(name, args=[pk]), follow=True))
+    assert Episode.objects.count() == 1
+
+
+# ---- whose ----------------------------------------------------------------------------------------
+
+
+def test_of_another_agency_s_client_nothing_can_be_opened_or_saved(
+    signed_in, person_with, other_agency, episode, keyworker
+):
+    stranger = signed_in(person_with(Role.KEYWORKER, agency=other_agency))
+    referral = actions.add_referral(by=keyworker, episode=episode, typed={})
+    addresses = [
+        *(reverse(name, args=[episode.client_id]) for name in ("client-details", "client-remove")),
+        *(reverse(name, args=[episode.pk]) for name in ("episode-remove", "referral-new")),
+        *(reverse(name, args=[referral.pk]) for name in ("referral", "referral-remove")),
+        *(at(episode, group.name) for group in questions.GROUPS),
+    ]
+
+    for address in addresses:
+        assert stranger.get(address).status_code == 404
+        assert stranger.post(address, {"was": '{"DRUG1": ""}', "DRUG1": "1011"}).status_code == 404
+    assert values(episode) == {}
+
+
+def test_a_group_that_is_none_is_not_there(browser, episode):
+    assert browser.get(at(episode, "nonsense")).status_code == 404
+
+
+# ---- in a browser ----------------------------------------------------------------------------------
+
+
+def in_browser(test):
+    return pytest.mark.browser(pytest.mark.django_db(transaction=True)(test))
+
+
+@pytest.fixture
+def visitor(signed_in, keyworker):
+    return signed_in(keyworker)
+
+
+def is_saved(page) -> str:
+    """What the page says once it has saved."""
+    page.wait_for_function("() => document.querySelector('[data-told]').textContent.includes('aved')")
+    return str(page.inner_text("[data-told]"))
+
+
+def question(page, header: str):
+    return page.locator(f'[data-question="{header}"]')
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1200, 390])
+def test_every_page_of_entry_is_accessible_and_as_wide_as_the_screen(tab, keyworker, episode, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    actions.save(by=keyworker, record=episode, typed={"REFLD": "32/1/2026", "PARENT": "Y", "CHILDWTH": "77"})
+    made = actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": "02/03/2026"})
+    page = tab(reverse("client-new"), width)
+    base = page.url.removesuffix(reverse("client-new"))
+    for address in (
+        reverse("client-new"),
+        reverse("client", args=[episode.client_id]),
+        reverse("client-details", args=[episode.client_id]),
+        reverse("client-remove", args=[episode.client_id]),
+        reverse("referral", args=[made.pk]),
+        *(at(episode, group.name) for group in questions.GROUPS),
+    ):
+        page.goto(base + address)
+        page.wait_for_function("() => !document.querySelector('select[data-search]:not([id$=select])')")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@in_browser
+def test_a_page_is_filled_in_by_keyboard_and_questions_come_one_at_a_time(tab, episode):
+    page = tab(at(episode, "substances"))
+    for header in ("ROUTE", "DRUG2", "DRUG3", "ALCUNITS"):
+        assert not question(page, header).is_visible()
+
+    page.focus("#DRUG1")
+    page.keyboard.type("Heroin")
+    assert question(page, "ROUTE").is_visible()
+    assert question(page, "DRUG2").is_visible()
+    assert not question(page, "DRUG3").is_visible()
+
+    page.keyboard.press("Tab")  # past "What to record"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.focus("#ALCDDAYS")
+    page.keyboard.type("3")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.type("12")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(f"**{at(episode, 'plan')}")
+
+    assert values(episode) == {"DRUG1": "1011", "ROUTE": "1", "ALCDDAYS": "3", "ALCUNITS": "12"}
+
+
+@in_browser
+def test_a_question_with_an_answer_is_never_hidden(tab, episode, keyworker):
+    actions.save(by=keyworker, record=episode, typed={"PARENT": "Y", "PRNTSTAT": "11"})
+    page = tab(at(episode, "children"))
+
+    page.check("#PARENT-2", force=True)
+
+    assert question(page, "PRNTSTAT").is_visible()
+    assert not question(page, "EHCS").is_visible()
+
+
+@in_browser
+def test_a_country_is_found_by_typing(tab, episode):
+    page = tab(reverse("client-details", args=[episode.client_id]))
+    page.wait_for_selector("input#NATION")
+
+    page.focus("#NATION")
+    page.keyboard.type("Franc")
+    page.keyboard.press("Tab")
+    assert is_saved(page).startswith("Saved at")
+    assert DATASET.lists["NATION"].labels[Client.objects.get().values["NATION"]] == "France"
+
+    page.fill("#NATION", "Nowhereland")
+    page.press("#NATION", "Tab")
+    assert "That is not in the list" in question(page, "NATION").inner_text()
+
+
+@in_browser
+def test_what_is_typed_is_saved_by_itself_and_is_there_again_after_a_reload(tab, episode):
+    page = tab(at(episode, "contact"))
+    for part, text in (("day", "32"), ("month", "1"), ("year", "2026")):
+        page.fill(f"#REFLD-{part}", text)
+
+    assert re.fullmatch(r"Saved at \d\d:\d\d\.", is_saved(page))
+    assert "must be a real date" in question(page, "REFLD").inner_text()
+    assert "Still to be answered" in page.inner_text("[data-to-do]")
+    page.reload()
+
+    assert [page.input_value(f"#REFLD-{part}") for part in ("day", "month", "year")] == ["32", "01", "2026"]
+
+
+@in_browser
+def test_a_page_that_is_left_at_once_is_saved_too(tab, episode):
+    page = tab(at(episode, "substances"))
+    page.fill("#ALCDDAYS", "4")
+    page.click("text=The client")
+    page.wait_for_url(f"**{reverse('episode', args=[episode.pk])}")
+    page.wait_for_timeout(500)
+
+    assert values(episode) == {"ALCDDAYS": "4"}
+
+
+@in_browser
+def test_who_is_signed_out_meanwhile_keeps_the_page_and_saves_it_once_signed_in_again(
+    tab, signed_in, keyworker, episode, visitor, settings
+):
+    page = tab(at(episode, "substances"))
+    cookie = next(each for each in page.context.cookies() if each["name"] == settings.SESSION_COOKIE_NAME)
+    visitor.logout()
+    page.fill("#ALCDDAYS", "4")
+    page.wait_for_function("() => document.querySelector('[data-told]').textContent.includes('signed out')")
+    page.click("text=Save and continue")
+    page.wait_for_timeout(1200)  # a second click within a second is none
+    assert page.input_value("#ALCDDAYS") == "4"
+
+    session = signed_in(keyworker).cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies([{**cookie, "value": session}])
+    page.click("text=Save and continue")
+    page.wait_for_url(f"**{at(episode, 'plan')}")
+
+    assert values(episode) == {"ALCDDAYS": "4"}
+
+
+@in_browser
+def test_two_people_on_one_page_see_what_the_other_changed_and_decide_where_both_did(tab, episode, colleague):
+    page = tab(at(episode, "substances"))
+    actions.save(by=colleague, record=episode, typed={"DRUG1": "1011"})
+
+    page.fill("#ALCDDAYS", "4")
+    assert "Kim Colleague changed “Problem substance number 1”" in is_saved(page)
+    assert page.input_value("#DRUG1") == "1011"
+
+    actions.save(by=colleague, record=episode, typed={"DRUG1": "3201"})
+    page.select_option("#DRUG1", "1105")
+    page.wait_for_function("() => document.querySelector('[data-told]').textContent.includes('Press Save to see both')")
+    page.click("text=Save and continue")
+    page.wait_for_selector("#DRUG1-clash")
+    assert "What Kim Colleague entered" in page.inner_text("main")
+    page.check("#DRUG1-clash-2", force=True)
+    page.click("text=Save and continue")
+    page.wait_for_url(f"**{at(episode, 'plan')}")
+
+    assert values(episode) == {"DRUG1": "1105", "ALCDDAYS": "4"}
+
+
+@in_browser
+def test_without_javascript_all_is_asked_and_saved(tab, episode):
+    page = tab(at(episode, "children"), java_script_enabled=False)
+    assert "Answer only if the client has parental responsibility" in page.inner_text("main")
+
+    page.check("input[name=PARENT][value=Y]", force=True)
+    page.check("input[name=PRNTSTAT][value='12']", force=True)
+    page.fill("#CHILDWTH", "2")
+    page.click("text=Save and continue")
+
+    assert page.url.endswith(at(episode, "substances"))
+    assert values(episode) == {"PARENT": "Y", "PRNTSTAT": "12", "CHILDWTH": "2"}

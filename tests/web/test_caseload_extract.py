@@ -1,0 +1,657 @@
+"""What leaves a caseload: the extract, its page, its settings, and the loop to the portal and back."""
+
+import csv
+import hashlib
+import io
+import re
+import threading
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cjit.check import check
+from cjit.dataset import Entity
+from cjit.datasets.q.example import EXAMPLE
+from cjit.extract import NO_POSTCODE
+from cjit.geography import TRUNCATED
+from cjit.read import open_file
+from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.models import AuditEvent, Membership, Role
+from cjit.web.caseload import actions, leaving
+from cjit.web.caseload.models import Client, Contact, Episode, Extract, Note, Practice, Referral
+from cjit.web.caseload.record import KEPT
+from cjit.web.dataset import DATASET
+from cjit.web.portal import actions as portal
+from cjit.web.portal import store, worker
+from cjit.web.portal.models import Submission
+
+TODAY = date(2026, 6, 30)
+
+
+@pytest.fixture
+def enter(agency, keyworker):
+    """A client as a keyworker enters them, faultless but for some changes. Returns their episode."""
+    number = 0
+
+    def make(*, consent: bool | None = True, referral: bool = True, by=keyworker, **changes) -> Episode:
+        nonlocal number
+        number += 1
+        typed = {**EXAMPLE, "CLIENT": f"R{number}", **changes}
+        episode = actions.begin_client(by=by, agency=agency, typed={h: typed[h] for h in KEPT[Entity.CLIENT]})
+        actions.save(by=by, record=episode, typed={h: typed[h] for h in KEPT[Entity.EPISODE]})
+        if referral:
+            actions.add_referral(by=by, episode=episode, typed={"REFDATE": typed["REFDATE"]})
+        if consent is not None:
+            actions.record_consent(by=by, client=episode.client, given=consent, on=date(2025, 11, 6))
+        return Episode.objects.select_related("client__agency").get(pk=episode.pk)
+
+    return make
+
+
+def made(agency, *, until=TODAY, **told):
+    return leaving.make(agency, until=until, **told)
+
+
+def recorded(agency, by=None, **told):
+    done = made(agency, **told)
+    return actions.record_extract(by=by, made=done, name=done.name(), data=done.data())
+
+
+def a_while_ago():
+    """Make what was done so far lie back an hour, and the records an hour before their extracts."""
+    hour = timedelta(hours=1)
+    for table in (Client, Episode, Referral):
+        table.objects.update(changed=F("changed") - 2 * hour)
+    Extract.objects.update(at=F("at") - hour)
+
+
+def rows_of(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline=""), strict=True))
+
+
+def clients_of(done) -> list[str]:
+    return done.extracted.frame["CLIENTID"].to_list()
+
+
+# ---- who is in it ----------------------------------------------------------------------------------
+
+
+def test_a_client_who_consents_is_in_it_with_the_sector_of_the_postcode(agency, enter):
+    episode = enter(PC="ne8 1ab")
+    (row,) = rows_of(made(agency).data())
+
+    assert (row["CLIENTID"], row["EPISODID"], row["CONSENT"]) == (episode.client.clientid, episode.episodid, "Y")
+    assert (row["PC"], row["AGNCY"], row["REFDATE"]) == ("NE8 1", agency.code, "01/12/2025")
+    assert row["CMSID"].startswith("cjit ")
+
+
+@pytest.mark.parametrize("consent", [None, False])
+def test_of_a_client_without_consent_there_is_nothing(agency, enter, consent):
+    enter(consent=consent)
+    done = made(agency)
+
+    assert done.extracted.frame.is_empty()
+    assert leaving.consents(agency) == {
+        "given": 0,
+        "not asked": int(consent is None),
+        "declined": int(consent is False),
+        "withdrawn": 0,
+    }
+
+
+def test_of_a_client_who_withdrew_after_an_extract_each_one_says_only_that(agency, enter, keyworker):
+    episode = enter()
+    enter()
+    first = recorded(agency)
+    a_while_ago()
+    actions.record_consent(by=keyworker, client=episode.client, given=False, on=timezone.localdate())
+    first.refresh_from_db()
+
+    for since in (None, first, recorded(agency)):
+        done = made(agency, since=since)
+        line = next(row for row in rows_of(done.data()) if row["CLIENTID"] == episode.client.clientid)
+        assert {h: v for h, v in line.items() if v} == {
+            "CLIENTID": episode.client.clientid,
+            "AGNCY": agency.code,
+            "CONSENT": "N",
+        }
+        assert done.counts["withdrawn"] == 1
+        assert not done.extracted.blocked
+
+
+def test_a_client_who_withdrew_before_any_extract_had_them_is_in_none(agency, enter, keyworker):
+    episode = enter()
+    actions.record_consent(by=keyworker, client=episode.client, given=False, on=timezone.localdate())
+
+    assert made(agency).extracted.frame.is_empty()
+
+
+def test_a_client_who_consents_again_is_in_it_again(agency, enter, keyworker):
+    episode = enter()
+    recorded(agency)
+    for answer in (False, True):
+        actions.record_consent(by=keyworker, client=episode.client, given=answer, on=timezone.localdate())
+
+    assert made(agency).counts["episodes"] == 1
+
+
+def test_another_agencys_clients_are_not_in_it(other_agency, enter):
+    enter()
+
+    assert made(other_agency).extracted.frame.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("typed", "until", "inside"),
+    [
+        ({"TRIAGED": "06/11/2025"}, date(2025, 11, 6), True),
+        ({"TRIAGED": "06/11/2025"}, date(2025, 11, 5), False),
+        ({"TRIAGED": "", "REFLD": "03/11/2025"}, date(2025, 11, 3), True),
+        ({"TRIAGED": "soon", "REFLD": "03/11/2025"}, date(2025, 11, 2), False),
+        ({"TRIAGED": "", "REFLD": ""}, TODAY, False),
+        ({"TRIAGED": "", "REFLD": ""}, date(2100, 1, 1), True),
+    ],
+)
+def test_an_episode_belongs_in_by_its_first_day(agency, enter, typed, until, inside):
+    enter(**typed)
+    done = made(agency, until=until)
+
+    assert done.extracted.frame.height == int(inside)
+    assert done.later == int(not inside)
+
+
+def test_what_stays_here_is_in_no_extract(agency, enter, keyworker):
+    episode = enter()
+    secret = "Zebedee Zimmermann"
+    actions.add_note(by=keyworker, client=episode.client, text=secret)
+    actions.add_contact(
+        by=keyworker, episode=episode, on=TODAY, kind="office", face_to_face=True, custody=False, text=secret
+    )
+    actions.close_episode(
+        by=keyworker, episode=episode, typed={"DISD": "01/06/2026", "CJDISRSN": "13"}, destination="X01"
+    )
+    assert Note.objects.exists()
+    assert Contact.objects.exists()
+    data = made(agency).data()
+
+    assert secret not in data.decode()
+    assert set(rows_of(data)[0]) == set(DATASET.headers)
+
+
+# ---- what is new -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(agency, enter):
+    """Three clients, all of whom an extract had an hour ago; the extract comes last."""
+    episodes = [enter(), enter(), enter()]
+    recorded(agency)
+    a_while_ago()
+    return [*episodes, Extract.objects.get()]
+
+
+def test_nothing_is_new_when_nothing_was_done(agency, three):
+    assert made(agency, since=three[-1]).extracted.frame.is_empty()
+
+
+@pytest.mark.parametrize("what", ["client", "episode", "referral", "a new referral", "consent"])
+def test_what_was_changed_is_new(agency, three, keyworker, what):
+    episode, *_, since = three
+    told = {"by": keyworker, "why": actions.CORRECTION}
+    match what:
+        case "client":
+            actions.save(record=episode.client, typed={"SEX": "F"}, **told)
+        case "episode":
+            actions.save(record=episode, typed={"HOUSING": "2"}, **told)
+        case "referral":
+            actions.save(record=episode.referrals.get(), typed={"REFDATE": "02/12/2025"}, **told)
+        case "a new referral":
+            actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": "09/12/2025"})
+        case _:
+            actions.record_consent(by=keyworker, client=episode.client, given=True, on=TODAY)
+
+    assert set(clients_of(made(agency, since=since))) == {episode.client.clientid}
+
+
+def test_a_new_client_is_new_and_so_is_one_who_was_left_out_by_the_period(agency, three, enter):
+    since = three[-1]
+    begun = enter()
+    later = enter(TRIAGED="15/06/2026", REFLD="15/06/2026", CPLANDT="", REFDATE="16/06/2026")
+    assert set(clients_of(made(agency, since=since))) == {begun.client.clientid, later.client.clientid}
+
+    recorded(agency, until=date(2026, 5, 31))
+    Episode.objects.update(extracted=timezone.now())
+    a_while_ago()
+
+    assert clients_of(made(agency, since=Extract.objects.first())) == [later.client.clientid]
+
+
+def test_one_who_was_left_out_because_they_would_have_been_rejected_is_new(agency, three, enter):
+    bad = enter(SEX="")
+    recorded(agency, leave_out=True)
+    a_while_ago()
+
+    assert list(made(agency, since=Extract.objects.first()).extracted.rejected) == [bad.episodid]
+
+
+def test_what_was_saved_while_the_former_one_was_made_is_new(agency, three):
+    episode, *_, since = three
+    Episode.objects.filter(pk=episode.pk).update(changed=since.at - timedelta(seconds=2))
+
+    assert clients_of(made(agency, since=since)) == [episode.client.clientid]
+
+
+# ---- what would be rejected ------------------------------------------------------------------------
+
+
+def test_an_episode_that_would_be_rejected_blocks_the_extract_until_it_is_left_out(agency, enter):
+    good, bad = enter(), enter(SEX="")
+
+    assert made(agency).extracted.blocked
+    assert list(made(agency).extracted.rejected) == [bad.episodid]
+    assert clients_of(made(agency, leave_out=True)) == [good.client.clientid]
+    assert list(leaving.unready(agency)) == [bad]
+
+
+# ---- what is kept of it ----------------------------------------------------------------------------
+
+
+def test_the_same_data_give_the_same_bytes(agency, enter):
+    for _ in range(5):
+        enter()
+    first = made(agency).data()
+    Client.objects.filter(pk=Client.objects.latest("pk").pk).update(changed=timezone.now())
+    recorded(agency)
+
+    assert made(agency).data() == first
+    assert Extract.objects.get().sha256 == hashlib.sha256(first).hexdigest()
+
+
+def test_what_is_in_it_is_marked_once_and_what_is_not_is_not(agency, enter, manager):
+    inside, outside, bad = enter(), enter(consent=None), enter(DRUG1="")
+    first = recorded(agency, manager, leave_out=True)
+    when = first.at
+    for episode in (inside, outside, bad):
+        episode.refresh_from_db()
+    assert (inside.extracted, outside.extracted, bad.extracted) == (when, None, None)
+    assert inside.client.__class__.objects.get(pk=inside.client_id).extracted == when
+    assert inside.referrals.get().extracted == when
+
+    recorded(agency, manager, leave_out=True)
+    inside.refresh_from_db()
+
+    assert inside.extracted == when
+    assert first.counts == {"clients": 1, "episodes": 1, "referrals": 1, "withdrawn": 0, "left out": 1}
+
+
+def test_the_audit_trail_has_counts_and_no_value(agency, enter, manager):
+    enter(CLIENT="Zebedee")
+    recorded(agency, manager)
+    event = AuditEvent.objects.get(action="made an extract")
+
+    assert (event.person, event.counts) == (manager, {"clients": 1, "episodes": 1, "referrals": 1})
+    assert "Zebedee" not in str(event.__dict__)
+
+
+# ---- the page --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser(manager, signed_in):
+    return signed_in(manager)
+
+
+@pytest.fixture
+def ask(browser, agency):
+    """Press a button of the page, for this month up to today."""
+
+    def post(to: str, **more):
+        return browser.post(reverse("extract-make"), {"month": f"{timezone.localdate():%Y-%m}", "to": to, **more})
+
+    return post
+
+
+def test_the_page_begins_with_what_stands_in_the_way(browser, enter):
+    assert "No client consents yet" in browser.get(reverse("extract")).text
+    enter()
+    assert "1 client can be extracted</h1>" in browser.get(reverse("extract")).text
+    bad = enter(DRUG1="", CLIENT="Z9")
+    enter(consent=None)
+    text = browser.get(reverse("extract")).text
+
+    assert "2 clients can be extracted, and 1 episode of theirs would be rejected</h1>" in text
+    assert reverse("questions", args=[bad.pk, "substances"]) in text
+    assert "1 client has no answer recorded" in text
+    assert "Which records?" not in text
+
+
+def test_the_page_proposes_the_last_month_and_all_records_or_those_since_an_extract(browser, agency, enter):
+    enter()
+    recorded(agency)
+    last = recorded(agency)
+    text = browser.get(reverse("extract")).text
+    before = timezone.localdate().replace(day=1) - timedelta(days=1)
+
+    assert f'<option value="{before:%Y-%m}" selected>' in text
+    assert text.index("All records</option>") < text.index(f'<option value="{last.pk}"')
+    assert last.sha256 in text.replace("<wbr>", "")
+
+
+def test_to_look_says_what_is_in_it_and_what_is_not_and_changes_nothing(ask, enter):
+    enter()
+    enter(consent=None)
+    enter(consent=False)
+    answer = ask("look")
+
+    assert "The extract is ready" in answer.text
+    assert "1 client with 1 episode and 1 referral are in it" in answer.text
+    assert "1 client without an answer on consent" in answer.text
+    assert "1 client who does not consent" in answer.text
+    assert not Extract.objects.exists()
+    assert not Client.objects.filter(extracted__isnull=False).exists()
+
+
+def test_an_extract_that_is_blocked_is_not_made_until_what_would_be_rejected_is_left_out(ask, enter):
+    enter()
+    bad = enter(SEX="")
+    answer = ask("file")
+
+    assert answer["Content-Type"].startswith("text/html")
+    assert "1 episode would be rejected" in answer.text
+    assert reverse("client-details", args=[bad.client_id]) in answer.text
+    assert not Extract.objects.exists()
+
+    answer = ask("file", leave_out="on")
+
+    assert len(rows_of(answer.getvalue())) == 1
+    assert Extract.objects.get().counts["left out"] == 1
+
+
+def test_a_downloaded_file_has_the_name_of_the_settings_and_is_listed(ask, agency, enter, manager, browser):
+    enter()
+    actions.set_practice(by=manager, agency=agency, file_name="ndtms {agency} {scope}.csv", consent_wording="")
+    answer = ask("file")
+    kept = Extract.objects.get()
+
+    assert answer["Content-Disposition"] == f'attachment; filename="ndtms {agency.code} full.csv"'
+    assert answer["Cache-Control"] == "no-store"
+    assert kept.sha256 == hashlib.sha256(answer.getvalue()).hexdigest()
+    assert (kept.by, kept.scope, kept.until, kept.submission) == (manager, "full", timezone.localdate(), "")
+    assert kept.sha256 in browser.get(reverse("extract")).text.replace("<wbr>", "")
+
+
+def test_with_labels_nothing_is_marked_and_nothing_listed(ask, enter):
+    enter()
+    enter(DRUG1="")
+    answer = ask("labels")
+    data = answer.getvalue()
+
+    assert data.startswith(b"\xef\xbb\xbf")
+    assert "1011 Heroin" in data.decode()
+    assert "with labels.csv" in answer["Content-Disposition"]
+    assert not Extract.objects.exists()
+    assert not Client.objects.filter(extracted__isnull=False).exists()
+    assert AuditEvent.objects.filter(action="downloaded an extract with labels").exists()
+
+
+def test_nothing_to_extract_is_told_and_not_made(ask, enter, agency):
+    assert "Nothing is in the extract" in ask("file").text
+    enter(DRUG1="")
+    assert "left out" in ask("file", leave_out="on").text
+    assert not Extract.objects.exists()
+
+
+def test_only_what_is_new_is_made_since_the_extract_that_is_chosen(ask, agency, enter):
+    enter()
+    recorded(agency, until=timezone.localdate())
+    a_while_ago()
+    since = Extract.objects.get()
+    fresh = enter()
+    answer = ask("file", since=str(since.pk))
+
+    assert [row["CLIENTID"] for row in rows_of(answer.getvalue())] == [fresh.client.clientid]
+    assert (Extract.objects.first().since, Extract.objects.first().scope) == (since, "new")
+
+
+@pytest.mark.parametrize("slip", [{"month": "1999-01"}, {"month": ""}, {"since": "x"}, {"since": "999"}])
+def test_what_is_not_on_the_page_cannot_be_chosen(ask, agency, enter, slip):
+    enter()
+    recorded(agency)
+    answer = ask("file", **slip)
+
+    assert "There is a problem" in answer.text
+    assert Extract.objects.count() == 1
+
+
+def test_an_extract_of_another_agency_is_none_to_choose(ask, agency, other_agency, enter):
+    enter()
+    recorded(agency)
+    other = recorded(other_agency)
+
+    assert "There is a problem" in ask("file", since=str(other.pk)).text
+
+
+def test_who_may_not_submit_is_not_offered_the_portal_and_cannot_send(ask, enter):
+    enter()
+
+    assert "Send it to the portal" not in ask("look").text
+    assert "Only a provider user sends files" in ask("portal").text
+    assert not Submission.objects.exists()
+    assert not Extract.objects.exists()
+
+
+def test_the_page_asks_the_database_no_more_with_more_clients(browser, enter):
+    enter(DRUG1="")
+    with CaptureQueriesContext(connection) as few:
+        browser.get(reverse("extract"))
+    for _ in range(8):
+        enter(DRUG1="")
+    with CaptureQueriesContext(connection) as more:
+        browser.get(reverse("extract"))
+
+    assert len(more) == len(few)
+
+
+def test_no_value_of_a_record_is_in_an_address(ask, browser, enter):
+    enter(DRUG1="", CLIENT="ZEBEDEE")
+    for text in (ask("look").text, browser.get(reverse("extract")).text):
+        assert "ZEBEDEE" in text
+        assert not [href for href in re.findall(r'href="([^"]*)"', text) if "ZEBEDEE" in href]
+
+
+# ---- settings --------------------------------------------------------------------------------------
+
+
+def test_settings_are_kept_and_the_page_shows_the_name_that_comes_out(browser, agency):
+    page = reverse("caseload-settings")
+    answer = browser.post(page, {"file_name": "q-{agency}-{until}.csv", "consent_wording": "May we?"}, follow=True)
+    last = timezone.localdate().replace(day=1) - timedelta(days=1)
+
+    assert f"q-{agency.code}-{last.isoformat()}.csv" in answer.text
+    assert Practice.objects.get().consent_wording == "May we?"
+    assert AuditEvent.objects.filter(action="changed the settings of a caseload").exists()
+
+
+@pytest.mark.parametrize("pattern", ["", "{client}.csv", "a/b.csv", "{agency", "x" * 121])
+def test_a_name_of_which_no_file_can_be_made_is_refused(browser, pattern):
+    answer = browser.post(reverse("caseload-settings"), {"file_name": pattern, "consent_wording": ""})
+
+    assert "There is a problem" in answer.text
+    assert not Practice.objects.exists()
+
+
+def test_the_settings_name_the_lists_that_are_stand_ins_and_the_command(browser):
+    text = browser.get(reverse("caseload-settings")).text
+
+    assert "OFFENCE" in text
+    assert "cjit reference install" in text
+
+
+# ---- to the portal and back ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def both(manager, agency):
+    """A manager who is a provider user too."""
+    Membership.objects.create(person=manager, role=Role.PROVIDER, agency=agency)
+    return manager
+
+
+def accepted(by) -> Submission:
+    worker.run(threading.Event(), once=True)
+    return portal.accept(by=by, submission=Submission.objects.latest("pk"))
+
+
+def test_what_is_entered_is_extracted_sent_checked_accepted_and_held(ask, both, enter, agency):
+    episode = enter(PC="NE8 1AB")
+    answer = ask("portal")
+    sent = Submission.objects.get()
+
+    assert answer["Location"] == reverse("submission", args=[sent.pk])
+    assert (sent.scope, sent.sha256, sent.by) == ("full", Extract.objects.get().sha256, both)
+    assert Extract.objects.get().submission == sent.number
+
+    done = accepted(both)
+    assert done.receipt["episode"] == {"new": 1, "changed": 0, "removed": 0, "forgotten": 0}
+    (held,) = store.held(agency, Entity.EPISODE).to_dicts()
+    assert (held["EPISODID"], held["PC"], held["TRIAGED"]) == (episode.episodid, "NE8 1", date(2025, 11, 6))
+    assert store.held(agency, Entity.CLIENT)["CLIENTID"].to_list() == [episode.client.clientid]
+
+
+def test_a_client_who_withdraws_is_forgotten_by_the_portal(ask, both, enter, agency, keyworker):
+    gone, stays = enter(), enter()
+    ask("portal")
+    accepted(both)
+    actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
+    ask("portal")
+    accepted(both)
+
+    for entity in (Entity.CLIENT, Entity.EPISODE):
+        assert store.held(agency, entity)["CLIENTID"].to_list() == [stays.client.clientid]
+    assert store.held(agency, Entity.REFERRAL).height == 1
+
+
+def test_what_was_imported_is_the_same_to_the_portal(ask, both, agency, sent, csv_of):
+    rows = [{"AGNCY": agency.code, "CLIENTID": "1", "EPISODID": "11", "REFERID": "111"}, {"AGNCY": agency.code}]
+    portal.accept(by=both, submission=sent(*rows))
+    actions.import_records(by=both, agency=agency, file=io.BytesIO(csv_of(*rows)), name="a.csv")
+    ask("portal")
+
+    done = accepted(both)
+    assert done.receipt["client"] == {"new": 0, "changed": 0, "removed": 0, "forgotten": 0}
+    assert not done.decisions.exists()
+    assert set(store.held(agency, Entity.EPISODE)["CMSID"].str.slice(0, 4)) == {"cjit"}
+
+
+def test_what_the_portal_refuses_is_told_and_nothing_is_marked(ask, both, enter, settings):
+    settings.UPLOADS_AN_HOUR = 1
+    enter()
+    ask("portal")
+    enter()
+    answer = ask("portal")
+
+    assert "has sent 1 file in the last hour" in answer.text
+    assert Extract.objects.count() == 1
+    assert Client.objects.filter(extracted=None).count() == 1
+
+
+# ---- the laws of an extract ------------------------------------------------------------------------
+
+WHOLE = st.from_regex(r"[A-Z]{1,2}[0-9]{1,2}[0-9][A-Z]{2}", fullmatch=True)
+ODD = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["", " ", "01/12/2025", "1.1.2026", "31/02/2026", "2025-11-30", "\0", '"', "a\r\nb", "=1+1", "0"]),
+    st.sampled_from([text for text in EXAMPLE.values() if text]),
+)
+FIELDS = st.dictionaries(st.sampled_from([*KEPT[Entity.CLIENT], *KEPT[Entity.EPISODE]]), ODD, max_size=6)
+STEPS = st.one_of(
+    st.tuples(st.just("save"), FIELDS),
+    st.tuples(st.just("postcode"), WHOLE.flatmap(lambda p: st.sampled_from([p, p.lower(), f" {p[:-3]} {p[-3:]}"]))),
+    st.tuples(st.just("refer"), ODD),
+    st.tuples(st.just("close"), st.tuples(ODD, st.sampled_from(["10", "73", "13", "9", ""]))),
+    st.tuples(st.just("again"), st.none()),
+    st.tuples(st.just("consent"), st.booleans()),
+    st.tuples(st.just("extract"), st.none()),
+)
+
+
+def _do(agency, keyworker, episode, what, told):
+    typed = {"by": keyworker}
+    match what:
+        case "save":
+            for record, entity in ((episode.client, Entity.CLIENT), (episode, Entity.EPISODE)):
+                some = {h: text for h, text in told.items() if h in KEPT[entity] and h != "PC"}
+                actions.save(record=record, typed=some, why=actions.CORRECTION, **typed)
+        case "postcode":
+            actions.save(record=episode, typed={"PC": told}, why=actions.CORRECTION, **typed)
+        case "refer":
+            actions.add_referral(episode=episode, typed={"REFDATE": told}, **typed)
+        case "close":
+            actions.close_episode(
+                episode=episode, typed={"DISD": told[0], "CJDISRSN": told[1]}, destination="not known", **typed
+            )
+        case "again":
+            actions.begin_episode(client=episode.client, **typed)
+        case "consent":
+            actions.record_consent(client=episode.client, given=told, on=TODAY, **typed)
+        case _:
+            recorded(agency, leave_out=True)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), min_size=1, max_size=3))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_whatever_is_entered_the_extract_is_accepted_and_tells_of_nobody_who_did_not_consent(
+    agency, keyworker, enter, caseload
+):
+    with transaction.atomic():
+        for number, (faultless, steps) in enumerate(caseload):
+            if faultless:
+                episode = enter(CLIENT=f"REFERENCE{number}")
+            else:
+                episode = actions.begin_client(by=keyworker, agency=agency, typed={"CLIENT": f"REFERENCE{number}"})
+            for what, told in steps:
+                with suppress(Refused):
+                    _do(agency, keyworker, episode, what, told)
+        _is_lawful(agency, made(agency, until=timezone.localdate(), leave_out=True))
+        transaction.set_rollback(True)
+
+
+def _is_lawful(agency, done) -> None:
+    data = done.data()
+    rows = rows_of(data)
+    text = data.decode()
+    for client in Client.objects.filter(agency=agency):
+        lines = [row for row in rows if row["CLIENTID"] == client.clientid]
+        if client.consent == "Y":
+            continue
+        assert client.values.get("CLIENT", "").strip() == "" or all(not row["CLIENT"] for row in lines)
+        if client.consent == "N" and client.extracted:
+            assert [{h for h, v in row.items() if v} for row in lines] == [{"CLIENTID", "AGNCY", "CONSENT"}]
+        else:
+            assert lines == []
+            assert client.clientid not in text
+    for row in rows:
+        assert row["PC"] in ("", NO_POSTCODE) or re.fullmatch(TRUNCATED, row["PC"])
+    whole = {"".join(e.values.get("PC", "").split()).upper() for e in Episode.objects.filter(agency=agency)}
+    letters = ["".join(re.findall("[A-Z0-9]", cell.upper())) for row in rows for cell in row.values()]
+    assert not [each for each in whole if len(each) > 4 and each in letters]
+    if rows:
+        findings = check(open_file(data, DATASET, "extract.csv"), DATASET, today=TODAY.max, submitter=agency.code)
+        grave = {run.rule.id: run.count for run in findings.ledger if run.rule.severity == "reject" and run.count}
+        assert grave == ({"CONSENT.is_given": done.counts["withdrawn"]} if done.counts["withdrawn"] else {})
+
+
+def test_the_moment_of_an_extract_is_before_it_was_read(agency, enter):
+    enter()
+    before = datetime.now(UTC)
+    done = made(agency)
+
+    assert before <= done.at <= datetime.now(UTC)

@@ -1,0 +1,313 @@
+"""A caseload that begins with the file the agency sent last."""
+
+import io
+from datetime import date
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.models import AuditEvent
+from cjit.web.caseload import actions, arriving, record
+from cjit.web.caseload.models import Change, Client, Consent, Episode, Referral
+
+TWO_REFERRALS = ({"EPISODID": "e1", "CLIENTID": "c1", "CLIENT": "A1"},) * 2
+
+
+@pytest.fixture
+def imported(agency, manager, csv_of):
+    """What an import of a made-up file of the agency says; faultless records with some changes."""
+
+    def run(*changes, data: bytes | None = None):
+        rows = [{"AGNCY": agency.code, **change} for change in changes]
+        return actions.import_records(
+            by=manager, agency=agency, file=io.BytesIO(data if data is not None else csv_of(*rows)), name="last.csv"
+        )
+
+    return run
+
+
+@pytest.fixture
+def page(manager, signed_in):
+    browser = signed_in(manager)
+
+    def send(data: bytes, name: str = "last.csv"):
+        file = io.BytesIO(data)
+        file.name = name
+        return browser.post(reverse("caseload-import"), {"file": file})
+
+    return send
+
+
+def everything():
+    return [
+        list(table.objects.order_by("pk").values())
+        for table in (Client, Episode, Referral, Consent, Change)
+    ]  # fmt: skip
+
+
+# ---- what is taken over ----------------------------------------------------------------------------
+
+
+def test_clients_episodes_and_referrals_are_taken_over_with_their_ids(imported):
+    first, second = TWO_REFERRALS
+    done = imported({**first, "REFERID": "r1"}, {**second, "REFERID": "r2", "REFDATE": "02/12/2025"}, {})
+
+    assert (done.clients, done.episodes, done.referrals) == (2, 2, 3)
+    episode = Episode.objects.get(episodid="e1")
+    assert episode.client.clientid == "c1"
+    assert [(each.referid, each.values) for each in episode.referrals.all()] == [
+        ("r1", {"REFDATE": "01/12/2025"}),
+        ("r2", {"REFDATE": "02/12/2025"}),
+    ]
+
+
+def test_values_are_kept_as_the_dataset_plainly_writes_them_and_what_is_made_when_sending_is_not(imported):
+    imported({"DOB": "1986-02-14", "SEX": " m", "HOUSING": "03", "PC": "NE8 1AB", "REFERID": "", "REFDATE": ""})
+    episode = Episode.objects.get()
+    values = episode.client.values | episode.values
+
+    assert {h: values[h] for h in ("DOB", "SEX", "HOUSING", "PC")} == {
+        "DOB": "14/02/1986",
+        "SEX": "M",
+        "HOUSING": "3",
+        "PC": "NE8 1",
+    }
+    assert not set(values) & set(record.MADE)
+    assert not episode.referrals.exists()
+
+
+def test_what_is_no_postcode_is_a_postcode_that_is_not_known(imported):
+    imported({"PC": "Newcastle"})
+
+    assert "PC" not in Episode.objects.get().values
+
+
+def test_what_is_imported_counts_as_extracted_and_its_consent_is_recorded_with_the_file_as_evidence(imported, manager):
+    imported({})
+    client = Client.objects.get()
+    consent = client.consents.get()
+
+    assert client.consent == "Y"
+    assert None not in (client.extracted, client.episodes.get().extracted, Referral.objects.get().extracted)
+    assert (consent.given, consent.by, consent.on) == (True, manager, timezone.localdate())
+    assert consent.evidence == "In the file that was imported"
+
+
+def test_the_history_says_once_of_a_client_that_they_were_imported(imported, manager):
+    imported({"CLIENTID": "c1", "CLIENT": "A1"}, {"CLIENTID": "c1", "CLIENT": "A1", "TRIAGED": "02/02/2026"})
+    change = Change.objects.get()
+
+    assert (change.what, change.who, change.by) == ("imported", manager.name, manager)
+    assert change.fields["SEX"] == ["", "M"]
+
+
+def test_the_audit_trail_has_counts_and_no_value(imported):
+    imported({"CLIENT": "Zebedee"}, {"CONSENT": "N"})
+    event = AuditEvent.objects.get(action="imported records")
+
+    assert event.counts == {"clients": 1, "episodes": 1, "referrals": 1, "without consent": 1}
+    assert "Zebedee" not in str(event.__dict__)
+
+
+ROWS = [
+    {},
+    {"SEX": "", "DRUG1": ""},
+    {"REFERID": "", "REFDATE": "01/12/2025"},
+    {"REFDATE": ""},
+    {"REFDATE": "01/12/2019"},
+    {"REFDATE": "31/02/2026", "DOB": "x", "PC": "?"},
+    {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "e1", "DISD": "", "REFERID": "ra"},
+    {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "e1", "DISD": "", "REFERID": "rb", "REFDATE": ""},
+    {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "e2", "TRIAGED": "07/11/2025"},
+    {"CLIENTID": "d", "CLIENT": "C", "DISD": "15/01/2026", "CJDISRSN": "10"},
+    {"CLIENTID": "f", "CLIENT": "F", "DISD": "15/01/2026", "CJDISRSN": ""},
+]
+
+
+def test_what_is_computed_of_an_imported_record_is_what_a_save_would_compute(imported):
+    imported(*ROWS)
+    assert Episode.objects.filter(rejects__gt=0).exists()
+    assert any(referral for episode in Episode.objects.all() for _, referral in episode.findings)
+
+    for client in Client.objects.select_related("agency"):
+        episodes = list(client.episodes.prefetch_related("referrals", "contacts", "interventions"))
+        before = [{**vars(client)}, *({**vars(each)} for each in episodes)]
+        record.settle(client, episodes, today=timezone.localdate())
+        after = [vars(client), *(vars(each) for each in episodes)]
+        for was, now in zip(before, after, strict=True):
+            was.pop("_prefetched_objects_cache", None)
+            assert {h: now[h] for h in was if h != "findings"} == {h: was[h] for h in was if h != "findings"}
+            assert sorted(map(tuple, now.get("findings", []))) == sorted(map(tuple, was.get("findings", [])))
+
+
+def test_an_assessment_of_what_was_closed_before_the_import_is_not_asked_for(imported):
+    imported({"DISD": "15/01/2026", "CJDISRSN": "10"}, {})
+    closed, open_ = Episode.objects.order_by("open")
+
+    assert closed.closed == date(2026, 1, 15)
+    assert closed.review is None
+    assert open_.review == date(2026, 5, 20)
+
+
+# ---- what is not -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("consent", ["N", "", "?"])
+def test_nothing_of_a_client_without_consent_is_imported(imported, consent):
+    done = imported({"CONSENT": consent}, {"CONSENT": " y "})
+
+    assert done.without_consent == 1
+    assert [client.clientid for client in Client.objects.all()] == ["10002"]
+
+
+def test_a_client_of_whom_one_row_says_that_they_withdrew_is_not_imported(imported):
+    same = {"CLIENTID": "c", "CLIENT": "C"}
+    done = imported(same, {**same, "CONSENT": "N"}, {})
+
+    assert done.without_consent == 2
+    assert Client.objects.count() == 1
+
+
+def test_a_file_of_another_agency_is_refused_in_one_sentence_and_nothing_is_kept(imported):
+    with pytest.raises(Refused, match="records of another agency") as refused:
+        imported({}, {"AGNCY": "CJ999"})
+
+    assert "\n" not in str(refused.value)
+    assert not Client.objects.exists()
+
+
+def test_a_row_without_an_id_or_with_one_too_long_is_left_out_and_counted(imported):
+    done = imported({"CLIENTID": ""}, {"EPISODID": " "}, {"CLIENTID": "x" * 65}, {"REFERID": "y" * 65}, {})
+
+    assert done.without_ids == 4
+    assert Client.objects.count() == 1
+
+
+def test_an_id_that_is_another_clients_is_left_out_and_counted(imported):
+    done = imported(
+        {"CLIENTID": "a", "EPISODID": "e", "REFERID": "r1"},
+        {"CLIENTID": "b", "EPISODID": "e", "REFERID": "r2"},
+        {"CLIENTID": "c", "EPISODID": "f", "REFERID": "r1"},
+    )
+
+    assert done.another == 2
+    assert [client.clientid for client in Client.objects.all()] == ["a"]
+
+
+# ---- again -----------------------------------------------------------------------------------------
+
+
+def test_the_same_file_again_changes_nothing(imported):
+    imported(*ROWS)
+    before = everything()
+    done = imported(*ROWS)
+
+    assert everything() == before
+    assert (done.clients, done.episodes, done.referrals, done.differ) == (0, 0, 0, 0)
+    assert done.here == Client.objects.count() + Episode.objects.count() + Referral.objects.count()
+
+
+def test_what_is_here_stays_as_it_is_and_what_differs_is_counted(imported, manager):
+    imported({})
+    episode = Episode.objects.get()
+    actions.save(by=manager, record=episode, typed={"PC": "NE8 1AB", "HOUSING": "2"}, why="correction")
+    done = imported({"SEX": "F"})
+
+    assert (done.here, done.differ) == (3, 2)
+    episode.refresh_from_db()
+    assert (episode.values["PC"], episode.values["HOUSING"]) == ("NE8 1AB", "2")
+    assert episode.client.values["SEX"] == "M"
+
+
+def test_a_new_episode_and_a_new_referral_go_to_the_client_and_episode_that_are_here(imported):
+    same = {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "e", "REFERID": "r"}
+    imported(same)
+    later = {**same, "EPISODID": "later", "REFERID": "r3", "TRIAGED": "20/03/2026", "REFLD": "20/03/2026"}
+    done = imported(same, {**same, "REFERID": "r2"}, later)
+
+    assert (done.clients, done.episodes, done.referrals, done.here) == (0, 1, 2, 3)
+    assert set(Client.objects.get().episodes.values_list("episodid", flat=True)) == {"e", "later"}
+    assert set(Episode.objects.get(episodid="e").referrals.values_list("referid", flat=True)) == {"r", "r2"}
+    assert Change.objects.filter(what="imported").count() == 2
+
+
+def test_a_client_who_withdrew_here_is_not_brought_back_by_a_file_of_earlier_days(imported, manager):
+    imported({})
+    client = Client.objects.get()
+    actions.record_consent(by=manager, client=client, given=False, on=timezone.localdate())
+    before = everything()
+    done = imported({}, {"CLIENTID": "10001", "CLIENT": "C1", "EPISODID": "new", "REFERID": "new"})
+
+    assert done.not_consenting_here == 1
+    assert everything() == before
+
+
+def test_another_agency_may_have_the_same_ids(imported, other_agency, manager, csv_of):
+    imported({})
+    actions.import_records(
+        by=manager, agency=other_agency, file=io.BytesIO(csv_of({"AGNCY": other_agency.code})), name="a.csv"
+    )
+
+    assert Client.objects.values("clientid").distinct().count() == 1
+    assert Client.objects.count() == 2
+
+
+# ---- the page --------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_was_done_in_counts(page, csv_of, agency):
+    ours = {"AGNCY": agency.code}
+    answer = page(csv_of(ours, {**ours, "CONSENT": "N"}, {**ours, "SEX": ""}))
+
+    assert "2 clients with 2 episodes and 2 referrals were imported" in answer.text
+    assert "1 row of a client who does not consent" in answer.text
+    assert "1 episode of them would be rejected" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty"),
+        (b"\0\1\2", "There is a problem"),
+        (b"PK\x03\x04rest", "There is a problem"),
+        (b"hello\nworld\n", "There is a problem"),
+        ("Ünïcödé,\ud800".encode("utf-8", "surrogatepass"), "There is a problem"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_in_one_sentence(page, data, said):
+    answer = page(data)
+
+    assert answer.status_code == 200
+    assert said in answer.text
+    assert not Client.objects.exists()
+
+
+def test_a_file_with_headers_only_or_with_unequal_rows_gives_no_traceback(page, csv_of, agency):
+    data = csv_of({"AGNCY": agency.code})
+
+    assert "no records" in page(csv_of()).text
+    assert "1 row whose cells cannot be told apart" in page(data + b"1,2,3\r\n").text
+    assert "There is a problem" in page(data + b'"never closed').text
+
+
+def test_a_file_that_is_too_long_is_refused(page, csv_of, agency, monkeypatch):
+    monkeypatch.setattr(arriving, "MOST", 1)
+
+    assert "more than 1 records" in page(csv_of({"AGNCY": agency.code}, {"AGNCY": agency.code})).text
+
+
+def test_no_file_chosen_is_told(manager, signed_in):
+    assert "Choose a file" in signed_in(manager).post(reverse("caseload-import"), {}).text
+
+
+def test_odd_texts_in_a_file_are_imported_as_they_are(imported):
+    imported({"CLIENT": "=1+1", "RELIGION": "<b>", "NATION": "Ω", "DRUG2": "a\nb"})
+    episode = Episode.objects.get()
+
+    assert (episode.client.values["CLIENT"], episode.values["RELIGION"], episode.values["DRUG2"]) == (
+        "=1+1",
+        "<b>",
+        "a\nb",
+    )

@@ -1,0 +1,141 @@
+"""The extract as it is made from the command line."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from cjit.cli import main
+from cjit.web.agencies.models import AuditEvent
+from cjit.web.caseload import actions
+from cjit.web.caseload.models import Client, Extract
+
+UNTIL = ("--until", "2026-06-30")
+
+
+@pytest.fixture
+def begun(agency, manager, csv_of):
+    """The agency's caseload, from a file with some changes; nothing of it was extracted here."""
+
+    def make(*changes):
+        rows = [{"AGNCY": agency.code, **change} for change in changes]
+        actions.import_records(by=manager, agency=agency, file=io.BytesIO(csv_of(*rows)), name="last.csv")
+        Client.objects.update(extracted=None)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["extract", *(str(word) for word in words)])
+
+
+def sentence(result) -> str:
+    assert result.exit_code == 2, result.output
+    told: str = result.stderr.strip()
+    assert told.startswith("cjit: ")
+    assert "\n" not in told
+    return told
+
+
+def test_it_is_written_under_its_name_marked_and_noted(begun, agency, elsewhere):
+    begun({}, {})
+    result = run(agency.code, *UNTIL)
+
+    assert result.exit_code == 0
+    path = elsewhere / f"{agency.code}_2026-06-30_full.csv"
+    assert result.stdout == f"{path.name}: 2 clients, 2 episodes, 2 referrals\n"
+    assert len(list(csv.DictReader(io.StringIO(path.read_text())))) == 2
+    assert not Client.objects.filter(extracted=None).exists()
+    assert (Extract.objects.get().by, Extract.objects.get().name) == (None, path.name)
+    assert AuditEvent.objects.get(action="made an extract").who == "the service"
+
+
+def test_made_again_it_has_the_same_bytes(begun, agency, elsewhere):
+    begun({}, {})
+    for name in ("a.csv", "b.csv"):
+        assert run(agency.code, *UNTIL, "-o", elsewhere / name).exit_code == 0
+
+    assert (elsewhere / "a.csv").read_bytes() == (elsewhere / "b.csv").read_bytes()
+
+
+def test_what_would_be_rejected_ends_with_1_and_nothing_is_written_or_marked(begun, agency, elsewhere):
+    begun({}, {"SEX": ""})
+    result = run(agency.code, *UNTIL)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "1 episode would be rejected: settle them" in result.stderr
+    assert "(1 episode)" in result.stderr
+    assert list(elsewhere.glob("*.csv")) == []
+    assert not Extract.objects.exists()
+
+
+def test_left_out_it_is_written_without(begun, agency, elsewhere):
+    begun({}, {"SEX": ""})
+    result = run(agency.code, *UNTIL, "--leave-out")
+
+    assert result.exit_code == 0
+    assert "1 left out" in result.stdout
+    assert "1 episode would be rejected and left out" in result.stderr
+
+
+def test_with_labels_nothing_is_marked(begun, agency, elsewhere):
+    begun({})
+    result = run(agency.code, *UNTIL, "--labels", "-o", elsewhere)
+
+    assert result.exit_code == 0
+    [path] = elsewhere.glob("* with labels.csv")
+    assert "1011 Heroin" in path.read_text()
+    assert not Extract.objects.exists()
+    assert Client.objects.filter(extracted=None).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("CJ000", "--until", "2026-06-30"), "There is no agency CJ000"),
+        (("CJ901", "--until", "2099-01-01"), "lies ahead"),
+        (("CJ901", *UNTIL, "--new"), "no former extract of CJ901"),
+        (("CJ901", "--until", "2020-01-01"), "nothing to extract"),
+        (("cj901", *UNTIL, "-o", "/nowhere/at/all.csv"), "choose another place"),
+    ],
+)
+def test_a_slip_is_told_in_one_sentence(begun, words, said):
+    begun({})
+
+    assert said in sentence(run(*words))
+    assert not Extract.objects.exists()
+
+
+def test_only_what_is_new_when_nothing_is(begun, agency):
+    begun({})
+    assert run(agency.code, *UNTIL).exit_code == 0
+    Client.objects.update(changed="2020-01-01T00:00Z")
+    Client.objects.get().episodes.update(changed="2020-01-01T00:00Z")
+    Client.objects.get().episodes.get().referrals.update(changed="2020-01-01T00:00Z")
+
+    assert "nothing is new or changed" in sentence(run(agency.code, *UNTIL, "--new"))
+
+
+def test_where_no_service_was_ever_started_one_sentence_says_so(tmp_path):
+    environment = {**os.environ, "CJIT_HOME": str(tmp_path / "home"), "DATABASE_URL": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "cjit.cli", "extract", "CJ901", *UNTIL],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert b"There is no caseload in" in done.stderr
+    assert b"Traceback" not in done.stderr
