@@ -45,7 +45,7 @@ WITHOUT_A_CLIENT = {
 }
 #: Addresses to which something is sent, and at which nothing is shown.
 POST_ONLY = {"clients-found", "client-reference", "episode-new", "extract-make"}
-NAMES = [pattern.name for pattern in urls.urlpatterns]
+NAMES = [str(pattern.name) for pattern in urls.urlpatterns]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def addresses(agency, keyworker) -> dict[str, str]:
             given["kind"] = "reviews"
         if "<str:group>" in route:
             given["group"] = questions.GROUPS[0].name
-        made[pattern.name] = reverse(pattern.name, kwargs=given)
+        made[str(pattern.name)] = reverse(str(pattern.name), kwargs=given)
     return made
 
 

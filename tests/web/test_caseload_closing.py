@@ -180,7 +180,7 @@ def test_where_a_reason_asks_for_a_destination_it_is_kept_here(browser, episode,
 def test_only_prisons_are_offered_as_a_prison_and_a_destination_may_be_not_known(browser, episode):
     form = forms.ClosureForm(caseload=True)
     areas = set(DATASET.lists["DAT"].codes) | set(DATASET.lists["UTLA"].codes)
-    assert not areas & {code for code, _ in form.fields["prison"].choices}
+    assert not areas & {code for code, _ in form.fields["prison"].widget.choices}
 
     close(browser, episode, day(1), "13", prison=actions.NOT_KNOWN)
     episode.refresh_from_db()
@@ -347,7 +347,7 @@ def test_a_closure_is_changed_only_as_a_correction(browser, episode):
     assert close(browser, episode, day(2), "15", why=actions.CORRECTION).status_code == 302
     episode.refresh_from_db()
     assert (episode.closed, episode.values["CJDISRSN"]) == (day(2), "15")
-    assert Change.objects.first().why == actions.CORRECTION
+    assert Change.objects.values_list("why", flat=True).first() == actions.CORRECTION
     assert "The closure is as you corrected it" in looked_at(browser, episode).text
 
 

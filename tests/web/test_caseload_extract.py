@@ -418,7 +418,8 @@ def test_only_what_is_new_is_made_since_the_extract_that_is_chosen(ask, agency, 
     answer = ask("file", since=str(since.pk))
 
     assert [row["CLIENTID"] for row in rows_of(answer.getvalue())] == [fresh.client.clientid]
-    assert (Extract.objects.first().since, Extract.objects.first().scope) == (since, "new")
+    last = Extract.objects.latest("pk")
+    assert (last.since, last.scope) == (since, "new")
 
 
 @pytest.mark.parametrize("slip", [{"month": "1999-01"}, {"month": ""}, {"since": "x"}, {"since": "999"}])
@@ -655,3 +656,65 @@ def test_the_moment_of_an_extract_is_before_it_was_read(agency, enter):
     done = made(agency)
 
     assert before <= done.at <= datetime.now(UTC)
+
+
+# ---- in a browser ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visitor(both, signed_in):
+    return signed_in(both)
+
+
+def looked_over(page, width: int) -> None:
+    """A page is accessible, and as wide as the window."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_pages_are_accessible_and_as_wide_as_the_window(tab, enter, agency, width, csv_of):
+    enter()
+    recorded(agency)
+    enter(DRUG1="", CLIENT="X" * 60)
+    page = tab(reverse("extract"), width)
+    looked_over(page, width)
+    page.select_option("#id_month", index=0)
+    page.get_by_role("button", name="Check the extract").click()
+    looked_over(page, width)
+    page.get_by_role("button", name="Send it to the portal").click()
+    assert page.title().startswith("Error: ")
+    looked_over(page, width)
+    for name in ("caseload-settings", "caseload-import"):
+        page = tab(reverse(name), width)
+        looked_over(page, width)
+    file = {"name": "last.csv", "mimeType": "text/csv", "buffer": csv_of({"AGNCY": agency.code}, {"CONSENT": "N"})}
+    page.set_input_files("input[type=file]", file)
+    page.get_by_role("button", name="Import", exact=True).click()
+    assert "1 client with 1 episode" in page.inner_text("h1")
+    looked_over(page, width)
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_an_extract_is_made_by_the_keyboard_alone_and_without_script(tab, enter):
+    enter()
+    enter(DRUG1="")
+    page = tab(reverse("extract"), java_script_enabled=False)
+    page.focus("#id_month")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.focus("#leave_out")
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Download the file").focus()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+
+    assert download.value.suggested_filename.endswith("_full.csv")
+    assert Extract.objects.get().counts["left out"] == 1

@@ -196,6 +196,28 @@ def test_an_id_that_is_another_clients_is_left_out_and_counted(imported):
     assert [client.clientid for client in Client.objects.all()] == ["a"]
 
 
+def test_ids_that_are_anothers_leave_the_rest_of_a_client_whole(imported):
+    imported({"CLIENTID": "a", "CLIENT": "A", "EPISODID": "e", "REFERID": "r"})
+    mixed = [
+        {"CLIENTID": "a", "CLIENT": "A", "EPISODID": "e", "REFERID": "new"},
+        {"CLIENTID": "b", "CLIENT": "B", "EPISODID": "e", "REFERID": "x"},
+        {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "e", "REFERID": "y", "TRIAGED": "01/11/2025"},
+        {"CLIENTID": "c", "CLIENT": "C", "EPISODID": "f", "REFERID": "r"},
+    ]
+    for again in (False, True):
+        before = everything()
+        done = imported(*mixed)
+        assert (done.clients, done.episodes, done.referrals) == ((0, 0, 0) if again else (1, 1, 1))
+        assert not again or everything() == before
+    assert {each.clientid: each.episodes.count() for each in Client.objects.all()} == {"a": 1, "c": 1}
+    assert Referral.objects.filter(episode__episodid="e").count() == 2
+    for client in Client.objects.select_related("agency"):
+        episodes = list(client.episodes.all())
+        kept = [each.findings for each in episodes]
+        record.settle(client, episodes, today=timezone.localdate())
+        assert [sorted(each.findings) for each in episodes] == [sorted(each) for each in kept]
+
+
 # ---- again -----------------------------------------------------------------------------------------
 
 

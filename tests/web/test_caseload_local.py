@@ -17,6 +17,7 @@ from cjit.web.agencies.models import AuditEvent, Role
 from cjit.web.caseload import actions, forms, local, questions
 from cjit.web.caseload.models import Change, Client, Consent, Contact, Episode, Intervention, Note
 from cjit.web.caseload.record import months_after
+from cjit.web.caseload.record import shown as shown_as
 
 TODAY = timezone.localdate
 #: A whole record, begun half a year ago.
@@ -337,7 +338,7 @@ def test_the_history_says_what_changed_as_people_read_it_the_newest_first(browse
     assert "What is the client's current housing situation?" in shown
     assert "Client's initials" not in shown
     for header in ("CJRFLS", "DRUG1"):
-        assert local.shown(header, EXAMPLE[header]) in shown
+        assert shown_as(header, EXAMPLE[header]) in shown
     assert shown.index("added a referral") < shown.index("began a client")
     assert f"{keyworker.name} began a client" in shown
 

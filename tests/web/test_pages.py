@@ -309,7 +309,7 @@ NAVIGATION = {
 
 @pytest.mark.parametrize("role", Role)
 def test_everybody_is_shown_the_way_to_what_they_may_do(signed_in, person_with, agency, region, role):
-    place = {**dict.fromkeys(OF_AN_AGENCY, {"agency": agency}), Role.REGIONAL: {"region": region}}.get(role, {})
+    place = {"agency": agency} if role in OF_AN_AGENCY else {"region": region} if role == Role.REGIONAL else {}
     answer = signed_in(person_with(role, **place)).get(reverse("privacy"))
     links = re.findall(r'<a class="govuk-service-navigation__link"[^>]*>\s*(.*?)\s*</a>', answer.text, re.DOTALL)
 
@@ -329,7 +329,7 @@ HOMES = {
 
 @pytest.mark.parametrize("role", HOMES)
 def test_everybody_begins_where_their_work_is(signed_in, person_with, agency, region, role):
-    place = {**dict.fromkeys(OF_AN_AGENCY, {"agency": agency}), Role.REGIONAL: {"region": region}}.get(role, {})
+    place = {"agency": agency} if role in OF_AN_AGENCY else {"region": region} if role == Role.REGIONAL else {}
     answer = signed_in(person_with(role, **place)).get("/")
 
     assert answer.headers["Location"] == reverse(HOMES[role])

@@ -119,7 +119,7 @@ def browser_of(person_with, signed_in, agency, other_agency):
         elsewhere = other_agency.region
         person = {
             "password only": lambda: person_with(Role.ADMINISTRATOR),
-            **dict.fromkeys(OF_AN_AGENCY, lambda: person_with(who, agency=agency)),
+            **{role.value: lambda: person_with(who, agency=agency) for role in OF_AN_AGENCY},
             "another provider": lambda: person_with(Role.PROVIDER, agency=other_agency),
             "regional": lambda: person_with(Role.REGIONAL, region=agency.region),
             "another region": lambda: person_with(Role.REGIONAL, region=elsewhere),

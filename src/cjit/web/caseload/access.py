@@ -44,7 +44,8 @@ def agency(request: HttpRequest, *, as_manager: bool = False) -> Agency:
     """The agency somebody looks at: the one they chose (`agency` in the address, a code), or their first."""
     theirs = (manages if as_manager else works_at)(whoever(request)).order_by("code")
     code = request.GET.get("agency") or request.POST.get("agency")
-    found = theirs.filter(code=code).first() if code else theirs.first()
+    # Compared here: PostgreSQL takes no NUL.
+    found = next((each for each in theirs if each.code == code), None) if code else theirs.first()
     if found is None:
         raise Http404
     return found

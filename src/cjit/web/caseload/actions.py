@@ -683,8 +683,7 @@ def import_records(
         raise Refused(str(problem)) from None
     with transaction.atomic():
         # One import of an agency at a time.
-        Practice.objects.get_or_create(agency=agency)
-        Practice.objects.select_for_update().get(agency=agency)
+        Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         arriving.only_new(arrived, agency)
         _bring(by, arrived)
         note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
@@ -708,7 +707,7 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
         batch_size=1_000,
     )
     new = {client.pk: {h: ["", text] for h, text in client.values.items()} for client in clients}
-    # Of some who were touched nothing was put in: a client without episodes.
+    # Those who have no number had nothing to be put in.
     touched = [client for client in arrived.touched.values() if client.pk]
     Change.objects.bulk_create(
         [
@@ -719,7 +718,7 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
     )
     for client in touched:
         Client.objects.filter(pk=client.pk).update(touched=now)
-        _settle(client)
+        _settle(_locked(client))
 
 
 def record_extract(*, by: Person | None, made: Made, name: str, data: bytes, submission: str = "") -> Extract:

@@ -64,7 +64,8 @@ class Arrived:
     """The records of a file by their ids, not yet saved, each with what belongs to it, and what was left out.
 
     `found` are what the check says of each episode: a rule and the referral it is about. `touched` are clients who
-    were here before and get something new, or whose records were not all taken.
+    were here before and get something new, or of whose records some were not taken: what is computed of them is not
+    what the file alone would say.
     """
 
     clients: dict[str, Client] = field(default_factory=dict)
@@ -225,13 +226,11 @@ def only_new(arrived: Arrived, agency: Agency) -> None:
             continue
         if known and known.client.clientid != clientid:
             done.another += 1
-            arrived.touched[clientid] = clients.get(clientid, episode.client)
+            arrived.touched[clientid] = episode.client
         elif known:
             done.here += 1
             done.differ += differing(known, episode.values)
         else:
-            if clientid in clients:
-                episode.client = arrived.touched[clientid] = clients[clientid]
             taken[episodid] = episode
 
     left: dict[str, Referral] = {}
@@ -243,15 +242,17 @@ def only_new(arrived: Arrived, agency: Agency) -> None:
         of_another = parent.client.clientid != referral.episode.client.clientid
         if of_another or (there and there.episode.episodid != episodid):
             done.another += 1
-            arrived.touched[referral.episode.client.clientid] = referral.episode.client
+            arrived.touched.setdefault(referral.episode.client.clientid, referral.episode.client)
         elif there:
             done.here += 1
             done.differ += differing(there, referral.values)
         else:
-            if episodid not in taken:
-                arrived.touched[parent.client.clientid] = parent.client
             referral.episode = parent
             left[referid] = referral
+
+    for new in (*taken.values(), *(referral.episode for referral in left.values())):
+        if new.client.clientid in clients:
+            new.client = arrived.touched[new.client.clientid] = clients[new.client.clientid]
 
     used = {episode.client.clientid for episode in taken.values()}
     arrived.clients = {k: each for k, each in arrived.clients.items() if k not in clients and k in used}

@@ -266,7 +266,7 @@ def counts(agency: Agency, today: date) -> dict[str, int]:
     """How much is due of each kind, by its name, and of the whole how much is `overdue`; in one query."""
 
     def numbered(name: str, found: QuerySet[Any]) -> QuerySet[Any]:
-        counted: QuerySet[Any] = found.order_by().values(name=Value(name)).annotate(number=Count("pk"))
+        counted: QuerySet[Any] = found.order_by().values(name=Value(name)).annotate(number=Count("*"))
         return counted
 
     late = REVIEWS.of(agency, today).filter(review__lt=today)

@@ -103,6 +103,7 @@ def _case(request: HttpRequest, client: Client, wanted: Episode | None) -> HttpR
         "client": client,
         "episode": shown,
         "newest": bool(episodes) and shown is episodes[0],
+        "same": _same_reference(client),
         "others": [each for each in episodes if each is not shown],
         "none_open": not any(each.open for each in episodes),
         "tasks": _tasks(client, shown) if shown else [],
@@ -110,6 +111,14 @@ def _case(request: HttpRequest, client: Client, wanted: Episode | None) -> HttpR
         "doubtful": {each.referral for each in told(shown) if not each.is_missing} if shown else set(),
     }
     return pages.render(request, "caseload/client.html", context)
+
+
+def _same_reference(client: Client) -> Client | None:
+    """Another client of the agency with the reference, which is a client's own (CLIENT)."""
+    if not client.reference:
+        return None
+    others = Client.objects.filter(agency=client.agency, reference=client.reference).exclude(pk=client.pk)
+    return others.order_by("pk").first()
 
 
 def _tasks(client: Client, episode: Episode) -> list[dict[str, Any]]:
@@ -424,7 +433,11 @@ def _unsaved(
 @require_POST
 def allocate_reference(request: HttpRequest, pk: int) -> HttpResponse:
     """Give a client the next client reference."""
-    actions.allocate_reference(by=whoever(request), client=access.client(request, pk))
+    try:
+        actions.allocate_reference(by=whoever(request), client=access.client(request, pk))
+    except Refused as slip:
+        messages.error(request, str(slip))
+        return redirect("clients")
     return redirect("client", pk=pk)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from calendar import month_name
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -298,13 +298,6 @@ def places(postcode: str, agency_dat: str) -> dict[str, str]:
     name = authorities()[upper].name.casefold()
     same = [code for code, label in dats.items() if label.casefold() == name]
     return {"UTLA": upper} | ({"DAT": same[0]} if len(same) == 1 else {})
-
-
-def rows_of(client: Client, *, consent: str = YES) -> Iterator[Texts]:
-    """All rows of a client, of episodes that are fetched with their referrals."""
-    for episode in client.episodes.all():
-        for referral in referrals_of(episode):
-            yield texts(client, episode, referral, consent=consent)
 
 
 # ---- as people read it -----------------------------------------------------------------------------
