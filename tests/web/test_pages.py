@@ -285,7 +285,7 @@ def test_a_page_can_be_skipped_through_and_has_one_heading(client, db, name):
     assert len(seen.ids) == len(set(seen.ids))
     assert [tag for tag, _ in seen.tags].count("h1") == 1
     assert ("html", {"lang": "en", "class": "govuk-template"}) in seen.tags
-    assert re.search(r"<title>[^<]+ – CJIT submissions</title>", answer.text)
+    assert re.search(r"<title>[^<]+ – CJIT records</title>", answer.text)
 
 
 def test_what_was_done_is_told_in_a_banner():

@@ -129,7 +129,7 @@ AXES_USERNAME_FORM_FIELD = "username"
 AXES_LOCKOUT_CALLABLE = "cjit.web.agencies.views.locked_out"
 AXES_VERBOSE = False
 AXES_DISABLE_ACCESS_LOG = True
-OTP_TOTP_ISSUER = "CJIT submissions"
+OTP_TOTP_ISSUER = "CJIT records"
 
 TEMPLATES = [
     {

@@ -33,7 +33,7 @@ def send_invitation(*, base: str, invitation: Invitation, token: str) -> None:
     """Send the link that opens an invitation. Raises OSError or SMTPException where it cannot be sent."""
     link = base + reverse("invitation", args=[token])
     text = render_to_string("agencies/invitation_mail.txt", {"link": link, "expires": invitation.expires})
-    send_mail("Your invitation to CJIT submissions", text, None, [invitation.email])
+    send_mail("Your invitation to CJIT records", text, None, [invitation.email])
 
 
 def send_password_link(*, base: str, email: str) -> None:
@@ -48,7 +48,7 @@ def send_password_link(*, base: str, email: str) -> None:
         if found := actions.make_password_link(email=email):
             person, path = found
             text = render_to_string("agencies/password_reset_mail.txt", {"link": base + path})
-            send_mail("A new password for CJIT submissions", text, None, [person.email])
+            send_mail("A new password for CJIT records", text, None, [person.email])
 
     _beside(send)
 

@@ -127,14 +127,14 @@ def pdf(submission: Submission) -> bytes:
         out,
         pagesize=A4,
         title=title,
-        author="CJIT submissions",
+        author="CJIT records",
         subject="Receipt of an accepted submission",
         lang="en-GB",
         leftMargin=_SIDE,
         rightMargin=_SIDE,
         topMargin=20 * mm,
         bottomMargin=20 * mm,
-        creator="CJIT submissions",
+        creator="CJIT records",
     )
     story: list[Flowable] = [_said(title, _H1)]
     told = [[_said(name, _BOLD), _said(value, _LONG)] for name, value in about(submission)]
@@ -148,7 +148,7 @@ def pdf(submission: Submission) -> bytes:
     story.append(_said("Left out", _H2))
     story += [_said(reason, _BODY) for reason in left_out(submission.receipt) or ["Nothing was left out"]]
     story.append(Spacer(1, 10 * mm))
-    story.append(_said("CJIT submissions is not a service of NDTMS, DHSC or GOV.UK. No record is shown here.", _SMALL))
+    story.append(_said("CJIT records is not a service of NDTMS, DHSC or GOV.UK. No record is shown here.", _SMALL))
     page.build(story)
     return out.getvalue()
 
