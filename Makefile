@@ -48,9 +48,10 @@ docs: setup ## write the generated pages and build the site into site/
 docs-stale: setup
 	$(RUN)/python scripts/build_docs.py --check
 
-bench: setup ## measure the check and the service, and write the tables in benchmarks/
+bench: setup ## measure the check, the service and the caseload, and write the tables in benchmarks/
 	$(RUN)/python benchmarks/run.py
 	$(RUN)/python benchmarks/service.py
+	$(RUN)/python benchmarks/caseload.py
 
 clean: ## remove what was made
 	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data

@@ -111,7 +111,7 @@ def _made(agency: Agency, number: int, drawn: dict[str, Any], today: date) -> No
 def _read(drawn: dict[str, Any], today: date) -> dict[str, int]:
     """How much is due of an episode, of each kind, as the document says it."""
     contacts = sorted(drawn["contacts"], key=lambda each: each[0], reverse=True)
-    days = [on for on, _, _ in contacts] + ([drawn["TRIAGED"]] if drawn["TRIAGED"] else [])
+    days = [on for on in (drawn["TRIAGED"], drawn["CPLANDT"], *(on for on, _, _ in contacts)) if on]
     is_open, started = drawn["DISD"] is None, drawn["CPLANDT"]
     in_prison = bool(contacts) and any(custody for on, _, custody in contacts if on == contacts[0][0])
     if started is None:

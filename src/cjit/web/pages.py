@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
+from django.core.paginator import Page
 from django.forms.boundfield import BoundField
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render as _render
@@ -155,6 +157,30 @@ def _is_ours(address: str) -> bool:
         return False
     known = getattr(known, "ipv4_mapped", None) or known
     return any(known in network for network in settings.PROXIES)
+
+
+# ---- long lists ------------------------------------------------------------------------------------
+
+
+def pagination(page: Page[Any], query: dict[str, str]) -> dict[str, Any]:
+    """What govukPagination takes, keeping the rest of a query; empty where there is one page only."""
+    if page.paginator.num_pages == 1:
+        return {}
+
+    def href(number: int) -> str:
+        return "?" + urlencode({**query, "page": number})
+
+    told: dict[str, Any] = {"items": []}
+    for number in page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1):
+        if isinstance(number, int):
+            told["items"].append({"number": number, "href": href(number), "current": number == page.number})
+        else:
+            told["items"].append({"ellipsis": True})
+    if page.has_previous():
+        told["previous"] = {"href": href(page.previous_page_number())}
+    if page.has_next():
+        told["next"] = {"href": href(page.next_page_number())}
+    return told
 
 
 # ---- forms -----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any
 
 from django.contrib import messages
@@ -62,7 +61,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 def _form(episode: Episode, data: Any = None) -> ClosureForm:
     """The form of an episode's closure: as it is, or with what was typed."""
     closed = day_of(episode.values.get("DISD", ""))
-    met = _met(episode)
+    met = episode.face_to_face
     reason, where = _reason(episode), episode.local.get("destination", "")
     initial = {"DISD": closed, "CJDISRSN": reason, ClosureForm.asks_for(reason): where}
     if closed:
@@ -95,20 +94,14 @@ def _close(request: HttpRequest, episode: Episode, form: ClosureForm) -> actions
     return None
 
 
-def _met(episode: Episode) -> date | None:
-    """The day of the last contact face to face. A care plan is agreed with the client (CPLANDT): they were met then."""
-    return max((on for on in (episode.face_to_face, episode.started) if on), default=None)
-
-
 def _lapses_with(episode: Episode) -> str:
     """The reason with which an open episode is closed now, as nobody had contact for two months ("": it is not).
 
     Who is on the caseload dropped out; who never was did not want to engage. Who is in prison did neither.
     """
-    met = _met(episode)
-    if not episode.open or episode.custody or met is None:
+    if not episode.open or episode.custody or episode.face_to_face is None or episode.contact is None:
         return ""
-    if months_after(max(met, episode.contact or met), DISENGAGED_MONTHS) > timezone.localdate():
+    if months_after(episode.contact, DISENGAGED_MONTHS) > timezone.localdate():
         return ""
     reasons = questions.reasons(episode.started is not None)
     return next(reason for reason in questions.UNPLANNED if reason in reasons)
@@ -146,7 +139,7 @@ def _reason(episode: Episode) -> str:
 
 def doubts(episode: Episode) -> Iterator[str]:
     """What to look at again in a closure, by the contacts that are recorded here. It is never refused for that."""
-    closed, met, last = episode.closed, _met(episode), episode.contact
+    closed, met, last = episode.closed, episode.face_to_face, episode.contact
     if closed is None:
         return
     if _reason(episode) in questions.UNPLANNED:

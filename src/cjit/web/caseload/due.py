@@ -317,5 +317,6 @@ def due_list(request: HttpRequest, kind: str) -> HttpResponse:
     found = chosen.of(agency, today)
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     rows = chosen.rows(found[(page.number - 1) * PAGE : page.number * PAGE], today)
-    context = {"agency": agency, "kind": chosen, "page": page, "rows": rows}
+    others = pages.pagination(page, {"agency": agency.code})
+    context = {"agency": agency, "kind": chosen, "page": page, "rows": rows, "pagination": others}
     return pages.render(request, "caseload/due_list.html", context)

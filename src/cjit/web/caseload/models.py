@@ -89,7 +89,7 @@ class Episode(models.Model):
     closed = models.DateField(null=True)
     #: Whether it has a closure, be its date a date or not.
     open = models.BooleanField(default=True)
-    #: The day of the last contact, and of the last one face to face; where none is recorded, the triage date.
+    #: The day of the last contact, and of the last one face to face; triage and the care plan count as such.
     contact = models.DateField(null=True)
     face_to_face = models.DateField(null=True)
     #: Since when the client is known to be in prison, by the last contact.

@@ -164,10 +164,10 @@ def date_of(episode: Episode, contacts: Sequence[Contact], assessed: Sequence[In
         day_of(given.get(h, "")) for h in ("TRIAGED", "CPLANDT", "DISD")
     )
     episode.open = not (given.get("DISD", "").strip() or given.get("CJDISRSN", "").strip())
-    # Triage is the first contact face to face (TRIAGED).
-    first = [episode.triaged] if episode.triaged else []
-    episode.contact = max((*first, *(each.on for each in contacts)), default=None)
-    episode.face_to_face = max((*first, *(each.on for each in contacts if each.face_to_face)), default=None)
+    # Triage is the first contact face to face (TRIAGED), and a care plan is agreed with the client (CPLANDT).
+    met = [day for day in (episode.triaged, episode.started) if day]
+    episode.contact = max((*met, *(each.on for each in contacts)), default=None)
+    episode.face_to_face = max((*met, *(each.on for each in contacts if each.face_to_face)), default=None)
     episode.custody = custody_since([(each.on, each.custody) for each in contacts])
     episode.review = _review(episode, assessed)
 

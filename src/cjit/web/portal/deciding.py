@@ -33,7 +33,7 @@ from cjit.web.portal import actions, decisionfile, kept, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission
 from cjit.web.portal.rulebook import RULES
-from cjit.web.portal.views import of_files, pagination, theirs
+from cjit.web.portal.views import of_files, theirs
 
 #: How many decisions are shown on one page.
 _DECISIONS = 50
@@ -214,7 +214,7 @@ def _page_of_decisions(
     context = {
         "submission": sent,
         "page": page,
-        "pagination": pagination(page, query),
+        "pagination": pages.pagination(page, query),
         "query": query,
         "shown": shown,
         "first_absent": next((one["id"] for one in shown if one["absent"]), None),

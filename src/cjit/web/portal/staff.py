@@ -29,7 +29,7 @@ from cjit.web.agencies import access
 from cjit.web.agencies.calendar import Month
 from cjit.web.agencies.models import Agency, Closure, Region, Role
 from cjit.web.portal.models import RECORDS, Choice, Decision, State, Submission
-from cjit.web.portal.views import COLOURS, pagination
+from cjit.web.portal.views import COLOURS
 
 #: How many months can be chosen, and how many submissions are shown on one page.
 _MONTHS, _SUBMISSIONS = 24, 50
@@ -306,7 +306,7 @@ def staff_agency(request: HttpRequest, code: str) -> HttpResponseBase:
         "agency": agency,
         "closures": agency.closures.all(),
         "page": page,
-        "pagination": pagination(page, {}),
+        "pagination": pages.pagination(page, {}),
         "waiting": _waiting(page),
         "held": _held(agency),
         "severities": list(Severity),

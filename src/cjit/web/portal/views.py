@@ -11,7 +11,7 @@ import polars as pl
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import RequestDataTooBig
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -91,29 +91,8 @@ def submissions(request: HttpRequest) -> HttpResponseBase:
     agencies = list(access.submits_for(access.whoever(request)))
     sent = Submission.objects.filter(agency__in=agencies).select_related("agency", "by")
     page = Paginator(sent, _SUBMISSIONS).get_page(request.GET.get("page"))
-    context = {"page": page, "pagination": pagination(page, {}), "agencies": agencies, "colours": COLOURS}
+    context = {"page": page, "pagination": pages.pagination(page, {}), "agencies": agencies, "colours": COLOURS}
     return pages.render(request, "portal/list.html", context)
-
-
-def pagination(page: Page[Any], query: dict[str, str]) -> dict[str, Any]:
-    """What govukPagination takes, keeping the rest of a query; empty where there is one page only."""
-    if page.paginator.num_pages == 1:
-        return {}
-
-    def href(number: int) -> str:
-        return "?" + urlencode({**query, "page": number})
-
-    told: dict[str, Any] = {"items": []}
-    for number in page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1):
-        if isinstance(number, int):
-            told["items"].append({"number": number, "href": href(number), "current": number == page.number})
-        else:
-            told["items"].append({"ellipsis": True})
-    if page.has_previous():
-        told["previous"] = {"href": href(page.previous_page_number())}
-    if page.has_next():
-        told["next"] = {"href": href(page.next_page_number())}
-    return told
 
 
 # ---- sending a file --------------------------------------------------------------------------------
@@ -347,7 +326,7 @@ def findings(request: HttpRequest, pk: int) -> HttpResponseBase:
         "lines": list(_lines(some.slice(page.start_index() - 1, _FINDINGS) if some.height else some)),
         "page": page,
         "total": found.height,
-        "pagination": pagination(page, query),
+        "pagination": pages.pagination(page, query),
         "words": report.WORDS,
         "severity_colours": SEVERITY_COLOURS,
         "rules": RULES,
