@@ -426,6 +426,9 @@ def extract(agency: str, until: date, new: bool, leave_out: bool, labels: bool, 
         if done.left_out:
             many = len(done.left_out)
             click.echo(f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected and left out", err=True)
+        if made.held and not new:
+            held = f"{made.held:,} {'episode' if made.held == 1 else 'episodes'}"
+            click.echo(f"In an extract before, and began after {until:%d/%m/%Y}, so not in this one: {held}", err=True)
         if path:
             counts = ", ".join(f"{number:,} {what}" for what, number in made.counts.items() if number)
             click.echo(f"{path}: {counts}")

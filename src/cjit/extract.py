@@ -6,20 +6,24 @@ the order of their ids. So the same data give the same bytes, in whatever order 
 What can leave, and what cannot:
 
 - No more of a postcode than its sector. A whole one, however it is spaced or cased, is cut; of any other text that is
-  not plainly a sector ("NR14 7U", "flat 2, NR14 7UJ", "NR147", "Norwich") nothing is written but `NO_POSTCODE`, of
+  not plainly a sector ("NR14 7U", "flat 2, NR14 7UJ", "NR147", "Norwich") nothing is written but `NOT_SENT`, of
   which the check says that it is no postcode: a guess at what was meant could cut too little.
+- No free text. What is no value of a field and does not look like one either (a sentence where a code belongs, "ten or
+  so" for a number) could be anything, somebody's name too. `NOT_SENT` is written, and the check says what is wrong;
+  where it would take that for a code, of a list that is not complete, nothing is written. What looks like a value
+  (31/02/2026, a code that such a list may have) stays as it was typed.
 - Of a client who withdrew consent (CONSENT is N on any of their rows) one line with CLIENTID, AGNCY and CONSENT, and
   no other row. The check rejects the line, which is how the national half comes to forget the client.
 - Of a row on which CONSENT is neither Y nor N, nothing.
 
-What else is no value of its field stays as it was typed, and the check says so, unless a whole postcode is in it, of
-which nothing is written either. An id is text and is not looked into: of a reference that holds a postcode the check
-says that it does.
+An id is text, and is written as it is. A client reference that says who the client is (`CLIENT.identifies_nobody`)
+has its episodes held back as those that would be rejected are: the document says that it must not.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +40,10 @@ from cjit.findings import Findings
 from cjit.geography import OUTWARD, TRUNCATED, upper_tier_for_sector
 from cjit.report.spreadsheet import neutral_column
 
-#: Stands for a text in PC that is not plainly a postcode, and for one elsewhere that holds a whole one: none of it is
-#: sent.
-NO_POSTCODE = "**"
+#: Stands for a text of which nothing is sent: one that is no value of its field, nor looks like one.
+NOT_SENT = "**"
+#: The rules that hold an episode back beside those that reject it: what the document says must not be.
+_HELD_BACK = frozenset({"CLIENT.identifies_nobody"})
 
 #: What the line of a client who withdrew consent has; every other column of it is blank.
 _OF_WITHDRAWN = ("CLIENTID", "AGNCY", "CONSENT")
@@ -46,8 +51,16 @@ _CONSENTS, _WITHDRAWN = pl.col("CONSENT") == "Y", pl.col("CONSENT") == "N"
 
 #: In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
 _FOREIGN = r"[\p{L}--[A-Za-z]]"
-#: A whole postcode inside a text that should be something else.
-_ASTRAY = rf"(?i)(?:^|[^A-Z0-9]){OUTWARD}\s*[0-9][A-Z]{{2}}(?:[^A-Z0-9]|$)"
+#: What a text looks like that may be a value of its field though it is none, or none that we know. A code has up to
+#: nine letters and figures, with a figure among them or at most three letters.
+_LIKELY = {
+    Kind.DATE: r"^[0-9][0-9/.-]{0,11}$",
+    Kind.NUMBER: r"^[+-]?[0-9][0-9.,]{0,6}$",
+    Kind.CODE: r"^(?:[A-Za-z]{1,3}|[0-9A-Za-z]{0,8}[0-9][0-9A-Za-z]{0,4})$",
+    Kind.INITIAL: r"^[A-Za-z]{1,2}$",
+}
+#: A whole postcode, with or without its space.
+_WHOLE = rf"(?i)^{OUTWARD}[0-9][A-Z]{{2}}$"
 #: A date less its leading noughts, which leaves no doubt, though a file that is checked must have them.
 _SHORT_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
 
@@ -114,14 +127,16 @@ def extract(
     )
 
 
-def canonical(dataset: Dataset, rows: Iterable[Record]) -> pl.DataFrame:
+def canonical(dataset: Dataset, rows: Iterable[Record], *, keep_odd: bool = False) -> pl.DataFrame:
     """The rows as they are sent: a column of text for each header in the document's order, blank as null.
+
+    With `keep_odd`, for records that stay here, what is no value of its field (but PC) is as it was typed.
 
     A blank upper tier local authority is filled in where the sector leaves no doubt. Equal rows are there once. Rows
     are in the order of their ids, by code point, blank first. Characters that no file can hold (NUL, half a surrogate
     pair) are left out. The canonical form of the canonical form is the same.
     """
-    return _may_leave(dataset, _plainly(dataset, rows))
+    return _may_leave(dataset, _plainly(dataset, rows, keep_odd))
 
 
 def write(dataset: Dataset, frame: pl.DataFrame, out: IO[bytes], *, labels: bool = False) -> None:
@@ -163,13 +178,14 @@ def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
 # ---- the canonical form ----------------------------------------------------------------------------
 
 
-def _plainly(dataset: Dataset, rows: Iterable[Record]) -> pl.DataFrame:
+def _plainly(dataset: Dataset, rows: Iterable[Record], keep_odd: bool = False) -> pl.DataFrame:
     """Every row, each value as the dataset plainly writes it."""
     rows = list(rows)
     frame = pl.DataFrame([_column(rows, header) for header in dataset.headers])
     text, read, _ = derive.columns(dataset)
+    plain = _tidy if keep_odd else _plain
     typed = frame.with_columns(text).with_columns(read)
-    return _filled(dataset, typed.select(_plain(f, dataset).alias(f.header) for f in dataset.fields))
+    return _filled(dataset, typed.select(plain(f, dataset).alias(f.header) for f in dataset.fields))
 
 
 def _column(rows: Sequence[Record], header: str) -> pl.Series:
@@ -183,15 +199,26 @@ def _column(rows: Sequence[Record], header: str) -> pl.Series:
 
 
 def _plain(field: Field, dataset: Dataset) -> pl.Expr:
-    """A field as it is sent: plainly written where it is understood, else as it was typed, without a whole postcode."""
+    """A field as it is sent: plainly written where it is understood, else as it was typed, if it may be a value."""
     sent = _tidy(field, dataset)
-    if field.kind in (Kind.ID, Kind.POSTCODE):
+    if field.kind not in _LIKELY:
         return sent
     codes = dataset.codes_of(field.header)
-    astray = sent.str.contains(_ASTRAY)
+    likely = sent.str.contains(_LIKELY[field.kind]) & ~sent.str.contains(_WHOLE)
     if codes:
-        astray &= ~sent.is_in(codes.codes)
-    return pl.when(astray).then(pl.lit(NO_POSTCODE)).otherwise(sent)
+        # Of a list that is complete there are no other codes.
+        likely = sent.is_in(codes.codes) | (likely & pl.lit(not codes.complete))
+    told = pl.lit(None if codes and not codes.complete else NOT_SENT, pl.String)
+    return pl.when(likely | sent.is_null()).then(sent).otherwise(told)
+
+
+def is_blank(dataset: Dataset, header: str, text: str) -> bool:
+    """Whether a field is sent blank: without a text, or with one that is no code of a list that is not complete."""
+    codes = dataset.codes_of(header)
+    plain = text.strip().upper()
+    if not plain or codes is None or codes.complete or plain in codes.codes or plain.lstrip("0") in codes.codes:
+        return not plain
+    return not re.match(_LIKELY[Kind.CODE], plain) or re.match(_WHOLE, plain) is not None
 
 
 def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
@@ -208,7 +235,7 @@ def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
             return pl.coalesce(plain, raw)
         case Kind.POSTCODE:
             sector = pl.when(read.str.contains(TRUNCATED) & ~foreign).then(plain)
-            return pl.coalesce(sector, pl.when(raw.is_not_null()).then(pl.lit(NO_POSTCODE)))
+            return pl.coalesce(sector, pl.when(raw.is_not_null()).then(pl.lit(NOT_SENT)))
         case Kind.CODE | Kind.INITIAL:
             # A code that our list does not have may still be one, but how it is written we do not know.
             codes = dataset.codes_of(field.header)
@@ -251,9 +278,11 @@ def _ids(dataset: Dataset) -> list[str]:
 
 
 def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
-    """The rules that would have an episode's rows rejected, by EPISODID; a withdrawn line only fails the gate."""
+    """The rules by which an episode is rejected or held back, by EPISODID; a withdrawn line only fails the gate."""
     rules = [run.rule for run in findings.ledger]
-    grave = {rule.id: rule for rule in rules if rule.severity is Severity.REJECT and not rule.gate}
+    grave = {
+        rule.id: rule for rule in rules if (rule.severity is Severity.REJECT and not rule.gate) or rule.id in _HELD_BACK
+    }
     found = findings.frame.filter(pl.col("rule").is_in(list(grave)))
     told = found.group_by(pl.col("episode").fill_null(""), maintain_order=True).agg(pl.col("rule").unique().sort())
     return {episode: tuple(grave[name] for name in names) for episode, names in told.iter_rows()}

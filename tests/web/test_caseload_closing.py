@@ -278,7 +278,7 @@ def test_after_two_months_without_contact_one_click_closes_at_the_last_face_to_f
     meet(begun, 90)
     meet(begun, 70, "telephone")
     label = next(row.label for row in REASONS.rows if row.code == reason)
-    assert f"{label}, closed at {day(90).day} {day(90):%B %Y}" in words(looked_at(browser, begun))
+    assert f"Close as “{label}” on {day(90).day} {day(90):%B %Y}" in words(looked_at(browser, begun))
 
     assert browser.post(reverse("episode-close", args=[begun.pk]), {"do": DISENGAGED}).status_code == 302
     begun.refresh_from_db()
@@ -342,7 +342,7 @@ def test_a_closure_is_changed_only_as_a_correction(browser, episode):
     assert "Is this a correction?" in shown
     assert f"Case closure date: from {day(1):%d/%m/%Y} to {day(2):%d/%m/%Y}" in shown
     assert "from Care plan objectives completed – drug free to Care plan objectives completed – alcohol free" in shown
-    assert "it belongs into a new episode" in shown
+    assert "it belongs in a new episode" in shown
 
     assert close(browser, episode, day(2), "15", why=actions.CORRECTION).status_code == 302
     episode.refresh_from_db()

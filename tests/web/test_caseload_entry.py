@@ -176,6 +176,16 @@ def test_who_works_at_two_agencies_says_whose_client_it_is(browser, keyworker, o
     assert Client.objects.get().agency == other_agency
 
 
+def test_the_agency_that_is_chosen_counts_and_not_the_one_whose_list_led_there(
+    browser, keyworker, agency, other_agency
+):
+    Membership.objects.create(person=keyworker, role=Role.KEYWORKER, agency=other_agency)
+
+    browser.post(f"{reverse('client-new')}?agency={agency.code}", {**BEGIN, "agency": other_agency.code})
+
+    assert Client.objects.get().agency == other_agency
+
+
 # ---- the client's page -----------------------------------------------------------------------------
 
 
@@ -187,7 +197,7 @@ def test_a_client_s_page_says_of_each_part_how_far_it_is(browser, episode):
     assert "What brought the client here 4 to answer" in page
     assert "Referrals to structured treatment None recorded" in page
     assert "Interventions Cannot start yet" in page
-    assert "Case closure Open" in page
+    assert "Case closure Not closed" in page
     assert "Not asked yet" in page
     assert episode.episodid in page
 
@@ -214,7 +224,7 @@ def test_a_client_who_presents_again_gets_a_new_episode(browser, episode, keywor
     begun = browser.post(new, follow=True)
     newest = episode.client.episodes.exclude(pk=episode.pk).get()
     assert newest.values["PC"] == "NE1 4ST"
-    assert "What seldom changes is taken over" in words(begun)
+    assert "Taken over from the last episode, to be checked with the client: postcode, upper tier local authority." in words(begun)
 
 
 def test_a_client_s_page_asks_the_database_as_often_with_ten_episodes_as_with_two(
@@ -324,6 +334,7 @@ def test_an_answer_that_is_no_longer_asked_is_taken_out_and_the_page_says_so(bro
 def test_a_page_that_does_not_say_what_it_showed_is_not_saved(browser, episode):
     assert browser.post(at(episode, "children"), {"PARENT": "Y"}).status_code == 400
     assert browser.post(at(episode, "children"), {"was": "[1]", "PARENT": "Y"}).status_code == 400
+    assert browser.post(at(episode, "children"), {"was": "{}", "PARENT": "Y"}).status_code == 400
 
 
 def test_a_text_that_is_too_long_is_not_saved_and_not_lost(browser, episode):
@@ -352,12 +363,21 @@ def test_the_script_is_told_what_was_filled_in_from_the_postcode(browser, episod
     assert told["boxes"]["DAT"] == {"DAT": "B18B", "DAT-another": ""}
 
 
+def test_who_goes_on_comes_to_the_next_group_with_something_to_answer(browser, episode, keyworker):
+    actions.save(
+        by=keyworker, record=episode, typed={"PARENT": "N", "CHILDWTH": "0", "NALOXISS": "X01", "NALOXAD": "N"}
+    )
+
+    assert fills_in(browser, at(episode, "about"), PREGNANT="N").url == at(episode, "substances")
+    assert fills_in(browser, at(episode, "substances"), ALCDDAYS="0").url == reverse("episode", args=[episode.pk])
+
+
 def test_saving_meanwhile_never_asks_but_says_what_is_held_back(browser, episode, keyworker, yesterday):
     actions.save(by=keyworker, record=episode, typed={"ALCDDAYS": "3"}, why=actions.CORRECTION)
 
     told = fills_in(browser, at(episode, "substances"), script=True, ALCDDAYS="5", why="correction").json()
 
-    assert "Not saved yet: “Drinking days”: press Save and say whether it is a correction." in told["told"]
+    assert "Not saved yet: “Drinking days”. Press Save and say whether it is a correction." in told["told"]
     assert told["was"]["ALCDDAYS"] == "3"
     assert values(episode)["ALCDDAYS"] == "3"
 
@@ -401,17 +421,18 @@ def test_a_change_of_what_should_not_change_asks_why_and_a_correction_is_saved(b
     assert 'value="5"' in asked.content.decode()
     assert values(episode)["ALCDDAYS"] == "3"
 
-    fills_in(browser, address, ALCDDAYS="5", why="correction")
+    done = browser.get(fills_in(browser, address, ALCDDAYS="5", why="correction").url)
+    assert "What you changed is saved" in words(done)
     assert values(episode)["ALCDDAYS"] == "5"
     assert Change.objects.values_list("why", flat=True).first() == "correction"
 
 
-def test_a_new_fact_belongs_into_the_next_episode_and_is_told_not_lost(browser, episode, keyworker, yesterday):
+def test_a_new_fact_belongs_in_the_next_episode_and_is_told_not_lost(browser, episode, keyworker, yesterday):
     actions.save(by=keyworker, record=episode, typed={"ALCDDAYS": "3"})
 
     told = words(fills_in(browser, at(episode, "substances"), ALCDDAYS="5", why="new fact"))
 
-    assert "Not saved: these belong into the client’s next episode." in told
+    assert "Not saved: these belong in the client’s next episode." in told
     assert "Drinking days: you entered “5”, it stays “3”" in told
     assert values(episode)["ALCDDAYS"] == "3"
 
@@ -580,14 +601,15 @@ def test_a_page_is_filled_in_by_keyboard_and_questions_come_one_at_a_time(tab, e
     for header in ("ROUTE", "DRUG2", "DRUG3", "ALCUNITS"):
         assert not question(page, header).is_visible()
 
+    page.wait_for_selector("input#DRUG1")
     page.focus("#DRUG1")
-    page.keyboard.type("Heroin")
+    page.keyboard.type("heroin")
+    page.keyboard.press("Tab")  # takes what is found
     assert question(page, "ROUTE").is_visible()
     assert question(page, "DRUG2").is_visible()
     assert not question(page, "DRUG3").is_visible()
 
     page.keyboard.press("Tab")  # past "What to record"
-    page.keyboard.press("Tab")
     page.keyboard.press("Space")
     page.focus("#ALCDDAYS")
     page.keyboard.type("3")
@@ -612,6 +634,18 @@ def test_a_question_with_an_answer_is_never_hidden(tab, episode, keyworker):
 
 
 @in_browser
+def test_a_button_fills_in_today_but_not_as_a_birth_date(tab, episode):
+    page = tab(at(episode, "contact"))
+    page.get_by_role("button", name=re.compile("^Today.*Contact/assessment date")).click()
+    assert is_saved(page).startswith("Saved at")
+    assert values(episode) == {"TRIAGED": timezone.localdate().strftime("%d/%m/%Y")}
+
+    page = tab(reverse("client-details", args=[episode.client_id]))
+    page.wait_for_selector("input#NATION")
+    assert page.get_by_role("button", name="Today").count() == 0
+
+
+@in_browser
 def test_a_country_is_found_by_typing(tab, episode):
     page = tab(reverse("client-details", args=[episode.client_id]))
     page.wait_for_selector("input#NATION")
@@ -621,6 +655,16 @@ def test_a_country_is_found_by_typing(tab, episode):
     page.keyboard.press("Tab")
     assert is_saved(page).startswith("Saved at")
     assert DATASET.lists["NATION"].labels[Client.objects.get().values["NATION"]] == "France"
+
+    for typed, now in (("France", "France"), ("", ""), ("united k", "United Kingdom")):
+        page.fill("#NATION", typed)
+        page.press("#NATION", "Tab")
+        assert page.input_value("#NATION") == now
+    for key in ("Tab", "ArrowDown"):  # a list that is opened and left stays as it is
+        page.click("#NATION")
+        page.press("#NATION", key)
+        page.focus("#CLIENT")
+        assert page.input_value("select[name=NATION]") == "GBR"
 
     page.fill("#NATION", "Nowhereland")
     page.press("#NATION", "Tab")
@@ -680,10 +724,12 @@ def test_two_people_on_one_page_see_what_the_other_changed_and_decide_where_both
 
     page.fill("#ALCDDAYS", "4")
     assert "Kim Colleague changed “Problem substance number 1”" in is_saved(page)
-    assert page.input_value("#DRUG1") == "1011"
+    assert page.input_value("select[name=DRUG1]") == "1011"
+    assert page.input_value("input#DRUG1") == "Heroin"
 
     actions.save(by=colleague, record=episode, typed={"DRUG1": "3201"})
-    page.select_option("#DRUG1", "1105")
+    page.fill("input#DRUG1", "Methadone")
+    page.press("input#DRUG1", "Tab")
     page.wait_for_function("() => document.querySelector('[data-told]').textContent.includes('Press Save to see both')")
     page.click("text=Save and continue")
     page.wait_for_selector("#DRUG1-clash")

@@ -279,6 +279,10 @@ def test_another_agency_may_have_the_same_ids(imported, other_agency, manager, c
 # ---- the page --------------------------------------------------------------------------------------
 
 
+def test_the_page_opens_without_blaming_anybody(manager, signed_in):
+    assert "There is a problem" not in signed_in(manager).get(reverse("caseload-import")).text
+
+
 def test_the_page_says_what_was_done_in_counts(page, csv_of, agency):
     ours = {"AGNCY": agency.code}
     answer = page(csv_of(ours, {**ours, "CONSENT": "N"}, {**ours, "SEX": ""}))

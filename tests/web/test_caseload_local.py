@@ -308,9 +308,9 @@ def test_consent_of_tomorrow_is_refused_at_its_date(browser, episode):
 
 def test_who_declines_before_any_extract_is_never_extracted_and_the_page_says_so(browser, episode):
     page = reverse("client-consent", args=[episode.client_id])
-    assert "Nothing of the client is extracted. What is recorded here stays here" in words(browser.get(page))
+    assert "Nothing about the client is extracted. What is recorded here stays here" in words(browser.get(page))
     answer_consent(browser, episode, given="no")
-    assert "The client does not consent. Nothing of them is ever extracted." in words(browser.get(page))
+    assert "The client does not consent. Nothing about them is extracted." in words(browser.get(page))
 
 
 def test_what_a_withdrawal_does_is_said_before_and_after(browser, episode):
@@ -319,8 +319,8 @@ def test_what_a_withdrawal_does_is_said_before_and_after(browser, episode):
     Client.objects.update(extracted=timezone.now())
 
     before = words(browser.get(page))
-    assert "nothing of them is sent but the fact that they withdrew" in before
-    assert "It takes effect with the next extract" in before
+    assert "The next extract says only that they withdrew" in before
+    assert "It takes effect with that extract" in before
     answer_consent(browser, episode, given="no", evidence="")
     after = words(browser.get(page))
     assert "The client does not consent any more." in after
@@ -401,7 +401,7 @@ def test_the_sheet_tells_the_client_what_is_recorded_and_no_technical_id(browser
     for said in (
         "Initials M, O",
         "Heroin",
-        "14/02/1986",
+        "14 February 1986",
         "NE8 1",
         agency.name,
         f"{day(4).day} {day(4):%B %Y} you agreed",

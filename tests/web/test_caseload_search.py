@@ -233,7 +233,7 @@ def test_without_a_search_those_on_whom_somebody_worked_last_are_shown(agency, k
     [
         (0, "", False, "There are no clients"),
         (0, "", True, "There are no clients with an open episode"),
-        (3, "", False, "The clients on whom anybody worked last"),
+        (3, "", False, "Clients worked on last"),
         (0, "ms", False, "No clients found"),
         (1, "ms", False, "1 client found"),
         (20, "ms", True, "20 clients with an open episode found"),
@@ -400,11 +400,11 @@ def test_the_only_one_found_is_opened_by_enter(tab, many):
 @pytest.mark.browser
 def test_the_key_that_goes_to_the_search_can_be_turned_off(tab, many):
     page = tab(reverse("clients"))
-    page.get_by_role("button", name="Do not use the key / to go to the search").click()
+    page.get_by_role("button", name="Switch off the / key").click()
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") != "find"
     page.reload()
-    page.get_by_role("button", name="Use the key / to go to the search").click()
+    page.get_by_role("button", name="Switch on the / key").click()
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"
 

@@ -139,3 +139,11 @@ def test_where_no_service_was_ever_started_one_sentence_says_so(tmp_path):
     assert done.returncode == 2
     assert b"There is no caseload in" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_one_until_an_earlier_day_says_what_it_does_not_have_any_more(begun, agency):
+    begun({}, {"CLIENTID": "c2", "EPISODID": "e2", "REFLD": "01/05/2026", "TRIAGED": "01/05/2026"})
+    result = run(agency.code, "--until", "2026-03-31")
+
+    assert result.exit_code == 0
+    assert "began after 31/03/2026, so not in this one: 1 episode\n" in result.stderr

@@ -95,13 +95,23 @@ NAVIGATION: tuple[tuple[frozenset[Role], str, str], ...] = (
     (frozenset({Role.ADMINISTRATOR, Role.REGIONAL}), "agencies", "Agencies"),
     (frozenset({Role.ADMINISTRATOR, Role.NATIONAL}), "audit", "Audit trail"),
 )
+#: Where else a part of the way round has its pages: an episode is a client's.
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "clients": ("/caseload/episodes/", "/caseload/referrals/", "/caseload/contacts/", "/caseload/interventions/"),
+    "extract": ("/caseload/settings/", "/caseload/import/"),
+}
 
 
 def _navigation(roles: frozenset[str], path: str) -> Iterator[dict[str, Any]]:
     for whose, name, text in NAVIGATION:
         if roles & whose:
             href = reverse(name)
-            yield {"href": href, "text": text, "current": path == href, "active": path.startswith(href)}
+            yield {
+                "href": href,
+                "text": text,
+                "current": path == href,
+                "active": path.startswith((href, *ALSO.get(name, ()))),
+            }
 
 
 def render(
@@ -120,6 +130,8 @@ class Address:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Serve a request with its address known; behind a web server of ours, the one that it tells."""
         request.META["REMOTE_ADDR"] = _origin(request)
+        # As the pages are. Another one that somebody names may read what no database keeps, such as half a character.
+        request.encoding = "utf-8"
         token = ADDRESS.set(request.META["REMOTE_ADDR"][:45])
         try:
             response = self.get_response(request)

@@ -122,7 +122,7 @@ def test_a_first_triage_with_two_referrals(somebody, keyworker, agency):
     presses(kit, "Add a client")
     kit.sees("New client", "O for O'Brian, M for McNeil")
     fills(kit.page, FINITIAL="m", SINITIAL="s", DOB="14/2/1985", SEX="Male")
-    presses(kit, "Begin the client")
+    presses(kit, "Add the client")
     kit.sees("MS, born 14 February 1985", "to answer")
 
     # and the conversation goes through the groups, by what the client says
@@ -160,7 +160,7 @@ def test_a_first_triage_with_two_referrals(somebody, keyworker, agency):
         kit.goes_to(f"/caseload/episodes/{Episode.objects.get().pk}/")
         kit.clicks("Add a referral")
         fills(kit.page, REFDATE=text(ago(days)))
-        presses(kit, "Save")
+        presses(kit, "Add the referral")
 
     # and the client consents
     kit.goes_to("/caseload/due/")
@@ -197,7 +197,7 @@ def test_a_client_who_disengaged_is_closed_at_the_last_contact_face_to_face(some
     kit.page.locator("main a[href*='/close/']").first.click()
     kit.sees("They count as disengaged")
     kit.pictured("close")
-    presses(kit, "Incomplete – dropped out, closed at")
+    presses(kit, "Close as “Incomplete – dropped out”")
 
     # then the episode is closed at the last contact face to face, and the assessment on leaving is due
     kit.sees(spoken(ago(70)), "An assessment of interventions is due")
@@ -256,7 +256,7 @@ def test_a_client_presents_again(somebody, keyworker, manager, episode, agency):
     # when somebody begins to record them as new, the page knows them
     kit.goes_to("/caseload/clients/new/")
     fills(kit.page, FINITIAL="M", SINITIAL="S", DOB="14/2/1985", SEX="Male")
-    presses(kit, "Begin the client")
+    presses(kit, "Add the client")
     kit.sees("Is it one of these?", "Last episode closed on " + spoken(ago(30)))
     kit.page.get_by_role("link", name="reference A1").click()
     presses(kit, "The client presents again: begin an episode")
@@ -323,7 +323,7 @@ def test_consent_withdrawn_means_forgotten(somebody, keyworker, manager, episode
     kit = somebody()
     kit.signs_in(keyworker)
     kit.goes_to(f"/caseload/clients/{episode.client_id}/consent/")
-    kit.sees("takes effect with the next extract")
+    kit.sees("takes effect with that extract")
     kit.page.get_by_label("No", exact=False).first.check(force=True)
     presses(kit, "Record the answer")
     kit.sees("The client does not consent any more")

@@ -41,9 +41,12 @@ def intervention(request: HttpRequest, pk: int) -> Intervention:
 
 
 def agency(request: HttpRequest, *, as_manager: bool = False) -> Agency:
-    """The agency somebody looks at: the one they chose (`agency` in the address, a code), or their first."""
+    """The agency somebody looks at: the one they chose (`agency`, a code), or their first.
+
+    What a form says comes before the address of the page it stands on.
+    """
     theirs = (manages if as_manager else works_at)(whoever(request)).order_by("code")
-    code = request.GET.get("agency") or request.POST.get("agency")
+    code = request.POST.get("agency") or request.GET.get("agency")
     # Compared here: PostgreSQL takes no NUL.
     found = next((each for each in theirs if each.code == code), None) if code else theirs.first()
     if found is None:

@@ -677,8 +677,9 @@ def import_records(
     Ids stay as they are, and of a record that is here already nothing is changed. Raises `Refused` for a file that
     cannot be used.
     """
+    began = timezone.now()
     try:
-        arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
+        arrived = arriving.read(file, name, agency=agency, now=began, today=timezone.localdate())
     except Unusable as problem:
         raise Refused(str(problem)) from None
     with transaction.atomic():
@@ -686,6 +687,9 @@ def import_records(
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         arriving.only_new(arrived, agency)
         _bring(by, arrived)
+        # An extract made since the file began to be read has none of it: the next one tells by this what is new.
+        for table in (Client, Episode, Referral):
+            table.objects.filter(agency=agency, changed=began).update(changed=timezone.now())
         note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
     return arrived.done
 
@@ -693,6 +697,10 @@ def import_records(
 def _bring(by: Person | None, arrived: Arrived) -> None:
     """Save records of a file that are new here, with all that is computed of them, their consent and a `Change`."""
     clients, episodes = list(arrived.clients.values()), list(arrived.episodes.values())
+    # Those who have no number had nothing to be put in. They are locked first, as by whoever saves or removes one.
+    touched = [client for client in arrived.touched.values() if client.pk]
+    here = Client.objects.filter(pk__in=[client.pk for client in touched]).order_by("pk")
+    list(here.select_for_update(no_key=True).values_list("pk"))
     Client.objects.bulk_create(clients, batch_size=1_000)
     Episode.objects.bulk_create(episodes, batch_size=1_000)
     Referral.objects.bulk_create(arrived.referrals.values(), batch_size=1_000)
@@ -707,8 +715,6 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
         batch_size=1_000,
     )
     new = {client.pk: {h: ["", text] for h, text in client.values.items()} for client in clients}
-    # Those who have no number had nothing to be put in.
-    touched = [client for client in arrived.touched.values() if client.pk]
     Change.objects.bulk_create(
         [
             Change(client=each, at=now, by=by, who=_name(by), what="imported", fields=new.get(each.pk, {}))
@@ -724,10 +730,21 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
 def record_extract(*, by: Person | None, made: Made, name: str, data: bytes, submission: str = "") -> Extract:
     """Keep that an extract was made: what was in it, in counts, and the hash of its bytes, but not the file.
 
-    What is in it for the first time is marked as extracted. `submission` is the number it has at the portal, if it
-    went there.
+    What is in it for the first time is marked as extracted. What was left out of it counts as changed, so that the one
+    after it has that. `submission` is the number it has at the portal, if it went there.
     """
     with transaction.atomic():
+        # First the agency, as an import does, then whose records they are, as a save does: neither waits for this one
+        # while it is waited for.
+        Agency.objects.select_for_update(no_key=True).get(pk=made.agency.pk)
+        clients = Client.objects.filter(agency=made.agency).select_for_update(no_key=True).order_by("pk")
+        episodes = Episode.objects.filter(agency=made.agency)
+        for some in made.ids("CLIENTID"):
+            list(clients.filter(clientid__in=some).values_list("pk"))
+        for some in made.left_out():
+            theirs = episodes.filter(episodid__in=some).order_by().values("client")
+            list(clients.filter(pk__in=theirs).values_list("pk"))
+            episodes.filter(episodid__in=some, changed__lt=made.at).update(changed=made.at)
         for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
             first = table.objects.filter(agency=made.agency, extracted=None)
             for some in made.ids(key.upper()):

@@ -15,11 +15,11 @@ from django.db.models import QuerySet
 from cjit.check import check
 from cjit.dataset import Entity, Rule
 from cjit.dataset import Record as Texts
-from cjit.extract import NO_POSTCODE, canonical
+from cjit.extract import NOT_SENT, canonical
 from cjit.read import Unusable, open_file
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Record, Referral
-from cjit.web.caseload.record import KEPT, YES, Told, cut, date_of, day_of, identify, keep, texts
+from cjit.web.caseload.record import KEPT, YES, Told, as_sent, cut, date_of, day_of, identify, keep, texts
 from cjit.web.dataset import DATASET
 
 #: The most records that are imported at once: they are put in while the page waits.
@@ -114,7 +114,7 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     given = (consent.str.to_uppercase() == YES).fill_null(False)
     some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
     done.without_consent = frame.height - some.height
-    return canonical(DATASET, some.iter_rows(named=True)).to_dicts()
+    return canonical(DATASET, some.iter_rows(named=True), keep_odd=True).to_dicts()
 
 
 def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: datetime, today: date) -> None:
@@ -159,7 +159,7 @@ def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: 
 
 def _values(row: Mapping[str, str | None], entity: Entity) -> dict[str, str]:
     # What was no postcode is one that is not known: the sign that is sent for it says no more.
-    return {h: text for h in KEPT[entity] if (text := row[h]) and text != NO_POSTCODE}
+    return {h: text for h in KEPT[entity] if (text := row[h]) and text != NOT_SENT}
 
 
 def differing(known: Record, values: Mapping[str, str]) -> int:
@@ -179,7 +179,7 @@ def _check(arrived: Arrived, agency: Agency, today: date) -> None:
     places: list[tuple[str, Referral | None]] = []
     for episodid, episode in arrived.episodes.items():
         for each in of.get(episodid) or [None]:
-            rows.append(texts(episode.client, episode, each))
+            rows.append(as_sent(texts(episode.client, episode, each)))
             places.append((episodid, each))
     frame = pl.DataFrame(rows, schema=dict.fromkeys(DATASET.headers, pl.String))
     findings = check(frame, DATASET, today=today, submitter=agency.code).frame.sort("row", "rule")

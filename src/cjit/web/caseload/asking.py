@@ -22,8 +22,8 @@ from cjit.web.caseload import questions
 from cjit.web.caseload.record import shown
 from cjit.web.dataset import DATASET
 
-#: Up to so many codes are asked with radios, up to so many with a plain list; longer ones can be searched by typing.
-RADIOS, LIST = 8, 30
+#: Up to so many codes are asked with radios; a longer list can be searched by typing.
+RADIOS = 8
 #: The choice with which a code is typed that is not in the list.
 ANOTHER = "another"
 NO_FIXED_ABODE = "ZZ99 3VZ"
@@ -32,12 +32,12 @@ HINTS: Mapping[str, str] = {
     "FINITIAL": "One letter: of a hyphenated name, that of its first part",
     "SINITIAL": "One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
     "DOB": "For example, 31 3 1980",
-    "CLIENT": "The same in all of the client's episodes here, and made from nothing that tells who they are",
+    "CLIENT": "The same in all of the client's episodes here, and with nothing in it that tells who they are",
     "PC": "For example, NR14 7UJ",
-    "UTLA": "Where they last had a home. Of any other postcode it is filled in when you save",
+    "UTLA": "Filled in from the postcode when you save. For a client of no fixed abode, where they last had a home",
     "DAT": "Filled in from the postcode when you save; correct it if it is wrong",
-    "PRISON": "Only of a client who was transferred",
-    "REFLD": "For example, 27 3 2026. Where no event came before, the contact/assessment date",
+    "PRISON": "Only for a client who was transferred to you",
+    "REFLD": "For example, 27 3 2026. If no event came before, give the contact/assessment date",
     "CPLANDT": "Leave it blank until a care plan is agreed",
 }
 
@@ -108,9 +108,14 @@ def _joined(header: str, sent: Mapping[str, str], made: Mapping[str, str]) -> st
 
 def shown_before(posted: Mapping[str, str], headers: Iterable[str]) -> dict[str, str]:
     """What a page showed of some fields when it was opened, as it says itself. Raises ValueError where it does not."""
-    told = json.loads(posted.get("was", ""))
+    try:
+        told = json.loads(posted.get("was", ""))
+    except RecursionError:
+        raise ValueError("not texts by header") from None
     if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
         raise ValueError("not texts by header")
+    if any(not posted.keys().isdisjoint(boxes(header, "")) for header in headers if header not in told):
+        raise ValueError("an answer to a question that was not shown")
     return {header: told[header] for header in headers if header in told}
 
 
@@ -181,7 +186,7 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = ()) -> Q
         case _:
             given["items"] = _choices(field, asked_with, made[header])
             beside = _another(header, made[f"{header}-another"]) if _takes_another(field) else None
-            if asked_with is Shape.LIST and codes and len(codes.codes) > LIST:
+            if asked_with is Shape.LIST:
                 given["attributes"] = {"data-search": ""}
     # Radios have the definition of each code beside it; of a list they stand apart.
     defined = tuple(row for row in codes.rows if row.definition) if codes and asked_with is Shape.LIST else ()

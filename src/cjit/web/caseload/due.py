@@ -187,8 +187,8 @@ def page_of(episode: Episode, found: Told) -> str:
 REVIEWS = Kind(
     "reviews",
     "Interventions to assess",
-    "Interventions are assessed at least every 6 months on the caseload, and when a client leaves it (Data entities:"
-    " Interventions).",
+    "Interventions are assessed at least every 6 months on the caseload, and when a client leaves it (Business"
+    " definitions, Data entities: Interventions).",
     Episode,
     lambda today: Q(review__lte=today + AHEAD),
     ("review", "pk"),
@@ -200,7 +200,7 @@ KINDS = (
     Kind(
         "prison",
         "In prison, with an open episode",
-        "If a client goes to prison, the episode is closed (DISD).",
+        "If a client goes to prison, the episode is closed (Business definitions: DISD).",
         Episode,
         _in_prison,
         ("custody", "pk"),
@@ -210,7 +210,8 @@ KINDS = (
     Kind(
         "no-contact",
         "No contact for 2 months",
-        "The client is taken to have disengaged: close the episode at the last contact face to face (DISD).",
+        "The client is taken to have disengaged: close the episode at the last contact face to face (Business"
+        " definitions: DISD).",
         Episode,
         _disengaged,
         ("contact", "pk"),
@@ -221,7 +222,7 @@ KINDS = (
         "undecided",
         "Triaged, and not yet on the caseload",
         "Enter the caseload start date once a care plan is agreed, or close the episode with a reason prior to"
-        " caseload (CPLANDT).",
+        " caseload (Business definitions: CPLANDT).",
         Episode,
         _undecided,
         ("triaged", "pk"),
@@ -231,7 +232,7 @@ KINDS = (
     Kind(
         "referrals",
         "Referrals without a date",
-        "The date must be completed for each referral to structured treatment (REFDATE).",
+        "Each referral to structured treatment needs its date (Business definitions: REFDATE).",
         Referral,
         lambda _: Q(dated__isnull=True),
         ("pk",),
@@ -241,7 +242,8 @@ KINDS = (
     Kind(
         "consent",
         "Clients to ask for consent",
-        "Consent is sought from every client; without it nothing of theirs is extracted (CONSENT).",
+        "Every client is asked for consent; without it nothing about them is extracted (Business definitions:"
+        " CONSENT).",
         Client,
         _unasked,
         ("begun", "pk"),
@@ -251,8 +253,8 @@ KINDS = (
     Kind(
         "findings",
         "Episodes to put right",
-        "What would be rejected comes first, then what may be wrong, then what is not filled in (by each field’s own"
-        " rules).",
+        "What would be rejected comes first, then what may be wrong, then what is not filled in, by the rules of each"
+        " field.",
         Episode,
         lambda _: Q(rejects__gt=0) | Q(faults__gt=0) | Q(missing__gt=0),
         (Case(When(rejects__gt=0, then=0), When(faults__gt=0, then=1), default=2), "pk"),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, ObjectDoesNotExist
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -158,7 +158,7 @@ def _tasks(client: Client, episode: Episode) -> list[dict[str, Any]]:
     state = _state(questions.CLOSURE, episode.values, found)
     closed = f"Closed on {pages.day(episode.closed)}" if episode.closed else "Closed"
     done = episode.open or not state.endswith("to check")
-    closing = ("Open" if episode.open else closed) if done else state
+    closing = ("Not closed" if episode.open else closed) if done else state
     listed.append(task(questions.CLOSURE.title, reverse("episode-close", kwargs=at), closing, done=done))
     return listed
 
@@ -185,8 +185,7 @@ def details(request: HttpRequest, pk: int) -> HttpResponse:
     client = access.client(request, pk)
     newest = client.episodes.first()
     here = reverse("client", kwargs={"pk": pk})
-    then = reverse("questions", kwargs={"pk": newest.pk, "group": GROUPS[0].name}) if newest else here
-    return _asked(request, client, CLIENT_DETAILS, back=here, then=then)
+    return _asked(request, client, CLIENT_DETAILS, back=here, then=_next(newest, GROUPS) if newest else here)
 
 
 @_GET_OR_POST
@@ -197,9 +196,16 @@ def questions_page(request: HttpRequest, pk: int, group: str) -> HttpResponse:
     if each is None:
         raise Http404
     back = reverse("episode", kwargs={"pk": pk})
-    following = GROUPS[GROUPS.index(each) + 1 :]
-    then = reverse("questions", kwargs={"pk": pk, "group": following[0].name}) if following else back
-    return _asked(request, episode, each, back=back, then=then)
+    return _asked(request, episode, each, back=back, then=_next(episode, GROUPS[GROUPS.index(each) + 1 :]))
+
+
+def _next(episode: Episode, following: Iterable[Group]) -> str:
+    """Where to go on: the next group with something to answer. Who corrects what is complete is back at the client."""
+    at = {"pk": episode.pk}
+    for group in following:
+        if questions.unanswered(group, episode.values):
+            return reverse("questions", kwargs=at | {"group": group.name})
+    return reverse("episode", kwargs=at)
 
 
 @_GET_OR_POST
@@ -260,15 +266,22 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
         context = _page(client, group, typed, {}, back=back)
         context |= {"was": json.dumps(was), "problems": [{"text": str(slip)}], "autosave": False}
         return pages.render(request, "caseload/questions.html", context | {"record": record})
-    record.refresh_from_db()
+    try:
+        record.refresh_from_db()
+        if not script and saved.is_whole and request.POST.get("do") == "reference":
+            actions.allocate_reference(by=whoever(request), client=client)
+    except (ObjectDoesNotExist, Refused):
+        # Somebody removed it a moment ago.
+        raise Http404 from None
     if script:
         return JsonResponse(_answer(record, group, saved, typed, was))
     for sentence in _notices(saved):
         messages.info(request, sentence)
     if not saved.is_whole:
         return _unsaved(request, record, group, saved, typed, was, back=back)
+    if saved.changed and request.POST.get("why"):
+        messages.success(request, "What you changed is saved")
     if request.POST.get("do") == "reference":
-        actions.allocate_reference(by=whoever(request), client=client)
         return redirect(request.path)
     if request.POST.get("do") == "later":
         return redirect(back)
@@ -361,10 +374,10 @@ def _answer(
     sentences = [f"Saved at {localtime():%H:%M}.", *_notices(saved)]
     if saved.asks or saved.later:
         headers = (*saved.asks, *saved.later)
-        sentences.append(f"Not saved yet: {_labels(headers)}: press Save and say whether it is a correction.")
+        sentences.append(f"Not saved yet: {_labels(headers)}. Press Save and say whether it is a correction.")
     if saved.clashes:
         labels = _labels(clash.header for clash in saved.clashes)
-        sentences.append(f"Not saved yet: {labels}: somebody changed it too. Press Save to see both.")
+        sentences.append(f"Not saved yet: {labels}. Somebody changed it too: press Save to see both.")
     return {
         "told": " ".join(sentences),
         "was": kept,
@@ -449,8 +462,10 @@ def new_episode(request: HttpRequest, pk: int) -> HttpResponse:
     except Refused as slip:
         messages.error(request, str(slip))
         return redirect("client", pk=pk)
-    if any(begun.values.values()):
-        messages.info(request, "What seldom changes is taken over from the last episode: check it with the client.")
+    if carried := [questions.field(header).noun for header, text in begun.values.items() if text]:
+        messages.info(
+            request, f"Taken over from the last episode, to be checked with the client: {', '.join(carried)}."
+        )
     return redirect("questions", pk=begun.pk, group=GROUPS[0].name)
 
 

@@ -94,7 +94,8 @@ class ContactForm(forms.Form):
         "Was it face to face, or equivalent?",
         (("yes", "Yes"), ("no", "No")),
         "Select whether it was face to face, or equivalent",
-        help_text="If you leave this out, a telephone call or a message is not, and all else is.",
+        help_text="If you leave this blank, a telephone call or a message counts as No, and all else as Yes."
+        " For “Other”, please say.",
         required=False,
     )
     custody = forms.BooleanField(label="The client was in prison", required=False)
@@ -149,10 +150,10 @@ class ConsentForm(forms.Form):
         "Select whether the client consents",
     )
     on = _day("Date of the answer", "Enter the date of the answer")
-    wording = _text("The words they were asked with", 4000)
+    wording = _text("The words they were asked with", 4000, rows=6)
     evidence = forms.CharField(
         label="Evidence",
-        help_text="How the answer can be shown, for example “signed form in the file”.",
+        help_text="How the answer can be shown, for example “signed form in the file”. Needed for a yes.",
         required=False,
         max_length=400,
         error_messages={"max_length": "Enter 400 characters or fewer"},

@@ -32,7 +32,8 @@ FULL, NEW = "full", "new"
 class Made:
     """An extract of what an agency had at a moment (`at`), and what the check says of it. Nothing is marked yet.
 
-    `later` episodes began after its period, and are not in it.
+    `later` episodes began after its period, and are not in it; `held` of them an extract had before, so that whoever
+    has that one misses them in one of all records.
     """
 
     agency: Agency
@@ -41,6 +42,7 @@ class Made:
     since: Extract | None
     extracted: Extracted
     later: int
+    held: int
 
     @property
     def scope(self) -> str:
@@ -62,7 +64,11 @@ class Made:
     def ids(self, header: str) -> Iterator[list[str]]:
         """The ids of a kind of record that are in it, some at a time."""
         sent = self.extracted.frame.filter(pl.col("CONSENT") == YES)[header].drop_nulls().unique()
-        return (some.to_series().to_list() for some in sent.to_frame().iter_slices(5_000))
+        return _in_parts(sent.to_list())
+
+    def left_out(self) -> Iterator[list[str]]:
+        """The EPISODIDs of the episodes that were left out, some at a time."""
+        return _in_parts(list(self.extracted.left_out))
 
     def data(self, *, labels: bool = False) -> bytes:
         """The bytes of the file, or of one with labels to look at."""
@@ -76,6 +82,10 @@ class Made:
         return f"{name.removesuffix('.csv')} with labels.csv" if labels else name
 
 
+def _in_parts(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
+
+
 def make(agency: Agency, *, until: date, since: Extract | None = None, leave_out: bool = False) -> Made:
     """Make an extract, and check it: some seconds where there are many clients.
 
@@ -83,11 +93,11 @@ def make(agency: Agency, *, until: date, since: Extract | None = None, leave_out
     (None: all). With `leave_out`, episodes that would be rejected are left out.
     """
     at = timezone.now()
-    episodes, later = _within(_concerned(agency, since), until)
+    episodes, later, held = _within(_concerned(agency, since), until)
     done = extract(
         DATASET, _rows(agency, episodes), agency=agency.code, today=timezone.localdate(), leave_out=leave_out
     )
-    return Made(agency, at, until, since, done, later)
+    return Made(agency, at, until, since, done, later, held)
 
 
 def practice(agency: Agency) -> Practice:
@@ -161,14 +171,15 @@ def _concerned(agency: Agency, since: Extract | None) -> QuerySet[Episode]:
     )
 
 
-def _within(episodes: QuerySet[Episode], until: date) -> tuple[QuerySet[Episode], int]:
-    """Of some episodes those that began by a day, and how many began later."""
+def _within(episodes: QuerySet[Episode], until: date) -> tuple[QuerySet[Episode], int, int]:
+    """Of some episodes those that began by a day, how many began later, and how many of these an extract had before."""
     columns = ("pk", "triaged", "values__REFLD", "begun")
     undated = episodes.filter(triaged=None).values_list(*columns)
     # Few have no triage date yet: of those the day is looked for one by one.
     late = [pk for pk, day, event, begun in undated if first_day(day, event or "", begun) > until]
     within = episodes.filter(Q(triaged__lte=until) | Q(triaged=None)).exclude(pk__in=late)
-    return within, len(late) + episodes.filter(triaged__gt=until).count()
+    later = episodes.filter(Q(triaged__gt=until) | Q(pk__in=late)).aggregate(all=Count("pk"), held=Count("extracted"))
+    return within, later["all"], later["held"]
 
 
 def first_day(triaged: date | None, event: str, begun: date) -> date:

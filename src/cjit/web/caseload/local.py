@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from cjit.dataset import Kind
 from cjit.web import pages
 from cjit.web.agencies.access import whoever
 from cjit.web.agencies.actions import Refused
@@ -21,7 +22,8 @@ from cjit.web.caseload import access, actions
 from cjit.web.caseload.forms import SUPPORT, ConsentForm, ContactForm, InterventionForm, NoteForm
 from cjit.web.caseload.models import Change, Client, Episode, Practice
 from cjit.web.caseload.questions import CLIENT_DETAILS, CLOSURE, GROUPS
-from cjit.web.caseload.record import NO, YES, label, shown
+from cjit.web.caseload.record import NO, YES, day_of, label, shown
+from cjit.web.dataset import DATASET
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many a page has.
@@ -182,7 +184,7 @@ def consent(request: HttpRequest, pk: int) -> HttpResponse:
         except Refused as refused:
             form.add_error("on", str(refused))
         else:
-            messages.success(request, "The answer is recorded: what follows from it is said below")
+            messages.success(request, "The answer is recorded")
             return redirect("client-consent", pk)
     page = _page(request, client.consents.select_related("by"))
     context = {"client": client, "form": form, "page": page, "yes": YES, "no": NO}
@@ -218,7 +220,14 @@ def _read(header: str, text: str, caseload: bool) -> str:
         case "contact":
             return text
         case _:
-            return shown(header, text, caseload=caseload)
+            return _plainly(header, text, caseload)
+
+
+def _plainly(header: str, text: str, caseload: bool) -> str:
+    """A field's text in words, a day as it is said."""
+    field = DATASET.by_header.get(header)
+    on = day_of(text) if field and field.kind is Kind.DATE else None
+    return pages.day(on) if on else shown(header, text, caseload=caseload)
 
 
 def destination(text: str) -> str:
@@ -253,7 +262,7 @@ PLAINLY: Mapping[str, str] = {
     "ETHNIC": "Ethnicity",
     "NATION": "Country of birth",
     "CLIENT": "Your reference here",
-    "REFLD": "Date of what brought you here",
+    "REFLD": "When it happened",
     "CJRFLS": "What brought you here",
     "TRIAGED": "First meeting with us",
     "OFFENCE": "Offence",
@@ -282,7 +291,7 @@ PLAINLY: Mapping[str, str] = {
     "DRUG3": "",
     "INJSTAT": "Injecting",
     "ALCDDAYS": "Days with alcohol, of 28",
-    "ALCUNITS": "Units on such a day",
+    "ALCUNITS": "Units on a drinking day",
     "CPLANDT": "Care plan agreed",
     "NALOXISS": "Naloxone from us",
     "NALOXAD": "Ever given naloxone",
@@ -324,5 +333,5 @@ def _told(client: Client, episode: Episode | None, group: str) -> list[tuple[str
         if PLAINLY[header]:
             lines.append((PLAINLY[header], []))
         if text := values.get(header, "").strip():
-            lines[-1][1].append(shown(header, text, caseload=caseload))
+            lines[-1][1].append(_plainly(header, text, caseload))
     return [(name, ", ".join(answers)) for name, answers in lines if answers]

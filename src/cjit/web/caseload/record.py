@@ -17,6 +17,7 @@ from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule, Severity
 from cjit.dataset import Record as Texts
 from cjit.datasets.q.rules import OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
+from cjit.extract import is_blank
 from cjit.geography import (
     DEFAULT_SECTOR,
     authorities,
@@ -85,6 +86,12 @@ def texts(client: Client, episode: Episode, referral: Referral | None, *, consen
     }
 
 
+def as_sent(row: Texts) -> Texts:
+    """A row as the check is to see it, for it is so that it leaves: the postcode cut, and free text for codes blank."""
+    cells = {**row, "PC": cut(row["PC"])}
+    return {header: "" if is_blank(DATASET, header, text) else text for header, text in cells.items()}
+
+
 def referrals_of(episode: Episode) -> list[Referral | None]:
     """The referrals of an episode, or None for the one row it has without any."""
     return [*episode.referrals.all()] or [None]
@@ -100,8 +107,7 @@ def look(client: Client, episodes: Sequence[Episode], *, today: date) -> dict[in
     rows: list[Texts] = []
     for episode in episodes:
         for referral in referrals_of(episode):
-            row = texts(client, episode, referral)
-            rows.append({**row, "PC": cut(row["PC"])})
+            rows.append(as_sent(texts(client, episode, referral)))
             places.append((episode.pk, referral.pk if referral else 0))
     found: dict[int, list[Told]] = {episode.pk: [] for episode in episodes}
     if not rows:

@@ -171,7 +171,7 @@ def said(found: Sequence[Found], text: str, *, only_open: bool) -> str:
     """What was found, in a sentence."""
     with_open = " with an open episode" if only_open else ""
     if not text.strip():
-        return f"The clients{with_open} on whom anybody worked last" if found else f"There are no clients{with_open}"
+        return f"Clients{with_open} worked on last" if found else f"There are no clients{with_open}"
     if len(found) > MOST:
         return f"More than {MOST} clients{with_open} found: type more to see fewer"
     return f"{len(found) or 'No'} client{'' if len(found) == 1 else 's'}{with_open} found"

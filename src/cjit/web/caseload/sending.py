@@ -15,7 +15,7 @@ from django import forms
 from django.conf import settings as installation
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -54,7 +54,7 @@ class ExtractForm(forms.Form):
 
     month = forms.ChoiceField(
         label="Until when?",
-        help_text="Episodes that began after it are left out",
+        help_text="Episodes that began later are left out",
         error_messages={"required": "Select a month", "invalid_choice": "Select a month of the list"},
     )
     since = forms.ModelChoiceField(
@@ -96,7 +96,8 @@ class ExtractForm(forms.Form):
 
 def _in_words(extract: Extract) -> str:
     which = "all records" if extract.scope == FULL else "new or changed"
-    return f"New or changed since {pages.moment(extract.at)} ({which}, until {pages.day(extract.until)})"
+    at = f"{pages.moment(extract.at)}:{extract.at:%S}"
+    return f"New or changed since {at} ({which}, until {pages.day(extract.until)})"
 
 
 @require_safe
@@ -160,10 +161,12 @@ def make(request: HttpRequest) -> HttpResponseBase:
     if not submits_for(by).filter(pk=agency.pk).exists():
         return _checked(request, form, made, "Only a provider user sends files of the agency: download it instead")
     try:
-        submission = portal.receive(by=by, agency=agency, file=io.BytesIO(data), name=name, scope=made.scope)
+        # Both or neither: of what was sent and not marked, nobody would tell that consent was withdrawn.
+        with transaction.atomic():
+            submission = portal.receive(by=by, agency=agency, file=io.BytesIO(data), name=name, scope=made.scope)
+            actions.record_extract(by=by, made=made, name=name, data=data, submission=submission.number)
     except portal.Refused as problem:
         return _checked(request, form, made, str(problem))
-    actions.record_extract(by=by, made=made, name=name, data=data, submission=submission.number)
     messages.success(request, f"The extract is made and sent to the portal as {submission.number}")
     return redirect("submission", submission.pk)
 
@@ -234,8 +237,9 @@ def write(
     path = Path(where) / name if not where or Path(where).is_dir() else Path(where)
     with placed(path) as file:
         file.write(data)
-    if not labels:
-        actions.record_extract(by=None, made=made, name=name, data=data)
+        if not labels:
+            # Before it has its place: what is there and not marked would never be taken back.
+            actions.record_extract(by=None, made=made, name=name, data=data)
     return made, str(path)
 
 
@@ -312,7 +316,9 @@ def _typed(request: HttpRequest) -> QueryDict | None:
 
 
 def _lists(status: Status) -> list[str]:
-    return [name for name, codes in DATASET.lists.items() if codes.status is status]
+    """The code lists of a status, each with what its first field is called."""
+    called = {field.codes: field.noun for field in reversed(DATASET.fields)}
+    return [f"{called[name]} ({name})" for name, codes in DATASET.lists.items() if codes.status is status]
 
 
 # ---- an import -------------------------------------------------------------------------------------
@@ -342,7 +348,7 @@ class ImportForm(forms.Form):
 def import_file(request: HttpRequest) -> HttpResponse:
     """Begin a caseload with the file the agency sent last; and what came of it, in counts."""
     agency = access.agency(request, as_manager=True)
-    form = ImportForm(_typed(request), request.FILES)
+    form = ImportForm(_typed(request), request.FILES if request.method == "POST" else None)
     done = None
     if request.method == "POST" and form.is_valid():
         file: UploadedFile[Any] = form.cleaned_data["file"]

@@ -14,6 +14,9 @@ function setUp(form) {
     show(form, questions);
   });
   form.addEventListener("change", () => show(form, questions));
+  for (const question of questions) {
+    today(question);
+  }
   show(form, questions);
   keys(form);
   if ("autosave" in form.dataset) {
@@ -64,6 +67,31 @@ function oneAnswer(form, element) {
   }
 }
 
+// Beside a date, a button that fills in today's. Nobody is born today.
+function today(question) {
+  const parts = [...question.querySelectorAll(".govuk-date-input input")];
+  if (parts.length !== 3 || question.dataset.question === "DOB") {
+    return;
+  }
+  const item = document.createElement("div");
+  item.className = "govuk-date-input__item";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "cjit-link govuk-!-font-size-19";
+  button.textContent = "Today";
+  const legend = document.createElement("span");
+  legend.className = "govuk-visually-hidden";
+  legend.textContent = `: ${question.querySelector("legend").textContent.trim()}`;
+  button.append(legend);
+  button.addEventListener("click", () => {
+    const now = new Date();
+    [now.getDate(), now.getMonth() + 1, now.getFullYear()].forEach((part, place) => (parts[place].value = part));
+    parts[0].dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  item.append(button);
+  parts[0].closest(".govuk-date-input").append(item);
+}
+
 // ---- when a question is asked (`When` of questions.py) ------------------------------------------------------------
 
 function holds(form, [header, kind, among, but]) {
@@ -103,6 +131,8 @@ async function search(list) {
   const told = [`${id}-error`, `${id}-hint`].map((each) => document.getElementById(each)?.textContent.trim());
   const choices = [...list.options].filter((option) => option.value).map((option) => option.text);
   const another = [...list.options].find((option) => option.value === "another")?.text;
+  const blank = [...list.options].find((option) => !option.value).text;
+  const plainly = (text) => (text === blank ? "" : (text ?? ""));
   const unknown = document.createElement("p");
   unknown.className = "govuk-error-message";
   unknown.hidden = true;
@@ -113,12 +143,13 @@ async function search(list) {
     defaultValue: list.value ? list.selectedOptions[0].text : "",
     displayMenu: "overlay",
     showAllValues: true,
-    templates: { inputValue: (text) => text ?? "", suggestion: escaped },
-    source: (query, give) => give(matches(choices, query, another)),
+    templates: { inputValue: plainly, suggestion: escaped },
+    // By what stands in the box: opened with an arrow key, the list is asked for with nothing.
+    source: (query, give) => give(matches(choices, document.getElementById(id).value, another, blank)),
     tAssistiveHint: () => [...told, "Type to search, and choose with the arrow keys and Enter."].filter(Boolean).join(". "),
     onConfirm: (text) => {
       // Called on leaving too, without a text where nothing was picked.
-      const wanted = (text ?? document.getElementById(id).value).trim().toLowerCase();
+      const wanted = plainly(text ?? document.getElementById(id).value).trim().toLowerCase();
       const found = [...list.options].find((option) => option.value && option.text.toLowerCase() === wanted);
       unknown.hidden = !wanted || Boolean(found);
       const value = found?.value ?? "";
@@ -130,11 +161,13 @@ async function search(list) {
   });
 }
 
-// Those that begin with what is typed come first, and that it is another one last.
-function matches(choices, query, another) {
+// Those that begin with what is typed come first, and that it is another one last. The first is taken by who goes on:
+// nothing where nothing is typed, and what stands there where that is a choice.
+function matches(choices, query, another, blank) {
   const wanted = query.trim().toLowerCase();
-  if (!wanted || choices.some((text) => text.toLowerCase() === wanted)) {
-    return choices;
+  const same = wanted ? choices.find((text) => text.toLowerCase() === wanted) : blank;
+  if (same) {
+    return [same, ...choices.filter((text) => text !== same)];
   }
   const found = choices.filter((text) => text.toLowerCase().includes(wanted) || text === another);
   const first = (text) => (text === another ? 2 : text.toLowerCase().startsWith(wanted) ? 0 : 1);
@@ -171,7 +204,7 @@ function keys(form) {
     if (enter || save) {
       event.preventDefault();
       document.activeElement?.blur(); // a searched list takes what is typed
-      form.requestSubmit(form.querySelector("button[value=continue]") ?? form.querySelector("button:last-of-type"));
+      form.requestSubmit(form.querySelector("button[type=submit]"));
     }
   });
 }

@@ -93,7 +93,7 @@ const key = document.querySelector("[data-search-key]");
 const OFF = "search-key-off";
 
 function tell() {
-  key.textContent = `${localStorage.getItem(OFF) ? "Use" : "Do not use"} the key / to go to the search`;
+  key.textContent = `Switch ${localStorage.getItem(OFF) ? "on" : "off"} the / key, which goes to the search`;
 }
 
 tell();
