@@ -665,11 +665,11 @@ def test_no_value_of_a_record_is_in_the_audit_trail(begun, keyworker, person_wit
     actions.save(by=keyworker, record=referral, typed={"REFDATE": "18/03/1985"})
     actions.remove_referral(by=keyworker, referral=referral)
     contact = actions.add_contact(
-        by=keyworker, episode=episode, on=today, kind="office", face_to_face=True, text=secret[3]
+        by=keyworker, episode=episode, on=today, kind="office", face_to_face=True, note=secret[3]
     )
     actions.remove_contact(by=keyworker, contact=contact)
     assessed = actions.add_intervention(
-        by=keyworker, episode=episode, on=today, kinds=["RECHSE"], leaving=True, text=secret[3]
+        by=keyworker, episode=episode, on=today, kinds=["RECHSE"], leaving=True, note=secret[3]
     )
     actions.remove_intervention(by=keyworker, intervention=assessed)
     actions.add_note(by=keyworker, client=client, text=secret[3])

@@ -175,7 +175,7 @@ def test_what_stays_here_is_in_no_extract(agency, enter, keyworker):
     secret = "Zebedee Zimmermann"
     actions.add_note(by=keyworker, client=episode.client, text=secret)
     actions.add_contact(
-        by=keyworker, episode=episode, on=TODAY, kind="office", face_to_face=True, custody=False, text=secret
+        by=keyworker, episode=episode, on=TODAY, kind="office", face_to_face=True, custody=False, note=secret
     )
     actions.close_episode(
         by=keyworker, episode=episode, typed={"DISD": "01/06/2026", "CJDISRSN": "13"}, destination="X01"

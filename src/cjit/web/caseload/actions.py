@@ -509,14 +509,14 @@ def take_back_closure(*, by: Person, episode: Episode) -> None:
 
 @transaction.atomic
 def add_contact(
-    *, by: Person, episode: Episode, on: date, kind: str, face_to_face: bool, custody: bool = False, text: str = ""
+    *, by: Person, episode: Episode, on: date, kind: str, face_to_face: bool, custody: bool = False, note: str = ""
 ) -> Contact:
     """Record a contact with a client; `custody` says that they were in prison then."""
     client = _locked(episode.client)
     episode = _now(episode)
     _not_in_the_future(on, "contact")
     made = Contact.objects.create(
-        episode=episode, on=on, kind=kind, face_to_face=face_to_face, custody=custody, note=text, by=by
+        episode=episode, on=on, kind=kind, face_to_face=face_to_face, custody=custody, note=note, by=by
     )
     _remember(by, client, "recorded a contact", {"contact": ("", made.get_kind_display())}, episode=episode)
     _settle(client)
@@ -535,7 +535,7 @@ def remove_contact(*, by: Person, contact: Contact) -> None:
 
 @transaction.atomic
 def add_intervention(
-    *, by: Person, episode: Episode, on: date, kinds: Iterable[str], leaving: bool, text: str = ""
+    *, by: Person, episode: Episode, on: date, kinds: Iterable[str], leaving: bool, note: str = ""
 ) -> Intervention:
     """Record an assessment of what was provided since the one before; `leaving` says it is the last."""
     client = _locked(episode.client)
@@ -545,7 +545,7 @@ def add_intervention(
         raise Refused("Enter the caseload start date first: interventions are those of a client on the caseload")
     if on < episode.started:
         raise Refused("The date of the assessment must be on or after the caseload start date")
-    made = Intervention.objects.create(episode=episode, on=on, kinds=list(kinds), leaving=leaving, note=text, by=by)
+    made = Intervention.objects.create(episode=episode, on=on, kinds=list(kinds), leaving=leaving, note=note, by=by)
     _remember(by, client, "recorded interventions", {"interventions": ("", " ".join(made.kinds))}, episode=episode)
     _settle(client)
     return made

@@ -164,6 +164,7 @@ class ConsentForm(forms.Form):
         given = super().clean() or self.cleaned_data
         if given.get("given") == "yes" and not given.get("evidence") and "evidence" not in self.errors:
             self.add_error("evidence", "Enter how the client’s consent can be shown")
+        given["given"] = given.get("given") == "yes"
         return given
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -36,6 +37,18 @@ def _page(request: HttpRequest, entries: QuerySet[_M]) -> Page[_M]:
     return Paginator(entries, _ENTRIES).get_page(request.GET.get("page"))
 
 
+def _recorded(form: Form, at: str | None, record: Callable[[], object]) -> bool:
+    """Record what a form has, if nothing is wrong with it; what stands against it is told at a field. Whether it is."""
+    if not form.is_valid():
+        return False
+    try:
+        record()
+    except Refused as refused:
+        form.add_error(at, str(refused))
+        return False
+    return True
+
+
 # ---- of an episode ---------------------------------------------------------------------------------
 
 
@@ -44,23 +57,9 @@ def contacts(request: HttpRequest, pk: int) -> HttpResponse:
     """The contacts of an episode, and a form for another."""
     episode = access.episode(request, pk)
     form = ContactForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        told = form.cleaned_data
-        try:
-            actions.add_contact(
-                by=whoever(request),
-                episode=episode,
-                on=told["on"],
-                kind=told["kind"],
-                face_to_face=told["face_to_face"],
-                custody=told["custody"],
-                text=told["note"],
-            )
-        except Refused as refused:
-            form.add_error("on", str(refused))
-        else:
-            messages.success(request, "The contact is recorded")
-            return redirect("contacts", pk)
+    if _recorded(form, "on", lambda: actions.add_contact(by=whoever(request), episode=episode, **form.cleaned_data)):
+        messages.success(request, "The contact is recorded")
+        return redirect("contacts", pk)
     page = _page(request, episode.contacts.select_related("by"))
     context = {"episode": episode, "client": episode.client, "form": form, "page": page}
     return pages.render(request, "caseload/contacts.html", context)
@@ -86,22 +85,10 @@ def interventions(request: HttpRequest, pk: int) -> HttpResponse:
     episode = access.episode(request, pk)
     left = episode.started is not None and not episode.open and episode.review is not None
     form = InterventionForm(request.POST or None, initial={"leaving": left})
-    if request.method == "POST" and form.is_valid():
-        told = form.cleaned_data
-        try:
-            actions.add_intervention(
-                by=whoever(request),
-                episode=episode,
-                on=told["on"],
-                kinds=told["kinds"],
-                leaving=told["leaving"],
-                text=told["note"],
-            )
-        except Refused as refused:
-            form.add_error("on", str(refused))
-        else:
-            messages.success(request, "The assessment is recorded")
-            return redirect("interventions", pk)
+    by = whoever(request)
+    if _recorded(form, "on", lambda: actions.add_intervention(by=by, episode=episode, **form.cleaned_data)):
+        messages.success(request, "The assessment is recorded")
+        return redirect("interventions", pk)
     page = _page(request, episode.interventions.select_related("by"))
     context = {
         "episode": episode,
@@ -152,14 +139,9 @@ def notes(request: HttpRequest, pk: int) -> HttpResponse:
     """The notes on a client, and a form for another."""
     client = access.client(request, pk)
     form = NoteForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            actions.add_note(by=whoever(request), client=client, text=form.cleaned_data["text"])
-        except Refused as refused:
-            form.add_error(None, str(refused))
-        else:
-            messages.success(request, "The note is added")
-            return redirect("client-notes", pk)
+    if _recorded(form, None, lambda: actions.add_note(by=whoever(request), client=client, **form.cleaned_data)):
+        messages.success(request, "The note is added")
+        return redirect("client-notes", pk)
     page = _page(request, client.notes.select_related("by"))
     return pages.render(request, "caseload/notes.html", {"client": client, "form": form, "page": page})
 
@@ -170,22 +152,10 @@ def consent(request: HttpRequest, pk: int) -> HttpResponse:
     client = access.client(request, pk)
     practice = Practice.objects.filter(agency=client.agency).first()
     form = ConsentForm(request.POST or None, initial={"wording": practice.consent_wording if practice else ""})
-    if request.method == "POST" and form.is_valid():
-        told = form.cleaned_data
-        try:
-            actions.record_consent(
-                by=whoever(request),
-                client=client,
-                given=told["given"] == "yes",
-                on=told["on"],
-                wording=told["wording"],
-                evidence=told["evidence"],
-            )
-        except Refused as refused:
-            form.add_error("on", str(refused))
-        else:
-            messages.success(request, "The answer is recorded")
-            return redirect("client-consent", pk)
+    by = whoever(request)
+    if _recorded(form, "on", lambda: actions.record_consent(by=by, client=client, **form.cleaned_data)):
+        messages.success(request, "The answer is recorded")
+        return redirect("client-consent", pk)
     page = _page(request, client.consents.select_related("by"))
     context = {"client": client, "form": form, "page": page, "yes": YES, "no": NO}
     return pages.render(request, "caseload/consent.html", context)
