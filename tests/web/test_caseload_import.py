@@ -99,7 +99,7 @@ def test_the_history_says_once_of_a_client_that_they_were_imported(imported, man
     imported({"CLIENTID": "c1", "CLIENT": "A1"}, {"CLIENTID": "c1", "CLIENT": "A1", "TRIAGED": "02/02/2026"})
     change = Change.objects.get()
 
-    assert (change.what, change.who, change.by) == ("imported", manager.name, manager)
+    assert (change.what, change.who, change.by) == ("imported the client", manager.name, manager)
     assert change.fields["SEX"] == ["", "M"]
 
 
@@ -252,7 +252,7 @@ def test_a_new_episode_and_a_new_referral_go_to_the_client_and_episode_that_are_
     assert (done.clients, done.episodes, done.referrals, done.here) == (0, 1, 2, 3)
     assert set(Client.objects.get().episodes.values_list("episodid", flat=True)) == {"e", "later"}
     assert set(Episode.objects.get(episodid="e").referrals.values_list("referid", flat=True)) == {"r", "r2"}
-    assert Change.objects.filter(what="imported").count() == 2
+    assert Change.objects.filter(what="imported the client").count() == 2
 
 
 def test_a_client_who_withdrew_here_is_not_brought_back_by_a_file_of_earlier_days(imported, manager):

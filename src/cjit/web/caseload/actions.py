@@ -717,7 +717,7 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
     new = {client.pk: {h: ["", text] for h, text in client.values.items()} for client in clients}
     Change.objects.bulk_create(
         [
-            Change(client=each, at=now, by=by, who=_name(by), what="imported", fields=new.get(each.pk, {}))
+            Change(client=each, at=now, by=by, who=_name(by), what="imported the client", fields=new.get(each.pk, {}))
             for each in {client.pk: client for client in (*clients, *touched)}.values()
         ],
         batch_size=1_000,

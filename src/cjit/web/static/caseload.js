@@ -142,6 +142,8 @@ async function search(list) {
     selectElement: list,
     defaultValue: list.value ? list.selectedOptions[0].text : "",
     displayMenu: "overlay",
+    // A list that can be scrolled would be a place for Tab, which closes it: nobody would be anywhere.
+    menuAttributes: { tabindex: "-1" },
     showAllValues: true,
     templates: { inputValue: plainly, suggestion: escaped },
     // By what stands in the box: opened with an arrow key, the list is asked for with nothing.
