@@ -35,7 +35,7 @@ HINTS: Mapping[str, str] = {
     "CLIENT": "The same in all of the client's episodes here, and with nothing in it that tells who they are",
     "PC": "For example, NR14 7UJ",
     "UTLA": "Filled in from the postcode when you save. For a client of no fixed abode, where they last had a home",
-    "DAT": "Filled in from the postcode when you save; correct it if it is wrong, or if the client lives outside the UK",
+    "DAT": "Filled in from the postcode when you save; correct it if it is wrong, as for a client outside the UK",
     "PRISON": "Only for a client who was transferred to you",
     "REFLD": "For example, 27 3 2026. If no event came before, give the contact/assessment date",
     "CPLANDT": "Leave it blank until a care plan is agreed",
