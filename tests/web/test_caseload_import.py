@@ -7,10 +7,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from cjit.datasets.q.example import EXAMPLE
+from cjit.extract import canonical, write
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent
 from cjit.web.caseload import actions, arriving, record
 from cjit.web.caseload.models import Change, Client, Consent, Episode, Referral
+from cjit.web.dataset import DATASET
 
 TWO_REFERRALS = ({"EPISODID": "e1", "CLIENTID": "c1", "CLIENT": "A1"},) * 2
 
@@ -337,3 +340,12 @@ def test_odd_texts_in_a_file_are_imported_as_they_are(imported):
         "<b>",
         "a\nb",
     )
+
+
+def test_the_copy_with_labels_is_told_as_such(imported, csv_of, agency):
+    out = io.BytesIO()
+    write(DATASET, canonical(DATASET, [EXAMPLE | {"AGNCY": agency.code}]), out, labels=True)
+
+    with pytest.raises(Refused, match="This is the copy with labels: choose the file that was sent"):
+        imported(data=out.getvalue())
+    assert not Client.objects.exists()

@@ -110,6 +110,8 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
         frames.append(batch.text())
     frame = pl.concat(frames)
     consent, client = (pl.col(h).str.strip_chars() for h in ("CONSENT", "CLIENTID"))
+    if not frame.filter(consent.str.starts_with(f"{YES} ")).is_empty():
+        raise Unusable("This is the copy with labels: choose the file that was sent, which has codes alone")
     withdrawn = frame.filter(consent.str.to_uppercase() == "N").select(client).to_series().drop_nulls()
     given = (consent.str.to_uppercase() == YES).fill_null(False)
     some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
