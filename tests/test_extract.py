@@ -105,6 +105,8 @@ def test_what_is_no_value_stays_as_it_was_typed_and_the_check_says_so(header, ty
         ("ALCDDAYS", "many "),
         ("ALCUNITS", "ten, brother John 01632 960123"),
         ("NATION", "came over from Ireland as a child"),
+        ("TRIAGED", "01632960123"),
+        ("ALCDDAYS", "01632960123"),
     ],
 )
 def test_of_a_text_that_does_not_look_like_a_value_nothing_is_sent_and_the_check_says_what_is_wrong(header, typed):
@@ -114,7 +116,7 @@ def test_of_a_text_that_does_not_look_like_a_value_nothing_is_sent_and_the_check
     assert header in {rule.split(".")[0] for rule in fired(done.findings)}
 
 
-@pytest.mark.parametrize("typed", ["Heroin", "?", "from her brother John", "NR147UJ", "1011; 3201"])
+@pytest.mark.parametrize("typed", ["Heroin", "?", "from her brother John", "NR147UJ", "1011; 3201", "9990000018"])
 def test_of_a_list_that_is_not_complete_such_a_text_is_sent_blank(typed):
     done = extracted(record(DRUG1=typed, DAT=typed))
 
@@ -127,6 +129,10 @@ def test_of_a_list_that_is_not_complete_such_a_text_is_sent_blank(typed):
 def test_what_may_be_a_code_of_such_a_list_is_sent(typed):
     assert canonical(Q, [record(DRUG2=typed)])["DRUG2"].to_list() != [None]
     assert not is_blank(Q, "DRUG2", typed)
+
+
+def test_a_very_long_text_is_blank_at_once():
+    assert is_blank(Q, "DRUG1", "1" * 1_000_000 + "!")
 
 
 @given(st.sampled_from(Q.headers), st.text(max_size=10) | st.from_regex(r"[0-9A-Z]{1,9}", fullmatch=True))

@@ -52,14 +52,15 @@ _CONSENTS, _WITHDRAWN = pl.col("CONSENT") == "Y", pl.col("CONSENT") == "N"
 #: In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
 _FOREIGN = r"[\p{L}--[A-Za-z]]"
 #: What a text looks like that may be a value of its field though it is none, or none that we know. A code has up to
-#: nine letters and figures, with a figure among them or at most three letters.
+#: nine letters and figures, with a figure among them or at most three letters: a telephone or NHS number is longer.
 _LIKELY = {
-    Kind.DATE: r"^[0-9][0-9/.-]{0,11}$",
+    Kind.DATE: r"^(?:[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}|[0-9]{1,8})$",
     Kind.NUMBER: r"^[+-]?[0-9][0-9.,]{0,6}$",
-    Kind.CODE: r"^(?:[A-Za-z]{1,3}|[0-9A-Za-z]{0,8}[0-9][0-9A-Za-z]{0,4})$",
+    Kind.CODE: r"^(?:[A-Za-z]{1,3}|[0-9A-Za-z]*[0-9][0-9A-Za-z]*)$",
     Kind.INITIAL: r"^[A-Za-z]{1,2}$",
 }
-#: A whole postcode, with or without its space.
+_LONGEST_CODE = 9
+#: A whole postcode without its space.
 _WHOLE = rf"(?i)^{OUTWARD}[0-9][A-Z]{{2}}$"
 #: A date less its leading noughts, which leaves no doubt, though a file that is checked must have them.
 _SHORT_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
@@ -206,6 +207,7 @@ def _plain(field: Field, dataset: Dataset) -> pl.Expr:
     codes = dataset.codes_of(field.header)
     likely = sent.str.contains(_LIKELY[field.kind]) & ~sent.str.contains(_WHOLE)
     if codes:
+        likely &= sent.str.len_chars() <= _LONGEST_CODE
         # Of a list that is complete there are no other codes.
         likely = sent.is_in(codes.codes) | (likely & pl.lit(not codes.complete))
     told = pl.lit(None if codes and not codes.complete else NOT_SENT, pl.String)
@@ -218,7 +220,9 @@ def is_blank(dataset: Dataset, header: str, text: str) -> bool:
     plain = text.strip().upper()
     if not plain or codes is None or codes.complete or plain in codes.codes or plain.lstrip("0") in codes.codes:
         return not plain
-    return not re.match(_LIKELY[Kind.CODE], plain) or re.match(_WHOLE, plain) is not None
+    # The length first: a long text would be looked at again and again.
+    likely = len(plain) <= _LONGEST_CODE and re.match(_LIKELY[Kind.CODE], plain)
+    return not likely or re.match(_WHOLE, plain) is not None
 
 
 def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
