@@ -119,6 +119,20 @@ def test_of_two_boxes_for_one_answer_the_new_one_counts():
     assert answered("PC", "", PC="", PC_apart="ZZ99 3VZ") == "ZZ99 3VZ"
 
 
+def test_of_two_new_answers_to_one_question_neither_is_lost_and_the_page_asks(browser, episode):
+    was = {"PC": "", "DAT": "", "UTLA": "", "HOUSING": "", "HOMELESS": ""}
+    sent = {"PC": "NE8 1AB", "PC-apart": "ZZ99 3VZ", "was": json.dumps(was), "do": "continue"}
+    browser.post(at(episode, "living"), sent)
+    page = browser.get(at(episode, "living"))
+
+    assert values(episode)["PC"] == "NE8 1AB or ZZ99 3VZ"
+    assert "Enter the postcode with its space" in words(page)
+    assert 'value="NE8 1AB or ZZ99 3VZ"' in page.text
+
+    fills_in(browser, at(episode, "living"), PC="NE8 1AB")
+    assert values(episode)["PC"] == "NE8 1AB"
+
+
 # ---- beginning a client ----------------------------------------------------------------------------
 
 

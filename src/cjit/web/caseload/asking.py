@@ -102,8 +102,12 @@ def _joined(header: str, sent: Mapping[str, str], made: Mapping[str, str]) -> st
     main = "" if main == ANOTHER else main
     if not (main and beside):
         return main or beside
-    # Of two answers to one question that counts which is new; of two new ones, the one beside.
-    return main if beside == list(made.values())[1] else beside
+    # Of two answers to one question that counts which is new. Two new ones are both kept, which is no answer, as the
+    # page then says: it cannot know which was meant. With the script, there is only one.
+    before = list(made.values())
+    if beside == before[1]:
+        return main
+    return beside if main == before[0] else f"{main} or {beside}"
 
 
 def shown_before(posted: Mapping[str, str], headers: Iterable[str]) -> dict[str, str]:
