@@ -384,7 +384,7 @@ def reference_remove(name: str, letter: str) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--demo", is_flag=True, help="With made-up agencies, people and submissions to try it with.")
 def serve(host: str, port: int, demo: bool) -> None:
-    """Start the submission service on this computer."""
+    """Start the service on this computer: the caseload, and the submissions."""
     with _service():
         from cjit.web.serve import serve as start
     with _plainly():

@@ -809,3 +809,19 @@ def test_an_extract_is_made_by_the_keyboard_alone_and_without_script(tab, enter)
 
     assert download.value.suggested_filename.endswith("_full.csv")
     assert Extract.objects.get().counts["left out"] == 1
+
+
+def test_a_reference_that_says_who_the_client_is_holds_the_extract_back_until_it_is_another(
+    ask, enter, keyworker, agency
+):
+    episode = enter(CLIENT="NR14 7UJ")
+    looked = ask("look").text
+
+    assert "1 episode would be rejected" in looked
+    assert "An episode whose client reference says who the client is counts with them" in looked
+    assert "Give the client a reference that holds no birth date" in looked
+    assert "Content-Disposition" not in ask("file").headers
+    assert not Extract.objects.exists()
+
+    actions.save(by=keyworker, record=episode.client, typed={"CLIENT": "R99"}, why=actions.CORRECTION)
+    assert "Content-Disposition" in ask("file").headers

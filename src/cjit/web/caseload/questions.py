@@ -149,7 +149,7 @@ CARRIED = ("PC", "DAT", "UTLA", "SEXUALO", "RELIGION", "DISABLE1", "DISABLE2", "
 #: Appendix E: the reasons that ask for a destination (reading 4), and what it is.
 DESTINATIONS: Mapping[str, str] = {"13": "PRISON", "14": "DAT"}
 TRANSFERS = ("99", "13", "14", "74", "7")
-DROPPED_OUT, RETAINED_IN_CUSTODY = "8", "11"
+RETAINED_IN_CUSTODY = "11"
 #: The reasons that are no planned end: closed at the last contact face to face (DISD).
 UNPLANNED = ("1", "8", "11", "12")
 

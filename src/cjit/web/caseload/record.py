@@ -71,8 +71,8 @@ class Told:
 # ---- as the dataset has it -------------------------------------------------------------------------
 
 
-def texts(client: Client, episode: Episode, referral: Referral | None, *, consent: str = YES) -> Texts:
-    """One row of a file, as text by header, with the postcode as it was typed."""
+def texts(client: Client, episode: Episode, referral: Referral | None) -> Texts:
+    """One row of a file, as text by header, with the postcode as it was typed, as if the client consents."""
     return {
         **{header: client.values.get(header, "") for header in KEPT[Entity.CLIENT]},
         **{header: episode.values.get(header, "") for header in KEPT[Entity.EPISODE]},
@@ -82,12 +82,12 @@ def texts(client: Client, episode: Episode, referral: Referral | None, *, consen
         "EPISODID": episode.episodid,
         "REFERID": referral.referid if referral else "",
         "CMSID": CMSID,
-        "CONSENT": consent,
+        "CONSENT": YES,
     }
 
 
 def as_sent(row: Texts) -> Texts:
-    """A row as the check is to see it, for it is so that it leaves: the postcode cut, and free text for codes blank."""
+    """A row as the check is to see it, since that is how it leaves: the postcode cut, free text for codes blank."""
     cells = {**row, "PC": cut(row["PC"])}
     return {header: "" if is_blank(DATASET, header, text) else text for header, text in cells.items()}
 
