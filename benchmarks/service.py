@@ -43,7 +43,8 @@ django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from cjit.web.agencies.models import Agency, Person, Region
-from cjit.web.portal import actions, worker
+from cjit.web import worker
+from cjit.web.portal import actions
 region, _ = Region.objects.get_or_create(code="X", name="Made up")
 agency, _ = Agency.objects.get_or_create(code="CJ900", name="Made up", region=region, opened=datetime.date(2020, 1, 1))
 person = Person.objects.first() or Person.objects.create_user("a@example.org", name="A")

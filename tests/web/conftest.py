@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -18,8 +22,10 @@ from django.test import Client
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from cjit.web import worker
 from cjit.web.agencies.models import Agency, Membership, Person, Region, Role
-from cjit.web.portal import actions, worker
+from cjit.web.caseload.models import Passage
+from cjit.web.portal import actions
 from cjit.web.portal.models import Submission
 
 PASSWORD = "correct horse battery staple"
@@ -117,6 +123,43 @@ def accepted(sent, provider) -> Callable[..., Submission]:
         return actions.accept(by=by, submission=sent(*changes, by=by, **told))
 
     return make
+
+
+# ---- killed ----------------------------------------------------------------------------------------
+
+_WORK = """
+import os, threading
+os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+import django
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = os.environ["CJIT_TESTED"]
+settings.UPLOADS = os.environ["CJIT_UPLOADS"]
+django.setup()
+from cjit.web import worker
+worker.run(threading.Event(), once=True)
+"""
+
+
+@pytest.fixture
+def killed_worker(uploads) -> Callable[[Submission | Passage, float], None]:
+    """A worker in a process of its own, killed some seconds after it has taken a job."""
+
+    def run(job: Submission | Passage, after: float) -> None:
+        waiting = job.state
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WORK],
+            env=os.environ | {"CJIT_TESTED": str(connection.settings_dict["NAME"]), "CJIT_UPLOADS": str(uploads)},
+        )
+        with process:
+            begun = time.monotonic()
+            while job.state == waiting and time.monotonic() - begun < 60:
+                time.sleep(0.02)
+                job.refresh_from_db()
+            time.sleep(after)
+            process.send_signal(signal.SIGKILL)
+        assert job.state != waiting
+
+    return run
 
 
 # ---- in a browser ----------------------------------------------------------------------------------

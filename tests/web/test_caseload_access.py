@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from cjit.web import kept
 from cjit.web.agencies.models import OF_AN_AGENCY, AuditEvent, Role
-from cjit.web.caseload import actions, questions, urls
-from cjit.web.caseload.models import Change, Client, Episode
+from cjit.web.caseload import actions, questions, urls, working
+from cjit.web.caseload.models import Change, Client, Episode, Extract, Import, Stage
 
 EVERYBODY = (
     "anonymous",
@@ -32,7 +33,7 @@ EVERYBODY = (
     "administrator",
 )
 OURS = {"keyworker", "manager"}
-#: Pages about no client in particular: everybody who works at some agency has their own.
+#: Pages about no client in particular: everybody who works at some agency has their own, and managers some more.
 WITHOUT_A_CLIENT = {
     "due": OURS | {"another keyworker", "another manager"},
     "due-list": OURS | {"another keyworker", "another manager"},
@@ -40,12 +41,20 @@ WITHOUT_A_CLIENT = {
     "clients-found": OURS | {"another keyworker", "another manager"},
     "client-new": OURS | {"another keyworker", "another manager"},
     "extract": {"manager", "another manager"},
-    "extract-make": {"manager", "another manager"},
+    "extract-check": {"manager", "another manager"},
+    "extract-checked": {"manager"},
+    "extract-state": {"manager"},
+    "extract-make": {"manager"},
+    "extract-file": {"manager"},
+    "extract-labels": {"manager"},
     "caseload-settings": {"manager", "another manager"},
     "caseload-import": {"manager", "another manager"},
+    "import-read": {"manager"},
+    "import-state": {"manager"},
+    "import-make": {"manager"},
 }
 #: Addresses to which something is sent, and at which nothing is shown.
-POST_ONLY = {"clients-found", "client-reference", "episode-new", "extract-make"}
+POST_ONLY = {"clients-found", "client-reference", "episode-new", "extract-check", "extract-make", "import-make"}
 
 
 @pytest.fixture
@@ -57,7 +66,20 @@ def addresses(agency, keyworker) -> dict[str, str]:
     today = timezone.localdate()
     contact = actions.add_contact(by=keyworker, episode=begun, on=today, kind="office", face_to_face=True)
     assessed = actions.add_intervention(by=keyworker, episode=begun, on=today, kinds=["RECHSE"], leaving=False)
+    extract = Extract.objects.create(
+        agency=agency,
+        until=today,
+        scope="full",
+        stored=kept.place(),
+        state=Stage.MADE,
+        counts=dict.fromkeys(("clients", "episodes", "referrals", "withdrawn", "left out"), 0),
+        found={"try": 1},
+    )
+    for name in (working.FILE, working.LABELS):
+        kept.write(extract, f"1 {name}", b"made up")
     numbers = {
+        "extract": extract.pk,
+        "import": Import.objects.create(agency=agency, state=Stage.CHECKED).pk,
         "client": begun.client_id,
         "episode": begun.pk,
         "referral": referral.pk,
@@ -144,7 +166,8 @@ def test_a_manager_who_is_none_any_more_sends_nothing(manager, signed_in, addres
     manager.memberships.all().delete()
 
     assert browser.get(addresses["extract"]).status_code == 404
-    assert browser.post(addresses["extract-make"]).status_code == 404
+    assert browser.post(addresses["extract-check"]).status_code == 404
+    assert browser.get(addresses["extract-file"]).status_code == 404
 
 
 # ---- whatever is sent ------------------------------------------------------------------------------
@@ -226,7 +249,7 @@ def test_no_browser_keeps_what_is_typed_for_whoever_comes_next(addresses, manage
     for name, address in addresses.items():
         answer = browser.get(address)
         assert answer.status_code != 200 or answer["Cache-Control"] == "no-store", name
-        for made in re.findall(r"<form\b.*?</form>", answer.content.decode(), flags=re.DOTALL):
+        for made in re.findall(r"<form\b.*?</form>", answer.getvalue().decode(), flags=re.DOTALL):
             if re.search(r"<textarea|<input[^>]* type=\"(text|search)\"", made):
                 assert 'autocomplete="off"' in made, name
                 seen += 1
@@ -237,6 +260,8 @@ def _everything() -> tuple[object, ...]:
     return (
         list(Client.objects.order_by("pk").values_list("values", "consent")),
         list(Episode.objects.order_by("pk").values_list("values", "open")),
+        list(Extract.objects.order_by("pk").values_list("state", "by")),
+        list(Import.objects.order_by("pk").values_list("state", "by")),
         Change.objects.count(),
         AuditEvent.objects.exclude(action__contains="sign").count(),
     )

@@ -25,14 +25,15 @@ from cjit.datasets.q.example import EXAMPLE
 from cjit.extract import NOT_SENT
 from cjit.geography import TRUNCATED
 from cjit.read import open_file
+from cjit.web import worker
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent, Membership, Role
-from cjit.web.caseload import actions, arriving, leaving
+from cjit.web.caseload import actions, arriving, leaving, working
 from cjit.web.caseload.models import Client, Contact, Episode, Extract, Note, Practice, Referral
 from cjit.web.caseload.record import KEPT
 from cjit.web.dataset import DATASET
 from cjit.web.portal import actions as portal
-from cjit.web.portal import store, worker
+from cjit.web.portal import store
 from cjit.web.portal.models import Submission
 
 TODAY = date(2026, 6, 30)
@@ -63,8 +64,16 @@ def made(agency, *, until=TODAY, **told):
 
 
 def recorded(agency, by=None, **told):
-    done = made(agency, **told)
-    return actions.record_extract(by=by, made=done, name=done.name(), data=done.data())
+    return kept_of(made(agency, **told), by)
+
+
+def kept_of(done, by=None):
+    data = done.data()
+    extract = Extract(
+        agency=done.agency, by=by, until=done.until, scope=done.scope, since=done.since, **working.facts(done, data)
+    )
+    left_out = list(done.extracted.left_out)
+    return actions.record_extract(extract=extract, sent=working.ids(data), left_out=left_out)
 
 
 def a_while_ago():
@@ -282,7 +291,7 @@ def test_one_of_all_records_until_an_earlier_day_tells_what_it_does_not_have_any
     assert (earlier.later, earlier.held) == (1, 1)
     page = ask("look", month="2026-03").content.decode()
     assert "1 episode that began after 31 March 2026, of which 1 was in an extract before: where the portal" in page
-    new = ask("look", month="2026-03", since=Extract.objects.get().pk).content.decode()
+    new = ask("look", month="2026-03", since=leaving.former(agency).get().pk).content.decode()
     assert "in an extract before" not in new
 
 
@@ -294,10 +303,11 @@ def test_what_is_sent_and_not_marked_is_not_sent(ask, manager, agency, enter, mo
         raise DatabaseError
 
     monkeypatch.setattr(actions, "record_extract", fails)
-    with pytest.raises(DatabaseError):
-        ask("portal")
+    answer = ask("portal")
 
+    assert "could not be made because of a fault of this service" in answer.text
     assert not Submission.objects.exists()
+    assert not leaving.former(agency).exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -323,7 +333,7 @@ def test_an_extract_and_a_save_wait_for_one_another(agency, enter, keyworker, mo
 
     def extract():
         half_saved.wait(10)
-        return actions.record_extract(by=None, made=done, name="all.csv", data=b"")
+        return kept_of(done)
 
     saved, kept = together(
         lambda: actions.save(by=keyworker, record=referral, typed={"REFDATE": "03/03/2026"}), extract
@@ -400,14 +410,33 @@ def browser(manager, signed_in):
     return signed_in(manager)
 
 
+def works():
+    """A worker does what waits."""
+    worker.run(threading.Event(), once=True)
+
+
 @pytest.fixture
 def ask(browser, agency):
-    """Press a button of the page, for this month up to today."""
+    """Have an extract checked for this month up to today, and press a button of its page. Returns what is seen last."""
 
-    def post(to: str, **more):
-        return browser.post(reverse("extract-make"), {"month": f"{timezone.localdate():%Y-%m}", "to": to, **more})
+    def press(to: str, **more):
+        answer = browser.post(reverse("extract-check"), {"month": f"{timezone.localdate():%Y-%m}", **more})
+        if answer.status_code != 302:
+            return answer
+        works()
+        extract = Extract.objects.latest("pk")
+        if to == "labels":
+            return browser.get(reverse("extract-labels", args=[extract.pk]))
+        page = answer["Location"]
+        assert page == reverse("extract-checked", args=[extract.pk])
+        if to != "look":
+            answer = browser.post(reverse("extract-make", args=[extract.pk]), {"to": to})
+            if answer.status_code != 302:
+                return answer
+            works()
+        return browser.get(reverse("extract-file", args=[extract.pk]) if to == "file" else page)
 
-    return post
+    return press
 
 
 def test_the_page_begins_with_what_stands_in_the_way(browser, enter):
@@ -436,7 +465,7 @@ def test_the_page_proposes_the_last_month_and_all_records_or_those_since_an_extr
     assert last.sha256 in text.replace("<wbr>", "")
 
 
-def test_to_look_says_what_is_in_it_and_what_is_not_and_changes_nothing(ask, enter):
+def test_to_look_says_what_is_in_it_and_what_is_not_and_changes_nothing(ask, agency, enter):
     enter()
     enter(consent=None)
     enter(consent=False)
@@ -446,11 +475,11 @@ def test_to_look_says_what_is_in_it_and_what_is_not_and_changes_nothing(ask, ent
     assert "1 client with 1 episode and 1 referral are in it" in answer.text
     assert "1 client without an answer on consent" in answer.text
     assert "1 client who does not consent" in answer.text
-    assert not Extract.objects.exists()
+    assert not leaving.former(agency).exists()
     assert not Client.objects.filter(extracted__isnull=False).exists()
 
 
-def test_an_extract_that_is_blocked_is_not_made_until_what_would_be_rejected_is_left_out(ask, enter):
+def test_an_extract_that_is_blocked_is_not_made_until_what_would_be_rejected_is_left_out(ask, agency, enter):
     enter()
     bad = enter(SEX="")
     answer = ask("file")
@@ -458,7 +487,8 @@ def test_an_extract_that_is_blocked_is_not_made_until_what_would_be_rejected_is_
     assert answer["Content-Type"].startswith("text/html")
     assert "1 episode would be rejected" in answer.text
     assert reverse("client-details", args=[bad.client_id]) in answer.text
-    assert not Extract.objects.exists()
+    assert "Settle the episodes that would be rejected, or leave them out" in answer.text
+    assert not leaving.former(agency).exists()
 
     answer = ask("file", leave_out="on")
 
@@ -479,7 +509,7 @@ def test_a_downloaded_file_has_the_name_of_the_settings_and_is_listed(ask, agenc
     assert kept.sha256 in browser.get(reverse("extract")).text.replace("<wbr>", "")
 
 
-def test_with_labels_nothing_is_marked_and_nothing_listed(ask, enter):
+def test_with_labels_nothing_is_marked_and_nothing_listed(ask, agency, enter):
     enter()
     enter(DRUG1="")
     answer = ask("labels")
@@ -488,7 +518,7 @@ def test_with_labels_nothing_is_marked_and_nothing_listed(ask, enter):
     assert data.startswith(b"\xef\xbb\xbf")
     assert "1011 Heroin" in data.decode()
     assert "with labels.csv" in answer["Content-Disposition"]
-    assert not Extract.objects.exists()
+    assert not leaving.former(agency).exists()
     assert not Client.objects.filter(extracted__isnull=False).exists()
     assert AuditEvent.objects.filter(action="downloaded an extract with labels").exists()
 
@@ -496,8 +526,8 @@ def test_with_labels_nothing_is_marked_and_nothing_listed(ask, enter):
 def test_nothing_to_extract_is_told_and_not_made(ask, enter, agency):
     assert "Nothing is in the extract" in ask("file").text
     enter(DRUG1="")
-    assert "left out" in ask("file", leave_out="on").text
-    assert not Extract.objects.exists()
+    assert "all that would be in it would be rejected and is left out" in ask("file", leave_out="on").text
+    assert not leaving.former(agency).exists()
 
 
 def test_only_what_is_new_is_made_since_the_extract_that_is_chosen(ask, agency, enter):
@@ -531,13 +561,13 @@ def test_an_extract_of_another_agency_is_none_to_choose(ask, agency, other_agenc
     assert "There is a problem" in ask("file", since=str(other.pk)).text
 
 
-def test_who_may_not_submit_is_not_offered_the_portal_and_cannot_send(ask, enter):
+def test_who_may_not_submit_is_not_offered_the_portal_and_cannot_send(ask, agency, enter):
     enter()
 
     assert "Send it to the portal" not in ask("look").text
     assert "Only a provider user sends files" in ask("portal").text
     assert not Submission.objects.exists()
-    assert not Extract.objects.exists()
+    assert not leaving.former(agency).exists()
 
 
 def test_the_page_asks_the_database_no_more_with_more_clients(browser, enter):
@@ -598,7 +628,7 @@ def both(manager, agency):
 
 
 def accepted(by) -> Submission:
-    worker.run(threading.Event(), once=True)
+    works()
     return portal.accept(by=by, submission=Submission.objects.latest("pk"))
 
 
@@ -607,7 +637,8 @@ def test_what_is_entered_is_extracted_sent_checked_accepted_and_held(ask, both, 
     answer = ask("portal")
     sent = Submission.objects.get()
 
-    assert answer["Location"] == reverse("submission", args=[sent.pk])
+    assert f"The extract is sent to the portal as {sent.number}</h1>" in answer.text
+    assert f'href="{reverse("submission", args=[sent.pk])}"' in answer.text
     assert (sent.scope, sent.sha256, sent.by) == ("full", Extract.objects.get().sha256, both)
     assert Extract.objects.get().submission == sent.number
 
@@ -643,7 +674,7 @@ def test_what_was_imported_is_the_same_to_the_portal(ask, both, agency, sent, cs
     assert set(store.held(agency, Entity.EPISODE)["CMSID"].str.slice(0, 4)) == {"cjit"}
 
 
-def test_what_the_portal_refuses_is_told_and_nothing_is_marked(ask, both, enter, settings):
+def test_what_the_portal_refuses_is_told_and_nothing_is_marked(ask, both, agency, enter, settings):
     settings.UPLOADS_AN_HOUR = 1
     enter()
     ask("portal")
@@ -651,7 +682,8 @@ def test_what_the_portal_refuses_is_told_and_nothing_is_marked(ask, both, enter,
     answer = ask("portal")
 
     assert "has sent 1 file in the last hour" in answer.text
-    assert Extract.objects.count() == 1
+    assert "Send it to the portal" in answer.text
+    assert leaving.former(agency).count() == 1
     assert Client.objects.filter(extracted=None).count() == 1
 
 
@@ -821,7 +853,7 @@ def test_a_reference_that_says_who_the_client_is_holds_the_extract_back_until_it
     assert "An episode whose client reference says who the client is counts with them" in looked
     assert "Give the client a reference that holds no birth date" in looked
     assert "Content-Disposition" not in ask("file").headers
-    assert not Extract.objects.exists()
+    assert not leaving.former(agency).exists()
 
     actions.save(by=keyworker, record=episode.client, typed={"CLIENT": "R99"}, why=actions.CORRECTION)
     assert "Content-Disposition" in ask("file").headers

@@ -1,7 +1,8 @@
 """A caseload that begins with the file the agency sent last."""
 
 import io
-from datetime import date
+import threading
+from datetime import date, timedelta
 
 import pytest
 from django.urls import reverse
@@ -9,10 +10,11 @@ from django.utils import timezone
 
 from cjit.datasets.q.example import EXAMPLE
 from cjit.extract import canonical, write
-from cjit.web.agencies.actions import Refused
+from cjit.read import Unusable
+from cjit.web import kept, worker
 from cjit.web.agencies.models import AuditEvent
 from cjit.web.caseload import actions, arriving, record
-from cjit.web.caseload.models import Change, Client, Consent, Episode, Referral
+from cjit.web.caseload.models import Change, Client, Consent, Episode, Import, Referral
 from cjit.web.dataset import DATASET
 
 TWO_REFERRALS = ({"EPISODID": "e1", "CLIENTID": "c1", "CLIENT": "A1"},) * 2
@@ -39,6 +41,23 @@ def page(manager, signed_in):
         file = io.BytesIO(data)
         file.name = name
         return browser.post(reverse("caseload-import"), {"file": file})
+
+    return send
+
+
+@pytest.fixture
+def brought(manager, signed_in, page):
+    """Choose a file and have it read, and where `order` says so imported. Returns what the page says then."""
+    browser = signed_in(manager)
+
+    def send(data: bytes, name: str = "last.csv", *, order: bool = False):
+        answer = page(data, name)
+        worker.run(threading.Event(), once=True)
+        if order:
+            arrived = Import.objects.latest("pk")
+            answer = browser.post(reverse("import-make", args=[arrived.pk]))
+            worker.run(threading.Event(), once=True)
+        return browser.get(answer["Location"])
 
     return send
 
@@ -174,7 +193,7 @@ def test_a_client_of_whom_one_row_says_that_they_withdrew_is_not_imported(import
 
 
 def test_a_file_of_another_agency_is_refused_in_one_sentence_and_nothing_is_kept(imported):
-    with pytest.raises(Refused, match="records of another agency") as refused:
+    with pytest.raises(Unusable, match="records of another agency") as refused:
         imported({}, {"AGNCY": "CJ999"})
 
     assert "\n" not in str(refused.value)
@@ -286,13 +305,79 @@ def test_the_page_opens_without_blaming_anybody(manager, signed_in):
     assert "There is a problem" not in signed_in(manager).get(reverse("caseload-import")).text
 
 
-def test_the_page_says_what_was_done_in_counts(page, csv_of, agency):
+def test_the_page_says_what_would_be_done_in_counts_and_then_what_was(brought, csv_of, agency, manager):
     ours = {"AGNCY": agency.code}
-    answer = page(csv_of(ours, {**ours, "CONSENT": "N"}, {**ours, "SEX": ""}))
+    data = csv_of(ours, {**ours, "CONSENT": "N"}, {**ours, "SEX": ""})
+    before = everything()
+    answer = brought(data)
 
-    assert "2 clients with 2 episodes and 2 referrals were imported" in answer.text
+    assert "2 clients with 2 episodes and 2 referrals would be imported</h1>" in answer.text
+    assert "1 row of a client who does not consent" in answer.text
+    assert "1 episode of them would be rejected as it is" in answer.text
+    assert everything() == before
+
+    answer = brought(data, order=True)
+
+    assert "2 clients with 2 episodes and 2 referrals were imported</h1>" in answer.text
     assert "1 row of a client who does not consent" in answer.text
     assert "1 episode of them would be rejected" in answer.text
+    assert Client.objects.count() == 2
+    assert AuditEvent.objects.get(action="imported records").person == manager
+
+
+def test_what_is_imported_twice_would_bring_nothing(brought, csv_of, agency):
+    data = csv_of({"AGNCY": agency.code})
+    brought(data, order=True)
+    answer = brought(data)
+
+    assert "Nothing would be imported</h1>" in answer.text
+    assert "3 records are here and stay as they are" in answer.text
+    assert "Import them" not in answer.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_goes_once_it_is_imported_or_another_is_chosen_or_a_day_is_over(brought, csv_of, agency, uploads):
+    data = csv_of({"AGNCY": agency.code})
+    brought(data)
+    brought(data)
+    assert len(folders(uploads)) == Import.objects.count() == 1
+
+    brought(data, order=True)
+    assert not folders(uploads)
+    assert [each.state for each in Import.objects.all()] == ["made"]
+
+    brought(data)
+    Import.objects.update(at=timezone.now() - timedelta(hours=25))
+    actions.remove_passed()
+    assert not folders(uploads)
+    assert [each.state for each in Import.objects.all()] == ["made"]
+
+
+def folders(uploads):
+    return [path for path in uploads.iterdir() if path.name != "open"]
+
+
+def test_an_import_that_is_ordered_twice_is_one(brought, csv_of, agency, manager, signed_in):
+    brought(csv_of({"AGNCY": agency.code}), order=True)
+    arrived = Import.objects.get()
+    answer = signed_in(manager).post(reverse("import-make", args=[arrived.pk]))
+    worker.run(threading.Event(), once=True)
+
+    assert answer.status_code == 302
+    assert Client.objects.count() == 1
+    assert AuditEvent.objects.filter(action="imported records").count() == 1
+
+
+def test_a_file_that_is_gone_is_told_and_nothing_is_imported(brought, csv_of, agency, manager, signed_in):
+    brought(csv_of({"AGNCY": agency.code}))
+    arrived = Import.objects.get()
+    kept.remove(arrived.stored)
+    actions.order_import(by=manager, arrived=arrived)
+    worker.run(threading.Event(), once=True)
+    page = signed_in(manager).get(reverse("import-read", args=[arrived.pk])).text
+
+    assert "The file is not kept any more: choose it again" in page
+    assert not Client.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -305,26 +390,26 @@ def test_the_page_says_what_was_done_in_counts(page, csv_of, agency):
         ("Ünïcödé,\ud800".encode("utf-8", "surrogatepass"), "There is a problem"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_in_one_sentence(page, data, said):
-    answer = page(data)
+def test_a_file_that_cannot_be_used_is_told_in_one_sentence(brought, data, said):
+    answer = brought(data)
 
     assert answer.status_code == 200
     assert said in answer.text
     assert not Client.objects.exists()
 
 
-def test_a_file_with_headers_only_or_with_unequal_rows_gives_no_traceback(page, csv_of, agency):
+def test_a_file_with_headers_only_or_with_unequal_rows_gives_no_traceback(brought, csv_of, agency):
     data = csv_of({"AGNCY": agency.code})
 
-    assert "no records" in page(csv_of()).text
-    assert "1 row whose cells cannot be told apart" in page(data + b"1,2,3\r\n").text
-    assert "There is a problem" in page(data + b'"never closed').text
+    assert "no records" in brought(csv_of()).text
+    assert "1 row whose cells cannot be told apart" in brought(data + b"1,2,3\r\n").text
+    assert "There is a problem" in brought(data + b'"never closed').text
 
 
-def test_a_file_that_is_too_long_is_refused(page, csv_of, agency, monkeypatch):
+def test_a_file_that_is_too_long_is_refused(brought, csv_of, agency, monkeypatch):
     monkeypatch.setattr(arriving, "MOST", 1)
 
-    assert "more than 1 records" in page(csv_of({"AGNCY": agency.code}, {"AGNCY": agency.code})).text
+    assert "more than 1 records" in brought(csv_of({"AGNCY": agency.code}, {"AGNCY": agency.code})).text
 
 
 def test_no_file_chosen_is_told(manager, signed_in):
@@ -346,6 +431,6 @@ def test_the_copy_with_labels_is_told_as_such(imported, csv_of, agency):
     out = io.BytesIO()
     write(DATASET, canonical(DATASET, [EXAMPLE | {"AGNCY": agency.code}]), out, labels=True)
 
-    with pytest.raises(Refused, match="This is the copy with labels: choose the file that was sent"):
+    with pytest.raises(Unusable, match="This is the copy with labels: choose the file that was sent"):
         imported(data=out.getvalue())
     assert not Client.objects.exists()

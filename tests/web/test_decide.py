@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from cjit.dataset import Changes, Entity
 from cjit.datasets.q import Q as DATASET
+from cjit.web import kept
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, deciding, kept, receipt, store
+from cjit.web.portal import actions, deciding, receipt, store
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}

@@ -3,9 +3,6 @@
 import errno
 import io
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from datetime import timedelta
@@ -18,9 +15,11 @@ from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
 from cjit.dataset import Entity
+from cjit.web import kept, worker
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, kept, store, worker
-from cjit.web.portal.actions import Refused
+from cjit.web.portal import actions, checking, store
+from cjit.web.portal.checking import QUEUE
 from cjit.web.portal.models import RECORDS, State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
@@ -70,9 +69,10 @@ def together(*calls):
 
 def test_a_check_whose_worker_died_is_taken_up_by_another(agency, provider, csv_of):
     submission = received(agency, provider, csv_of(FIRST | {"AGNCY": agency.code}))
-    dead = worker.claim()
-    assert dead == submission
-    assert worker.claim() is None
+    dead = QUEUE.claim()
+    assert dead is not None
+    assert dead.job == submission
+    assert QUEUE.claim() is None
     Submission.objects.update(heartbeat=timezone.now() - timedelta(seconds=60))
 
     worker.run(threading.Event(), once=True)
@@ -83,13 +83,13 @@ def test_a_check_whose_worker_died_is_taken_up_by_another(agency, provider, csv_
 
 def test_a_worker_taken_for_dead_can_spoil_nothing(agency, provider, csv_of):
     submission = received(agency, provider, csv_of(FIRST | {"AGNCY": agency.code}))
-    zombie = worker.claim()
+    zombie = QUEUE.claim()
     assert zombie is not None
     Submission.objects.update(heartbeat=timezone.now() - timedelta(seconds=60))
     worker.run(threading.Event(), once=True)
     actions.accept(by=provider, submission=Submission.objects.get(pk=submission.pk))
 
-    worker.work(zombie)
+    zombie.carry_out()
 
     assert Submission.objects.get(pk=submission.pk).state == State.ACCEPTED
 
@@ -97,10 +97,10 @@ def test_a_worker_taken_for_dead_can_spoil_nothing(agency, provider, csv_of):
 def test_a_file_that_kills_every_worker_is_given_up_and_kept(agency, provider, csv_of, settings):
     submission = received(agency, provider, csv_of(FIRST))
     for _ in range(settings.ATTEMPTS):
-        assert worker.claim() is not None
+        assert QUEUE.claim() is not None
         Submission.objects.update(heartbeat=timezone.now() - timedelta(seconds=60))
 
-    assert worker.claim() is None
+    assert QUEUE.claim() is None
 
     submission.refresh_from_db()
     assert submission.state == State.FAILED
@@ -111,11 +111,11 @@ def test_a_file_that_kills_every_worker_is_given_up_and_kept(agency, provider, c
 
 def test_a_submission_withdrawn_while_it_is_checked_stays_withdrawn(agency, provider, csv_of):
     submission = received(agency, provider, csv_of(FIRST))
-    mine = worker.claim()
+    mine = QUEUE.claim()
     assert mine is not None
     actions.withdraw(by=provider, submission=submission)
 
-    worker.work(mine)
+    mine.carry_out()
 
     submission.refresh_from_db()
     assert submission.state == State.WITHDRAWN
@@ -127,7 +127,7 @@ def test_a_fault_of_ours_says_what_to_do_and_logs_no_value(agency, provider, csv
     def broken(*_, **__):
         raise ValueError(FIRST["CLIENT"])
 
-    monkeypatch.setattr(worker, "check", broken)
+    monkeypatch.setattr(checking, "check", broken)
     worker.run(threading.Event(), once=True)
 
     submission.refresh_from_db()
@@ -146,41 +146,17 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(sent):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.3, 0.8, 1.5])
-def test_a_worker_killed_at_any_moment_loses_nothing(agency, provider, csv_of, after, settings, uploads):
-    settings.HEARTBEAT = 1
+def test_a_worker_killed_at_any_moment_loses_nothing(agency, provider, csv_of, after, killed_worker):
     many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(20_000)]
     submission = received(agency, provider, csv_of(*({"AGNCY": agency.code, **row} for row in many)))
-    process = subprocess.Popen(
-        [sys.executable, "-c", _WORK],
-        env=os.environ | {"CJIT_TESTED": str(connection.settings_dict["NAME"]), "CJIT_UPLOADS": str(uploads)},
-    )
-    with process:
-        begun = time.monotonic()
-        while submission.state == State.RECEIVED and time.monotonic() - begun < 60:
-            time.sleep(0.02)
-            submission.refresh_from_db()
-        time.sleep(after)
-        process.send_signal(signal.SIGKILL)
-    assert submission.state != State.RECEIVED
+
+    killed_worker(submission, after)
     Submission.objects.filter(state=State.CHECKING).update(heartbeat=timezone.now() - timedelta(seconds=60))
 
     worker.run(threading.Event(), once=True)
 
     submission.refresh_from_db()
     assert (submission.state, submission.rows, submission.rejected) == (State.READY, 20_000, 0)
-
-
-_WORK = """
-import os, threading
-os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
-import django
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = os.environ["CJIT_TESTED"]
-settings.UPLOADS = os.environ["CJIT_UPLOADS"]
-django.setup()
-from cjit.web.portal import worker
-worker.run(threading.Event(), once=True)
-"""
 
 
 # ---- two at once -----------------------------------------------------------------------------------
@@ -409,7 +385,7 @@ def never_checked(monkeypatch):
     def check(*_, **__):
         raise AssertionError("it was checked")
 
-    monkeypatch.setattr(worker, "check", check)
+    monkeypatch.setattr(checking, "check", check)
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
@@ -467,7 +443,7 @@ def test_what_a_killed_process_left_aside_is_removed_after_a_day(uploads):
 
 def test_a_failed_check_is_asked_for_again_without_another_upload(agency, provider, csv_of, monkeypatch):
     submission = received(agency, provider, csv_of(FIRST | {"AGNCY": agency.code}))
-    monkeypatch.setattr(worker, "check", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(checking, "check", lambda *_, **__: 1 / 0)
     worker.run(threading.Event(), once=True)
     submission.refresh_from_db()
     assert submission.state == State.FAILED

@@ -14,9 +14,10 @@ from cjit.dataset import Entity
 from cjit.datasets.q import Q
 from cjit.derive import plainly_value
 from cjit.read import repeating
+from cjit.web import worker
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.portal import actions, plan, store, worker
-from cjit.web.portal.actions import Refused
+from cjit.web.portal import actions, plan, store
 from cjit.web.portal.decisionfile import allowed
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 

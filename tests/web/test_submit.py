@@ -20,8 +20,9 @@ from django.urls import reverse
 
 from cjit.datasets.q import Q
 from cjit.report import workbook
+from cjit.web import kept, worker
 from cjit.web.agencies.models import AuditEvent, Membership, Role
-from cjit.web.portal import actions, kept, worker
+from cjit.web.portal import actions, checking
 from cjit.web.portal.models import Scope, State, Submission
 from cjit.web.portal.views import verdict
 
@@ -695,7 +696,7 @@ def test_the_result_reads_each_list_of_findings_once(browser, send, monkeypatch)
 
 def test_a_check_that_failed_can_be_asked_for_again(browser, send, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(worker, "check", lambda *_, **__: 1 / 0)
+        broken.setattr(checking, "check", lambda *_, **__: 1 / 0)
         sent = send({})
     page = browser.get(url("submission", sent.pk))
 

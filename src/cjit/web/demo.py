@@ -13,12 +13,12 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from cjit import synth
 from cjit.datasets.q import Q
 from cjit.faults import with_faults
+from cjit.web import kept, worker
 from cjit.web.agencies import actions as register
 from cjit.web.agencies.models import OF_AN_AGENCY, Agency, Person, Role
 from cjit.web.caseload import actions as caseload
 from cjit.web.caseload.models import Client, Contact, Episode
 from cjit.web.portal import actions as portal
-from cjit.web.portal import kept, worker
 from cjit.web.portal.models import Scope, State, Submission
 
 PASSWORD = "made-up people only"  # noqa: S105 - shown to whoever starts the demo

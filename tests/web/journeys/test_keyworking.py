@@ -10,11 +10,12 @@ import pytest
 from django.utils import timezone
 
 from cjit.dataset import Entity
+from cjit.web import worker
 from cjit.web.agencies.models import Membership, Role
 from cjit.web.caseload import actions, record
 from cjit.web.caseload.models import Client, Consent, Episode, Extract
 from cjit.web.portal import actions as portal
-from cjit.web.portal import store, worker
+from cjit.web.portal import store
 from cjit.web.portal.models import State, Submission
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from cjit.dataset import Entity
+from cjit.web import worker
 from cjit.web.agencies.models import Role
-from cjit.web.portal import actions, store, worker
+from cjit.web.portal import actions, store
 from cjit.web.portal.models import Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}

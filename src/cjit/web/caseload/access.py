@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 
 from cjit.web.agencies.access import manages, whoever, works_at
 from cjit.web.agencies.models import Agency
-from cjit.web.caseload.models import Client, Contact, Episode, Intervention, Referral
+from cjit.web.caseload.models import Client, Contact, Episode, Extract, Import, Intervention, Referral
 
 _M = TypeVar("_M", bound=Model)
 
@@ -40,6 +40,18 @@ def intervention(request: HttpRequest, pk: int) -> Intervention:
     return _mine(request, Intervention.objects.select_related("episode__client__agency"), pk, "episode__agency")
 
 
+def extract(request: HttpRequest, pk: int) -> Extract:
+    """An extract of an agency somebody manages."""
+    return get_object_or_404(
+        Extract.objects.select_related("agency", "since", "by"), pk=pk, agency__in=_managed(request)
+    )
+
+
+def arrived(request: HttpRequest, pk: int) -> Import:
+    """An import of an agency somebody manages."""
+    return get_object_or_404(Import.objects.select_related("agency"), pk=pk, agency__in=_managed(request))
+
+
 def agency(request: HttpRequest, *, as_manager: bool = False) -> Agency:
     """The agency somebody looks at: the one they chose (`agency`, a code), or their first.
 
@@ -52,6 +64,10 @@ def agency(request: HttpRequest, *, as_manager: bool = False) -> Agency:
     if found is None:
         raise Http404
     return found
+
+
+def _managed(request: HttpRequest) -> QuerySet[Agency]:
+    return manages(whoever(request))
 
 
 def _mine(request: HttpRequest, records: QuerySet[_M], pk: int, agency: str = "agency") -> _M:

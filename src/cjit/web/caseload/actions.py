@@ -10,27 +10,28 @@ Who may do what is the views' business (`access.works_at`); here a record is the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from typing import BinaryIO, TypeVar
 
+import polars as pl
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from cjit.dataset import Changes, Entity
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
-from cjit.read import Unusable
+from cjit.web import kept
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import arriving, questions
 from cjit.web.caseload.arriving import Arrived, Imported
-from cjit.web.caseload.leaving import Made
+from cjit.web.caseload.leaving import FULL, NEW
 from cjit.web.caseload.models import (
     Change,
     Client,
@@ -38,11 +39,13 @@ from cjit.web.caseload.models import (
     Contact,
     Episode,
     Extract,
+    Import,
     Intervention,
     Note,
     Practice,
     Record,
     Referral,
+    Stage,
 )
 from cjit.web.caseload.record import (
     KEPT,
@@ -63,6 +66,8 @@ from cjit.web.dataset import DATASET
 SIGNS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 12
 #: Saves of one record by one person that follow one another within this are one change.
 TOGETHER = timedelta(minutes=10)
+#: How long a file is kept that is on its way out or in.
+KEPT_FOR = timedelta(days=1)
 #: What is answered where a field that should not change was changed.
 CORRECTION, NEW_FACT = "correction", "new fact"
 #: The fields of which a new fact is recorded in the record as it is, and what it is; of others it belongs into the
@@ -674,23 +679,23 @@ def import_records(
 ) -> Imported:
     """Put in what a file has that the agency sent before, of the clients who consent. Nothing of the file is kept.
 
-    Ids stay as they are, and of a record that is here already nothing is changed. Raises `Refused` for a file that
-    cannot be used.
+    Raises `Unusable` for a file that cannot be used.
     """
-    began = timezone.now()
-    try:
-        arrived = arriving.read(file, name, agency=agency, now=began, today=timezone.localdate())
-    except Unusable as problem:
-        raise Refused(str(problem)) from None
-    with transaction.atomic():
-        # One import of an agency at a time.
-        Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
-        arriving.only_new(arrived, agency)
-        _bring(by, arrived)
-        # An extract made since the file began to be read has none of it: the next one tells by this what is new.
-        for table in (Client, Episode, Referral):
-            table.objects.filter(agency=agency, changed=began).update(changed=timezone.now())
-        note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
+    arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
+    return bring_in(by=by, agency=agency, arrived=arrived)
+
+
+@transaction.atomic
+def bring_in(*, by: Person | None, agency: Agency, arrived: Arrived) -> Imported:
+    """Put in what was read from a file. Ids stay as they are, and of a record that is here nothing is changed."""
+    # One import of an agency at a time.
+    Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+    arriving.only_new(arrived, agency)
+    _bring(by, arrived)
+    # An extract made since the file began to be read has none of it: the next one tells by this what is new.
+    for table in (Client, Episode, Referral):
+        table.objects.filter(agency=agency, changed=arrived.at).update(changed=timezone.now())
+    note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
     return arrived.done
 
 
@@ -727,43 +732,135 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
         _settle(_locked(client))
 
 
-def record_extract(*, by: Person | None, made: Made, name: str, data: bytes, submission: str = "") -> Extract:
-    """Keep that an extract was made: what was in it, in counts, and the hash of its bytes, but not the file.
+@transaction.atomic
+def record_extract(*, extract: Extract, sent: pl.DataFrame, left_out: Sequence[str]) -> Extract:
+    """Keep that an extract was made, by `extract.by`. The file itself is not kept by this.
 
-    What is in it for the first time is marked as extracted. What was left out of it counts as changed, so that the one
-    after it has that. `submission` is the number it has at the portal, if it went there.
+    `sent` has at least the ids and CONSENT of its rows: what is in it for the first time is marked as extracted. The
+    episodes that were left out of it (by EPISODID) count as changed, so that the one after it has them. Raises
+    `Refused` where somebody of it withdrew consent since it was put together, or something of it was removed.
     """
-    with transaction.atomic():
-        # First the agency, as an import does, then whose records they are, as a save does: neither waits for this one
-        # while it is waited for.
-        Agency.objects.select_for_update(no_key=True).get(pk=made.agency.pk)
-        clients = Client.objects.filter(agency=made.agency).select_for_update(no_key=True).order_by("pk")
-        episodes = Episode.objects.filter(agency=made.agency)
-        for some in made.ids("CLIENTID"):
-            list(clients.filter(clientid__in=some).values_list("pk"))
-        for some in made.left_out():
-            theirs = episodes.filter(episodid__in=some).order_by().values("client")
-            list(clients.filter(pk__in=theirs).values_list("pk"))
-            episodes.filter(episodid__in=some, changed__lt=made.at).update(changed=made.at)
-        for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
-            first = table.objects.filter(agency=made.agency, extracted=None)
-            for some in made.ids(key.upper()):
-                first.filter(**{f"{key}__in": some}).update(extracted=made.at)
-        kept = Extract.objects.create(
-            agency=made.agency,
-            by=by,
-            at=made.at,
-            until=made.until,
-            scope=made.scope,
-            since=made.since,
-            name=name[:255],
-            sha256=hashlib.sha256(data).hexdigest(),
-            counts=made.counts,
-            submission=submission,
+    agency = extract.agency
+    # First the agency, as an import does, then whose records they are, as a save does: neither waits for this one
+    # while it is waited for.
+    Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+    consents = sent.filter(pl.col("CONSENT") == YES)
+    clients = Client.objects.filter(agency=agency, consent=YES).select_for_update(no_key=True).order_by("pk")
+    episodes = Episode.objects.filter(agency=agency)
+    there = 0
+    theirs = consents["CLIENTID"].drop_nulls().unique().to_list()
+    for some in _in_parts(theirs):
+        there += len(clients.filter(clientid__in=some).values_list("pk"))
+    for some in _in_parts(left_out):
+        others = episodes.filter(episodid__in=some).order_by().values("client")
+        list(clients.filter(pk__in=others).values_list("pk"))
+        episodes.filter(episodid__in=some, changed__lt=extract.at).update(changed=extract.at)
+    gone = there < len(theirs)
+    for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
+        ids = consents[key.upper()].drop_nulls().unique().to_list()
+        of_agency = table.objects.filter(agency=agency)
+        there = 0
+        for some in _in_parts(ids):
+            in_it = of_agency.filter(**{f"{key}__in": some})
+            there += in_it.count()
+            in_it.filter(extracted=None).update(extracted=extract.at)
+        gone = gone or there < len(ids)
+    if gone:
+        raise Refused(
+            "Somebody withdrew consent, or a record was removed, after the extract was checked: check it again"
         )
-        told = {what: n for what, n in made.counts.items() if n}
-        note("made an extract", by=by, agency=made.agency, about=submission or made.agency.code, counts=told)
-    return kept
+    extract.state, extract.problem = Stage.MADE, ""
+    extract.save()
+    told = {what: n for what, n in extract.counts.items() if n}
+    note("made an extract", by=extract.by, agency=agency, about=agency.code, counts=told)
+    return extract
+
+
+def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    # SQLite takes so many parameters and not many more.
+    return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
+
+
+# ---- asked of a worker -----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def ask_for_extract(*, by: Person, agency: Agency, until: date, since: Extract | None, leave_out: bool) -> Extract:
+    """Have an extract put together and checked. What the same person had checked before and did not make gives way."""
+    _give_way(Extract.objects.filter(by=by, agency=agency))
+    return Extract.objects.create(
+        agency=agency,
+        by=by,
+        until=until,
+        scope=NEW if since else FULL,
+        since=since,
+        leave_out=leave_out,
+        stored=kept.place(),
+    )
+
+
+@transaction.atomic
+def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
+    """Have a checked extract made, to be downloaded or sent to the portal. Twice is once."""
+    now = Extract.objects.select_for_update().get(pk=extract.pk)
+    if now.state in (Stage.ORDERED, Stage.MAKING, Stage.MADE):
+        return
+    if now.state != Stage.CHECKED or not now.stored or now.found["empty"]:
+        raise Refused("This extract cannot be made: check it again")
+    if now.found["blocked"]:
+        raise Refused("Settle the episodes that would be rejected, or leave them out")
+    now.state, now.by, now.to_portal, now.problem = Stage.ORDERED, by, to_portal, ""
+    now.save(update_fields=["state", "by", "to_portal", "problem"])
+
+
+def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> Import:
+    """Keep a file, and have it read: what it would bring. Another that the same person did not import gives way.
+
+    Raises `Refused` where it cannot be kept.
+    """
+    try:
+        stored, size, sha256 = kept.keep(file)
+    except kept.NotKept as problem:
+        raise Refused(str(problem)) from None
+    try:
+        with transaction.atomic():
+            _give_way(Import.objects.filter(by=by, agency=agency))
+            return Import.objects.create(
+                agency=agency, by=by, name=name[-255:], stored=stored, size=size, sha256=sha256
+            )
+    except BaseException:
+        kept.remove(stored)
+        raise
+
+
+@transaction.atomic
+def order_import(*, by: Person, arrived: Import) -> None:
+    """Have the records of a file put in that was read. Twice is once."""
+    now = Import.objects.select_for_update().get(pk=arrived.pk)
+    if now.state in (Stage.ORDERED, Stage.MAKING, Stage.MADE):
+        return
+    if now.state != Stage.CHECKED or not now.stored:
+        raise Refused("This file cannot be imported: choose it again")
+    now.state, now.by, now.problem = Stage.ORDERED, by, ""
+    now.save(update_fields=["state", "by", "problem"])
+
+
+def _give_way(passages: QuerySet[Extract] | QuerySet[Import]) -> None:
+    for each in passages.exclude(state__in=(Stage.ORDERED, Stage.MAKING, Stage.MADE)):
+        each.delete()
+        transaction.on_commit(partial(kept.remove, each.stored))
+
+
+def remove_passed() -> None:
+    """Remove the files of extracts and imports of more than a day ago, and those that were never made."""
+    before = timezone.now() - KEPT_FOR
+    for table in (Extract, Import):
+        for each in table.objects.filter(at__lt=before).exclude(stored=""):
+            kept.remove(each.stored)
+            if each.state == Stage.MADE:
+                table.objects.filter(pk=each.pk).update(stored="")
+            else:
+                each.delete()
 
 
 def _name(by: Person | None) -> str:

@@ -65,9 +65,10 @@ class Arrived:
 
     `found` are what the check says of each episode: a rule and the referral it is about. `touched` are clients who
     were here before and get something new, or of whose records some were not taken: what is computed of them is not
-    what the file alone would say.
+    what the file alone would say. `at` is when the file began to be read, by which its records are told from others.
     """
 
+    at: datetime
     clients: dict[str, Client] = field(default_factory=dict)
     episodes: dict[str, Episode] = field(default_factory=dict)
     referrals: dict[str, Referral] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def read(file: BinaryIO | str | os.PathLike[str], name: str, *, agency: Agency, 
 
     Raises `Unusable` for a file that cannot be read, is too long, or has records of another agency.
     """
-    arrived = Arrived()
+    arrived = Arrived(now)
     rows = _rows(file, name, arrived.done)
     if any(row["AGNCY"] != agency.code for row in rows):
         raise Unusable(

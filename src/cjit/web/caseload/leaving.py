@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -19,7 +19,7 @@ from django.utils import timezone
 from cjit.dataset import Record as Texts
 from cjit.extract import Extracted, extract, file_name, write
 from cjit.web.agencies.models import Agency
-from cjit.web.caseload.models import Client, Episode, Extract, Practice, Referral
+from cjit.web.caseload.models import Client, Episode, Extract, Practice, Referral, Stage
 from cjit.web.caseload.record import CMSID, NO, YES, day_of
 from cjit.web.dataset import DATASET
 
@@ -61,14 +61,16 @@ class Made:
             "left out": len(self.extracted.left_out),
         }
 
-    def ids(self, header: str) -> Iterator[list[str]]:
-        """The ids of a kind of record that are in it, some at a time."""
-        sent = self.extracted.frame.filter(pl.col("CONSENT") == YES)[header].drop_nulls().unique()
-        return _in_parts(sent.to_list())
-
-    def left_out(self) -> Iterator[list[str]]:
-        """The EPISODIDs of the episodes that were left out, some at a time."""
-        return _in_parts(list(self.extracted.left_out))
+    @property
+    def empty(self) -> str:
+        """Why there is nothing in it; "" where there is something."""
+        if not self.extracted.frame.is_empty():
+            return ""
+        if self.extracted.left_out:
+            return "all that would be in it would be rejected and is left out"
+        if self.since:
+            return "nothing is new or changed since the extract it is to follow"
+        return "no client who consents has an episode that began by then"
 
     def data(self, *, labels: bool = False) -> bytes:
         """The bytes of the file, or of one with labels to look at."""
@@ -79,25 +81,38 @@ class Made:
     def name(self, *, labels: bool = False) -> str:
         """The name of the file, by the agency's pattern."""
         name = named(practice(self.agency).file_name, self.agency, self.until, self.scope)
-        return f"{name.removesuffix('.csv')} with labels.csv" if labels else name
+        return with_labels(name) if labels else name
 
 
-def _in_parts(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
+def with_labels(name: str) -> str:
+    """The name of the copy with labels of a file."""
+    return f"{name.removesuffix('.csv')} with labels.csv"
 
 
-def make(agency: Agency, *, until: date, since: Extract | None = None, leave_out: bool = False) -> Made:
+def make(
+    agency: Agency,
+    *,
+    until: date,
+    since: Extract | None = None,
+    leave_out: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Made:
     """Make an extract, and check it: some seconds where there are many clients.
 
     `until` is the last day of its period, `since` the former extract from which on it has what is new or changed
-    (None: all). With `leave_out`, episodes that would be rejected are left out.
+    (None: all). With `leave_out`, episodes that would be rejected are left out. `progress` is told how many episodes
+    are put together, of how many; the check comes after that.
     """
     at = timezone.now()
     episodes, later, held = _within(_concerned(agency, since), until)
-    done = extract(
-        DATASET, _rows(agency, episodes), agency=agency.code, today=timezone.localdate(), leave_out=leave_out
-    )
+    rows = _rows(agency, episodes, progress)
+    done = extract(DATASET, rows, agency=agency.code, today=timezone.localdate(), leave_out=leave_out)
     return Made(agency, at, until, since, done, later, held)
+
+
+def former(agency: Agency) -> QuerySet[Extract]:
+    """The extracts that were made of an agency, the newest first."""
+    return Extract.objects.filter(agency=agency, state=Stage.MADE)
 
 
 def practice(agency: Agency) -> Practice:
@@ -113,7 +128,9 @@ def named(pattern: str, agency: Agency, until: date, scope: str) -> str:
 # ---- its rows --------------------------------------------------------------------------------------
 
 
-def _rows(agency: Agency, episodes: QuerySet[Episode]) -> Iterator[Texts]:
+def _rows(
+    agency: Agency, episodes: QuerySet[Episode], progress: Callable[[int, int], None] | None = None
+) -> Iterator[Texts]:
     """The records an extract is made of, as texts by header, in any order."""
     sent = {"AGNCY": agency.code, "CMSID": CMSID, "CONSENT": YES}
     referrals: dict[int, list[Texts]] = defaultdict(list)
@@ -121,7 +138,11 @@ def _rows(agency: Agency, episodes: QuerySet[Episode]) -> Iterator[Texts]:
     for episode, referid, values in below.values_list("episode", "referid", "values").iterator():
         referrals[episode].append({**values, "REFERID": referid})
     columns = ("pk", "episodid", "values", "client__clientid", "client__values")
-    for pk, episodid, values, clientid, details in episodes.values_list(*columns).iterator():
+    all_of_them = episodes.count() if progress else 0
+    found = episodes.values_list(*columns).iterator()
+    for number, (pk, episodid, values, clientid, details) in enumerate(found, 1):
+        if progress and not number % 1_000:
+            progress(number, all_of_them)
         for referral in referrals.get(pk) or [{}]:
             yield {**details, **values, **referral, **sent, "CLIENTID": clientid, "EPISODID": episodid}
     # Last: somebody who withdraws meanwhile has a line, before which all else of them gives way.

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from cjit.web.agencies.models import Agency, Person
+from cjit.web.jobs import Job
 
 
 class Practice(models.Model):
@@ -256,25 +257,64 @@ class Change(models.Model):
         indexes: ClassVar = [models.Index(fields=["client", "at"], name="change_of_client")]
 
 
-class Extract(models.Model):
-    """An extract that was made: what it held, in counts, and the hash of its bytes. The file itself is not kept."""
+# ---- what comes in and goes out --------------------------------------------------------------------
 
-    agency = models.ForeignKey(Agency, models.PROTECT, related_name="extracts")
+
+class Stage(models.TextChoices):
+    """How far an extract or an import is: a worker checks it, somebody sees that and orders it, a worker makes it."""
+
+    WAITING = "waiting", "Waiting"
+    CHECKING = "checking", "Being checked"
+    CHECKED = "checked", "Checked"
+    ORDERED = "ordered", "Ordered"
+    MAKING = "making", "Being made"
+    MADE = "made", "Made"
+    FAILED = "failed", "Failed"
+
+
+class Passage(Job):
+    """A file on its way out of a caseload or into it.
+
+    `stored` is the random name of the folder that has it ("" once it is removed), `counts` what is in it. `size` is
+    how many records there are to be looked at, of which `done` are.
+    """
+
+    agency = models.ForeignKey(Agency, models.PROTECT, related_name="%(class)ss")
     by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
-    at = models.DateTimeField()
-    until = models.DateField()
-    scope = models.CharField(max_length=4)
-    since = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
-    name = models.CharField(max_length=255)
-    sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=16, choices=Stage.choices, default=Stage.WAITING)
+    size = models.BigIntegerField(default=0)
+    name = models.CharField(max_length=255, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    stored = models.CharField(max_length=43, blank=True)
     counts = models.JSONField(default=dict)
-    #: The number of the submission, where it went straight to the portal.
-    submission = models.CharField(max_length=40, blank=True)
 
     class Meta:
         """The newest first."""
 
+        abstract = True
         ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["state", "heartbeat"])]
+
+
+class Extract(Passage):
+    """An extract: what it is to have, what the check said of it, and once it is made the hash of its bytes.
+
+    It has what there was at the moment `at`. `found` says what would be rejected or was left out of it, as the page
+    shows it. It goes to the portal where `to_portal` says so, and has there the number `submission`.
+    """
+
+    until = models.DateField()
+    scope = models.CharField(max_length=4)
+    since = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
+    leave_out = models.BooleanField(default=False)
+    found = models.JSONField(default=dict)
+    to_portal = models.BooleanField(default=False)
+    submission = models.CharField(max_length=40, blank=True)
+
+
+class Import(Passage):
+    """A file with which a caseload begins: the one the agency sent last."""
 
 
 #: Anything with `values` by header.

@@ -1,6 +1,6 @@
 """What a manager does with a whole caseload: its extract, how that is named and consent asked for, and an import.
 
-The one place at which the caseload hands something to the portal: a file, as anybody else would send it.
+Both are worked on by a worker (`working.py`): the pages ask for it, say how far it is and what came of it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from django import forms
 from django.conf import settings as installation
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.db import DatabaseError, transaction
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.db import DatabaseError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -30,18 +30,20 @@ from cjit.web.agencies.access import manages, submits_for, whoever
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
-from cjit.web.caseload import access, actions, leaving
+from cjit.web.caseload import access, actions, leaving, working
 from cjit.web.caseload.arriving import MOST
 from cjit.web.caseload.due import page_of
 from cjit.web.caseload.leaving import FULL, Made
-from cjit.web.caseload.models import Client, Episode, Extract
+from cjit.web.caseload.models import Client, Episode, Extract, Import, Stage
 from cjit.web.caseload.record import Told, months_after, told
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions as portal
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many months can be chosen, how many episodes are listed that would be rejected, and how many former extracts.
-MONTHS, LISTED, FORMER = 24, 50, 24
+MONTHS, LISTED, FORMER = 24, working.LISTED, 24
+#: While something is awaited from a worker.
+AT_WORK = (Stage.WAITING, Stage.CHECKING, Stage.ORDERED, Stage.MAKING)
+_RULES = {rule.id: rule for rule in DATASET.rules}
 #: Clients, each with sentences that say what to do and the addresses at which it is done.
 Settled = list[tuple[Client, list[tuple[str, str]]]]
 
@@ -65,6 +67,8 @@ class ExtractForm(forms.Form):
         empty_label="All records",
         error_messages={"invalid_choice": "Select all records, or an extract of the list"},
     )
+    # Said by the page of one that was checked.
+    leave_out = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, agency: Agency, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,7 +79,7 @@ class ExtractForm(forms.Form):
         choices[0] = (choices[0][0], f"{choices[0][1]}, up to today")
         self.fields["month"].choices = choices  # type: ignore[attr-defined]
         self.fields["month"].initial = choices[1][0]
-        former = Extract.objects.filter(agency=agency)
+        former = leaving.former(agency)
         self.fields["since"].queryset = former  # type: ignore[attr-defined]
         self.fields["since"].label_from_instance = _in_words  # type: ignore[attr-defined]
         if not former.exists():
@@ -119,7 +123,8 @@ def _choose(request: HttpRequest, agency: Agency, form: ExtractForm) -> HttpResp
         "more": max(0, rejects - LISTED),
         "listed": _to_settle({each: _grave(each) for each in unready.select_related("client")[:LISTED]}),
         "stand_ins": _lists(Status.PLACEHOLDER),
-        "former": Extract.objects.filter(agency=agency).select_related("by")[:FORMER],
+        "former": leaving.former(agency).select_related("by")[:FORMER],
+        "begun": Extract.objects.filter(agency=agency, by=whoever(request)).exclude(state=Stage.MADE).first(),
     }
     return pages.render(request, "caseload/extract.html", context)
 
@@ -137,72 +142,129 @@ def _to_settle(rejected: Mapping[Episode, Sequence[Rule]]) -> Settled:
 
 
 @require_POST
-def make(request: HttpRequest) -> HttpResponseBase:
-    """Check an extract and say what is in it and what is not; and where that is wanted, download it or send it."""
+def check(request: HttpRequest) -> HttpResponse:
+    """Have an extract put together and checked."""
     agency = access.agency(request, as_manager=True)
     form = ExtractForm(agency, request.POST)
     if not form.is_valid():
         return _choose(request, agency, form)
-    wanted = request.POST.get("to", "")
-    made = leaving.make(agency, until=form.until, since=form.former, leave_out="leave_out" in request.POST)
-    by = whoever(request)
-    if made.extracted.frame.is_empty() or wanted not in ("file", "portal", "labels"):
-        return _checked(request, form, made)
-    if wanted == "labels":
-        counts = {"clients": made.counts["clients"]}
-        note("downloaded an extract with labels", by=by, agency=agency, about=agency.code, counts=counts)
-        return _download(made.data(labels=True), made.name(labels=True))
-    if made.extracted.blocked:
-        return _checked(request, form, made, "Settle the episodes that would be rejected, or leave them out")
-    name, data = made.name(), made.data()
-    if wanted == "file":
-        actions.record_extract(by=by, made=made, name=name, data=data)
-        return _download(data, name)
-    if not submits_for(by).filter(pk=agency.pk).exists():
-        return _checked(request, form, made, "Only a provider user sends files of the agency: download it instead")
-    try:
-        # Both or neither: of what was sent and not marked, nobody would tell that consent was withdrawn.
-        with transaction.atomic():
-            submission = portal.receive(by=by, agency=agency, file=io.BytesIO(data), name=name, scope=made.scope)
-            actions.record_extract(by=by, made=made, name=name, data=data, submission=submission.number)
-    except portal.Refused as problem:
-        return _checked(request, form, made, str(problem))
-    messages.success(request, f"The extract is made and sent to the portal as {submission.number}")
-    return redirect("submission", submission.pk)
+    asked = actions.ask_for_extract(
+        by=whoever(request),
+        agency=agency,
+        until=form.until,
+        since=form.former,
+        leave_out=form.cleaned_data["leave_out"],
+    )
+    return redirect("extract-checked", asked.pk)
 
 
-def _checked(request: HttpRequest, form: ExtractForm, made: Made, problem: str = "") -> HttpResponse:
-    done, agency = made.extracted, made.agency
-    ids = list(done.rejected or done.left_out)
-    episodes = Episode.objects.filter(agency=agency, episodid__in=ids[:LISTED]).select_related("client")
-    told = done.rejected or done.left_out
-    context = {
-        "agency": agency,
-        "made": made,
-        "problem": problem,
-        "nothing": _nothing(made),
+@require_safe
+def checked(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the check of an extract is; what is in it and what is not; and once it is made, where it is."""
+    return _checked(request, access.extract(request, pk))
+
+
+def _checked(request: HttpRequest, extract: Extract, problem: str = "") -> HttpResponse:
+    agency = extract.agency
+    context: dict[str, Any] = {"agency": agency, "extract": extract, "problem": problem or extract.problem}
+    if extract.state in AT_WORK:
+        making = extract.state in (Stage.ORDERED, Stage.MAKING)
+        heading = "The extract is being made" if making else "The extract is being checked"
+        return _awaited(request, extract, heading, "extract-state", context)
+    context["submits"] = submits_for(whoever(request)).filter(pk=agency.pk).exists()
+    if extract.state == Stage.MADE:
+        context["until"] = extract.at + actions.KEPT_FOR
+        return pages.render(request, "caseload/extract_made.html", context)
+    rules = extract.found.get("rules", {})
+    episodes = Episode.objects.filter(agency=agency, episodid__in=list(rules)).select_related("client")
+    broken = {each: [_RULES[rule] for rule in rules[each.episodid]] for each in episodes}
+    context |= {
         "consents": leaving.consents(agency),
-        "rejects": len(ids),
-        "more": max(0, len(ids) - LISTED),
-        "listed": _to_settle({episode: told[episode.episodid] for episode in episodes}),
-        "submits": submits_for(whoever(request)).filter(pk=agency.pk).exists(),
-        # What was chosen goes along to the button that makes it.
-        "chosen": {name: form.data[name] for name in form.fields if form.data.get(name)},
-        "leave_out": "leave_out" in request.POST,
+        "listed": _to_settle(broken),
+        "more": max(0, extract.found.get("rejects", 0) - len(rules)),
+        # What was chosen, to have it checked again.
+        "chosen": {"month": f"{extract.until:%Y-%m}", "since": extract.since_id or ""},
     }
     return pages.render(request, "caseload/extract_checked.html", context)
 
 
-def _nothing(made: Made) -> str:
-    """Why there is nothing in an extract."""
-    if made.extracted.left_out:
-        return "all that would be in it would be rejected and is left out"
-    if made.since:
-        return "nothing is new or changed since the extract it is to follow"
-    return "no client who consents has an episode that began by then"
+def _awaited(
+    request: HttpRequest, passage: Extract | Import, heading: str, state_url: str, context: dict[str, Any]
+) -> HttpResponse:
+    context |= {
+        "heading": heading,
+        "state_url": reverse(state_url, args=[passage.pk]),
+        "text": _how_far(passage),
+        "done": passage.done,
+        # Of a file nobody knows how many records it has until they are read.
+        "of": passage.size if isinstance(passage, Extract) else 0,
+    }
+    return pages.render(request, "caseload/awaited.html", context)
 
 
-def _download(data: bytes, name: str) -> HttpResponseBase:
+@require_safe
+def state(request: HttpRequest, pk: int) -> JsonResponse:
+    """How far an extract is, for the page that awaits it."""
+    return _state(access.extract(request, pk))
+
+
+def _state(passage: Extract | Import) -> JsonResponse:
+    text = _how_far(passage)
+    return JsonResponse({"text": text, "done": passage.done, "finished": passage.state not in AT_WORK})
+
+
+def _how_far(passage: Extract | Import) -> str:
+    is_extract = isinstance(passage, Extract)
+    match passage.state:
+        case Stage.WAITING | Stage.ORDERED:
+            return "It waits for its turn"
+        case Stage.MAKING:
+            return "It is being made" if is_extract else "The records are being put in"
+        case _ if not is_extract:
+            return "The file is being read and checked"
+        case _ if passage.done and passage.done + 1_000 < passage.size:
+            return f"{passage.done:,} of {passage.size:,} episodes are put together"
+        case _:
+            return "The episodes are put together and checked"
+
+
+@require_POST
+def make(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a checked extract made, to be downloaded or sent to the portal."""
+    extract = access.extract(request, pk)
+    try:
+        actions.order_extract(by=whoever(request), extract=extract, to_portal=request.POST.get("to") == "portal")
+    except Refused as problem:
+        return _checked(request, extract, str(problem))
+    return redirect("extract-checked", extract.pk)
+
+
+@require_safe
+def download(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The file of an extract that was made."""
+    extract = access.extract(request, pk)
+    if extract.state != Stage.MADE:
+        raise Http404
+    return _download(request, extract, working.FILE, extract.name, "downloaded an extract")
+
+
+@require_safe
+def download_labels(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The copy of an extract with labels, made or not."""
+    extract = access.extract(request, pk)
+    if extract.state not in (Stage.CHECKED, Stage.MADE):
+        raise Http404
+    name = leaving.with_labels(extract.name)
+    return _download(request, extract, working.LABELS, name, "downloaded an extract with labels")
+
+
+def _download(request: HttpRequest, extract: Extract, file: str, name: str, what: str) -> HttpResponseBase:
+    try:
+        data = working.read(extract, file)
+    except Refused as problem:
+        return _checked(request, extract, str(problem))
+    counts = {"clients": extract.counts["clients"]}
+    note(what, by=whoever(request), agency=extract.agency, about=extract.agency.code, counts=counts)
     return FileResponse(io.BytesIO(data), as_attachment=True, filename=name, content_type="text/csv; charset=utf-8")
 
 
@@ -225,12 +287,12 @@ def write(
         raise Refused(f"There is no agency {code} here: give the code of one, such as CJ123")
     if until > timezone.localdate():
         raise Refused("The last day of the period lies ahead: give today or an earlier one")
-    since = Extract.objects.filter(agency=agency).first() if new else None
+    since = leaving.former(agency).first() if new else None
     if new and since is None:
         raise Refused(f"There is no former extract of {agency.code}: make the first one without --new")
     made = leaving.make(agency, until=until, since=since, leave_out=leave_out)
-    if made.extracted.frame.is_empty():
-        raise Refused(f"There is nothing to extract of {agency.code}: {_nothing(made)}")
+    if made.empty:
+        raise Refused(f"There is nothing to extract of {agency.code}: {made.empty}")
     if made.extracted.blocked and not labels:
         return made, ""
     name, data = made.name(labels=labels), made.data(labels=labels)
@@ -239,7 +301,15 @@ def write(
         file.write(data)
         if not labels:
             # Before it has its place: what is there and not marked would never be taken back.
-            actions.record_extract(by=None, made=made, name=name, data=data)
+            extract = Extract(
+                agency=agency,
+                until=until,
+                scope=made.scope,
+                since=since,
+                leave_out=leave_out,
+                **working.facts(made, data),
+            )
+            actions.record_extract(extract=extract, sent=working.ids(data), left_out=list(made.extracted.left_out))
     return made, str(path)
 
 
@@ -346,24 +416,58 @@ class ImportForm(forms.Form):
 
 @_GET_OR_POST
 def import_file(request: HttpRequest) -> HttpResponse:
-    """Begin a caseload with the file the agency sent last; and what came of it, in counts."""
+    """Choose the file the agency sent last, to begin a caseload with."""
     agency = access.agency(request, as_manager=True)
     form = ImportForm(_typed(request), request.FILES if request.method == "POST" else None)
-    done = None
     if request.method == "POST" and form.is_valid():
         file: UploadedFile[Any] = form.cleaned_data["file"]
         opened: BinaryIO = file.file  # type: ignore[assignment]
         try:
-            done = actions.import_records(by=whoever(request), agency=agency, file=opened, name=file.name or "The file")
+            asked = actions.ask_for_import(
+                by=whoever(request), agency=agency, file=opened, name=file.name or "The file"
+            )
+            return redirect("import-read", asked.pk)
         except Refused as problem:
             form.add_error("file", str(problem))
     context = {
         "agency": agency,
         "agencies": manages(whoever(request)).order_by("code"),
         "form": form,
-        "done": done,
+        "begun": Import.objects.filter(agency=agency, by=whoever(request)).exclude(state=Stage.MADE).first(),
         "most": MOST,
         "megabytes": installation.UPLOAD_BYTES // 1_000_000,
         "dataset": DATASET,
     }
     return pages.render(request, "caseload/import.html", context)
+
+
+@require_safe
+def read(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the reading of a file is; what it would bring, in counts; and once it is imported, what it brought."""
+    return _read(request, access.arrived(request, pk))
+
+
+def _read(request: HttpRequest, arrived: Import, problem: str = "") -> HttpResponse:
+    context = {"agency": arrived.agency, "arrived": arrived, "problem": problem or arrived.problem}
+    if arrived.state in AT_WORK:
+        making = arrived.state in (Stage.ORDERED, Stage.MAKING)
+        heading = "The records are being imported" if making else "The file is being read"
+        return _awaited(request, arrived, heading, "import-state", context)
+    return pages.render(request, "caseload/import_read.html", context)
+
+
+@require_safe
+def import_state(request: HttpRequest, pk: int) -> JsonResponse:
+    """How far an import is, for the page that awaits it."""
+    return _state(access.arrived(request, pk))
+
+
+@require_POST
+def make_import(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have the records of a file put in that was read."""
+    arrived = access.arrived(request, pk)
+    try:
+        actions.order_import(by=whoever(request), arrived=arrived)
+    except Refused as problem:
+        return _read(request, arrived, str(problem))
+    return redirect("import-read", arrived.pk)

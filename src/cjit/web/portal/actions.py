@@ -13,16 +13,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cjit.read import Unusable
+from cjit.web import kept
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
-from cjit.web.portal import decisionfile, kept, plan, result, store
+from cjit.web.portal import decisionfile, plan, result, store
 from cjit.web.portal.decisionfile import allowed, one_of
 from cjit.web.portal.models import OPEN, RECORDS, Choice, Decision, Scope, State, Submission
-
-
-class Refused(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
-    """What was asked cannot be done. The text is one sentence that says why and what to do."""
-
 
 # ---- receive ---------------------------------------------------------------------------------------
 

@@ -25,11 +25,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from cjit import report
 from cjit.dataset import Entity
-from cjit.web import pages
+from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, decisionfile, kept, plan, result
+from cjit.web.portal import actions, decisionfile, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission
 from cjit.web.portal.rulebook import RULES
@@ -75,7 +76,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponseBase:
             if group:
                 rest = "rest" in request.POST
                 count += actions.decide_group(by=person, submission=sent, **_kind(group), choice=choice, rest=rest)
-    except actions.Refused as problem:
+    except Refused as problem:
         return _page_of_decisions(request, sent, request.POST, error={"text": str(problem)})
     if not group and any(choice for name, choice in request.POST.items() if name.startswith("for ")):
         messages.warning(request, "What you chose for many at once is not saved: use the button below that choice")
@@ -376,7 +377,7 @@ def decide_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     if upload:
         try:
             count = actions.decide_from(by=access.whoever(request), submission=sent, file=upload.file)
-        except actions.Refused as problem:
+        except Refused as problem:
             error = str(problem)
         else:
             return _decided(request, sent, count)
@@ -399,7 +400,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponseBase:
         return _summary(request, sent)
     try:
         done = actions.accept(by=person, submission=sent)
-    except actions.Refused as problem:
+    except Refused as problem:
         messages.error(request, str(problem))
         return redirect("submission", sent.pk)
     # Accepted by an earlier request, it was read again from the database, and so was whoever accepted it then.
@@ -472,9 +473,9 @@ def undo(request: HttpRequest, pk: int) -> HttpResponseBase:
             # Kept from being followed by another acceptance, which would then be the one undone.
             Agency.objects.select_for_update().get(pk=sent.agency_id)
             if _last(sent.agency) != sent:
-                raise actions.Refused(f"{sent.number} cannot be undone: only the last acceptance can")
+                raise Refused(f"{sent.number} cannot be undone: only the last acceptance can")
             actions.undo(by=access.whoever(request), agency=sent.agency)
-    except actions.Refused as problem:
+    except Refused as problem:
         messages.error(request, str(problem))
     else:
         messages.success(request, f"The acceptance of {sent.number} is undone")

@@ -17,8 +17,9 @@ import polars as pl
 
 from cjit.dataset import Entity, Field, Kind, Severity
 from cjit.report.spreadsheet import neutral_column
+from cjit.web import kept
 from cjit.web.dataset import DATASET
-from cjit.web.portal import kept, result, store
+from cjit.web.portal import result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 
 #: The largest file taken, in bytes.

@@ -21,8 +21,9 @@ from cjit.findings import Filled, Findings, RuleRun, Seen
 from cjit.read import Source, open_file
 from cjit.report import workbook
 from cjit.report.machine import csv_findings
+from cjit.web import kept
 from cjit.web.dataset import DATASET
-from cjit.web.portal import kept, result
+from cjit.web.portal import result
 from cjit.web.portal.models import Submission
 from cjit.web.portal.rulebook import RULES
 

@@ -14,6 +14,7 @@ from django.db.models import Q
 from cjit.dataset import Entity, Field, Kind
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET
+from cjit.web.jobs import Job
 
 
 class State(models.TextChoices):
@@ -42,12 +43,12 @@ class Scope(models.TextChoices):
     NEW = "new", "Only new or changed records"
 
 
-class Submission(models.Model):
+class Submission(Job):
     """A file as it was received, and what came of it.
 
     `stored` is the random name of the folder with the file and its findings ("" once they are removed). `summary` is
     what the check found, in counts only; `receipt` what an acceptance did, in counts only. `problem` is one sentence
-    on why the file cannot be used.
+    on why the file cannot be used; of its `size` in bytes `done` are checked.
     """
 
     agency = models.ForeignKey(Agency, models.PROTECT, related_name="submissions")
@@ -59,12 +60,7 @@ class Submission(models.Model):
     scope = models.CharField(max_length=4, choices=Scope.choices)
     stored = models.CharField(max_length=43, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVED)
-    # The check: how far it is, when its worker last gave a sign of life, and how often it was begun.
-    done = models.BigIntegerField(default=0)
-    heartbeat = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     checked = models.DateTimeField(null=True)
-    problem = models.CharField(max_length=400, blank=True)
     rows = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
     summary = models.JSONField(default=dict)

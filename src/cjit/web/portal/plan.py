@@ -16,9 +16,10 @@ from cjit import compare
 from cjit.check import records
 from cjit.dataset import WITHHELD, Entity, Severity
 from cjit.read import open_file, repeating
+from cjit.web import kept
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
-from cjit.web.portal import kept, result, store
+from cjit.web.portal import result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)

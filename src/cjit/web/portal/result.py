@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from cjit.dataset import Entity, Severity
 from cjit.findings import Findings, in_full
 from cjit.report import letters, rules_version
+from cjit.web import kept
 from cjit.web.dataset import DATASET
-from cjit.web.portal import kept
 from cjit.web.portal.models import Decision, Submission
 
 _COLUMNS = (

@@ -23,11 +23,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from cjit import report
 from cjit.dataset import Severity
 from cjit.read import Unusable
-from cjit.web import pages
+from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Role
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, downloads, kept
+from cjit.web.portal import actions, downloads
 from cjit.web.portal import result as results
 from cjit.web.portal.forms import SCOPE_HINTS, FindingsForm, SubmitForm
 from cjit.web.portal.models import OPEN, State, Submission
@@ -127,7 +128,7 @@ def _submit(request: HttpRequest) -> HttpResponseBase:
         submission = actions.receive(
             by=person, agency=form.sent_for, file=file, name=name, scope=form.cleaned_data["scope"]
         )
-    except actions.Refused as problem:
+    except Refused as problem:
         form.add_error("file" if form.cleaned_data["file"] else "text", str(problem))
         return _form(request, form)
     if submission.at < begun:
@@ -282,7 +283,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponseBase:
         return pages.render(request, "portal/withdraw.html", {"submission": sent})
     try:
         actions.withdraw(by=access.whoever(request), submission=sent)
-    except actions.Refused as problem:
+    except Refused as problem:
         messages.error(request, str(problem))
     else:
         messages.success(request, f"{sent.number} is withdrawn")
@@ -295,7 +296,7 @@ def check_again(request: HttpRequest, pk: int) -> HttpResponseBase:
     sent = theirs(request, pk)
     try:
         actions.check_again(by=access.whoever(request), submission=sent)
-    except actions.Refused as problem:
+    except Refused as problem:
         messages.error(request, str(problem))
     return redirect("submission", sent.pk)
 

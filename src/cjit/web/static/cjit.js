@@ -13,10 +13,12 @@ for (const element of document.querySelectorAll("[data-print]")) {
   element.replaceWith(button);
 }
 
-// Progress: <div data-state-url="…" role="status"> is asked for its state every two seconds. The answer is JSON:
+// Progress: <div data-state-url="…" role="status"> is asked for its state, soon and then less and less often, up to
+// every two seconds: what takes a moment is shown at once. The answer is JSON:
 // {"text": what to show in [data-state-text], "done": a figure for its <progress>, "finished": whether to load the
 // page again}. A text is only written when it differs, so that a screen reader says each once.
 for (const element of document.querySelectorAll("[data-state-url]")) {
+  let wait = 300;
   const look = async () => {
     try {
       const answer = await fetch(element.dataset.stateUrl, { headers: { Accept: "application/json" } });
@@ -42,7 +44,8 @@ for (const element of document.querySelectorAll("[data-state-url]")) {
     } catch {
       // The network is gone for a moment: ask again.
     }
-    setTimeout(look, 2000);
+    wait = Math.min(wait * 1.5, 2000);
+    setTimeout(look, wait);
   };
-  setTimeout(look, 2000);
+  setTimeout(look, wait);
 }

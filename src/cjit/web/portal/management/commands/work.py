@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from cjit.check import check_rows
+from cjit.web import worker
 from cjit.web.dataset import DATASET
-from cjit.web.portal import worker
 
 
 class Command(BaseCommand):

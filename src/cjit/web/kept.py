@@ -1,4 +1,4 @@
-"""Files of a submission: the upload as it was received, and what was found in it.
+"""Files of a record: an upload as it was received and what was found in it, or an extract that was checked.
 
 They are in a folder with a random name outside anything a web server serves, readable by this user alone and,
 where the installation has a key, encrypted (AES-256 in Galois/Counter mode, a megabyte at a time, so that a file is
@@ -20,13 +20,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
-
-from cjit.web.portal.models import Submission
 
 UPLOAD, FINDINGS = "upload", "findings"
 
@@ -37,13 +35,25 @@ _LAST = 1 << 31
 _SUM = 32
 
 
+class Keeper(Protocol):
+    """A record that has files: the name of their folder ("" once they are removed), and the SHA-256 of its upload."""
+
+    stored: str
+    sha256: str
+
+
 class NotKept(ValueError):  # noqa: N818 - told to the user in one sentence
     """A file cannot be kept or opened. The text is one sentence that says why and what to do."""
 
 
+def place() -> str:
+    """A name for a folder, which nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
 def keep(file: BinaryIO) -> tuple[str, int, str]:
     """Keep an upload: the name of its folder, its size in bytes, its SHA-256. All of it or nothing."""
-    stored = secrets.token_urlsafe(32)
+    stored = place()
     folder = _folder(stored)
     hashed, size = hashlib.sha256(), 0
 
@@ -74,20 +84,21 @@ def keep(file: BinaryIO) -> tuple[str, int, str]:
     return stored, size, hashed.hexdigest()
 
 
-def mend(submission: Submission, stored: str) -> None:
+def mend(record: Keeper, stored: str) -> None:
     """Put the same upload, kept anew under another name of a folder, in the place of one that is gone or damaged."""
     try:
-        with opened(submission):
+        with opened(record):
             return
     except NotKept:
-        folder = _folder(submission.stored)
+        folder = _folder(record.stored)
         folder.mkdir(exist_ok=True, mode=0o700)
         (_folder(stored) / UPLOAD).replace(folder / UPLOAD)
 
 
-def write(submission: Submission, name: str, data: bytes) -> None:
-    """Put a file beside the upload, in the place of an earlier one of that name."""
-    path = _folder(submission.stored) / name
+def write(record: Keeper, name: str, data: bytes) -> None:
+    """Put a file into the folder of a record, beside its upload if it has one, in the place of one of that name."""
+    path = _folder(record.stored) / name
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
         with _made(part) as out:
@@ -97,10 +108,10 @@ def write(submission: Submission, name: str, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def read(submission: Submission, name: str) -> bytes:
-    """A file beside the upload. Raises `NotKept` where it is gone, or is not what was written any more."""
-    path = _folder(submission.stored) / name
-    if not submission.stored or not path.exists():
+def read(record: Keeper, name: str) -> bytes:
+    """A file that was written. Raises `NotKept` where it is gone, or is not what was written any more."""
+    path = _folder(record.stored) / name
+    if not record.stored or not path.exists():
         raise NotKept("The findings of this file are no longer kept: have it checked again, or send it again")
     with _of_the_disk(), path.open("rb") as file:
         data = b"".join(_chunks(file))
@@ -110,16 +121,16 @@ def read(submission: Submission, name: str) -> bytes:
 
 
 @contextmanager
-def opened(submission: Submission) -> Iterator[Path]:
+def opened(record: Keeper) -> Iterator[Path]:
     """The upload as it was received, as a file; a decrypted copy goes when the block ends.
 
     Raises `NotKept` where it is gone, or is not what was received any more.
     """
-    path = _folder(submission.stored) / UPLOAD
-    if not submission.stored or not path.exists():
+    path = _folder(record.stored) / UPLOAD
+    if not record.stored or not path.exists():
         raise NotKept("The file is no longer kept: send it again to see its records")
     if not settings.UPLOAD_KEY:
-        _assure(path, submission)
+        _assure(path, record)
         yield path
         return
     handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv", dir=aside())
@@ -127,15 +138,15 @@ def opened(submission: Submission) -> Iterator[Path]:
         with open(handle, "wb") as copy, _of_the_disk(), path.open("rb") as file:
             for chunk in _chunks(file):
                 copy.write(chunk)
-        _assure(Path(name), submission)
+        _assure(Path(name), record)
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
-def _assure(path: Path, submission: Submission) -> None:
+def _assure(path: Path, record: Keeper) -> None:
     with _of_the_disk(), path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != submission.sha256:
+        if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
             raise NotKept("The file is damaged, so it cannot be opened: send it again")
 
 
@@ -149,7 +160,7 @@ def _of_the_disk() -> Iterator[None]:
 
 
 def remove(stored: str) -> None:
-    """Remove a submission's folder and all in it."""
+    """Remove a folder and all in it."""
     if stored:
         shutil.rmtree(_folder(stored), ignore_errors=True)
 

@@ -1,24 +1,12 @@
-"""The worker: takes the next file, checks it, says what must be decided.
-
-The submission is its own job. A worker claims one by a single conditional update, which also counts the attempt; with
-that count it later proves that the claim is still its own, so a worker that was taken for dead can spoil nothing.
-A claim without a sign of life for `settings.HEARTBEAT` seconds is given to another, `settings.ATTEMPTS` times.
-"""
+"""The check of what comes in, as a worker does it: what a file changes, what is rejected, what must be decided."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections import Counter
-from contextlib import suppress
-from datetime import timedelta
 
 import polars as pl
 from django.conf import settings
-from django.core.management import call_command
-from django.db import OperationalError, close_old_connections, connection, transaction
-from django.db.models import F
+from django.db import transaction
 from django.utils import timezone
 
 from cjit import compare
@@ -26,14 +14,13 @@ from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
 from cjit.findings import Findings
 from cjit.read import Source, Unusable, open_file, repeating
+from cjit.web import kept
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
-from cjit.web.errors import without_values
-from cjit.web.portal import kept, result, store
+from cjit.web.jobs import Claim, Queue
+from cjit.web.portal import result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
-
-log = logging.getLogger("cjit.worker")
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 
@@ -41,120 +28,32 @@ CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 _NO_SIGN_OF_A_RECORD = bytes(b for b in range(256) if not chr(b).isalnum() or b > 127).replace(b"\n", b"")
 
 
-class Lost(Exception):  # noqa: N818 - no error: the claim is another's, or the submission was withdrawn
-    """The submission is no longer this worker's."""
-
-
-def run(stop: threading.Event, *, once: bool = False) -> None:
-    """Check what comes in until told to stop; `once` only what is there now."""
-    tidied = 0.0
-    while not stop.is_set():
-        if not connection.in_atomic_block:
-            close_old_connections()
-        submission = claim()
-        if submission is not None:
-            work(submission)
-            continue
-        if once:
-            return
-        if time.monotonic() - tidied > 3600:
-            from cjit.web.portal.actions import remove_files
-
-            remove_files()
-            kept.tidy()
-            call_command("clearsessions")
-            tidied = time.monotonic()
-        stop.wait(0.3)
-
-
-def claim() -> Submission | None:
-    """The next submission to be checked, as this worker's own; None where there is none."""
-    now = timezone.now()
-    dead = Submission.objects.filter(state=State.CHECKING, heartbeat__lt=now - timedelta(seconds=settings.HEARTBEAT))
-    dead.filter(attempts__gte=settings.ATTEMPTS).update(
-        state=State.FAILED,
-        problem="The check stopped several times without an end: the file is kept, so have it checked again, and where"
-        " it stops again tell whoever runs the service",
-    )
-    dead.update(state=State.RECEIVED)
-    for pk in Submission.objects.filter(state=State.RECEIVED).order_by("pk").values_list("pk", flat=True)[:5]:
-        mine = Submission.objects.filter(pk=pk, state=State.RECEIVED).update(
-            state=State.CHECKING, heartbeat=now, attempts=F("attempts") + 1, done=0
-        )
-        if mine:
-            return Submission.objects.get(pk=pk)
-    return None
-
-
-def work(submission: Submission) -> None:
-    """Check a claimed submission, and settle what state it is in then. Never raises."""
+def work(claim: Claim[Submission]) -> None:
+    """Check a submission, and settle in which state it is then."""
     try:
-        with _alive(submission):
-            _examine(submission)
-    except Lost:
-        log.info("%s is no longer this worker's", submission.number)
+        _examine(claim)
     except Unusable as problem:
-        _settle(submission, State.REFUSED, problem=str(problem))
-    except kept.NotKept as problem:
-        _settle(submission, State.FAILED, problem=str(problem))
-    except Exception as problem:
-        log.error("%s could not be checked\n%s", submission.number, without_values(problem))
-        _settle(
-            submission,
-            State.FAILED,
-            problem="The file could not be checked because of a fault of this service: it is kept, so have it checked"
-            " again, and where that fails too tell whoever runs the service",
-        )
+        claim.settle(state=State.REFUSED, problem=str(problem)[:400], checked=timezone.now())
 
 
-def _mine(submission: Submission) -> dict[str, object]:
-    return {"pk": submission.pk, "state": State.CHECKING, "attempts": submission.attempts}
+#: Files that are received and wait to be checked.
+QUEUE = Queue(
+    Submission,
+    State.RECEIVED,
+    State.CHECKING,
+    State.FAILED,
+    work,
+    broken="The file could not be checked because of a fault of this service: it is kept, so have it checked again, and"
+    " where that fails too tell whoever runs the service",
+    stopped="The check stopped several times without an end: the file is kept, so have it checked again, and where it"
+    " stops again tell whoever runs the service",
+)
 
 
-def _settle(submission: Submission, state: State, *, problem: str) -> None:
-    Submission.objects.filter(**_mine(submission)).update(state=state, problem=problem[:400], checked=timezone.now())
-
-
-class _alive:  # noqa: N801 - read as `with _alive(submission)`
-    """Gives a sign of life every few seconds while the block runs, on a connection of its own."""
-
-    def __init__(self, submission: Submission) -> None:
-        self.submission = submission
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> None:
-        # Within a transaction, as in tests, another connection would see nothing of it.
-        if not connection.in_atomic_block:
-            self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        if self.thread.is_alive():
-            self.thread.join()
-
-    def _beat(self) -> None:
-        try:
-            while not self.over.wait(settings.HEARTBEAT / 4):
-                # A database that is busy now is asked again at the next beat.
-                with suppress(OperationalError):
-                    Submission.objects.filter(**_mine(self.submission)).update(heartbeat=timezone.now())
-        finally:
-            connection.close()
-
-
-def _examine(submission: Submission) -> None:
+def _examine(claim: Claim[Submission]) -> None:
     today = timezone.localdate()
+    submission, progress = claim.job, claim.progress()
     agency = submission.agency
-    told = 0.0
-
-    def progress(done: int, _: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > 0.5:
-            told = time.monotonic()
-            if not Submission.objects.filter(**_mine(submission)).update(done=done, heartbeat=timezone.now()):
-                raise Lost
-
     kinds = repeating(DATASET)
     with kept.opened(submission) as path:
         source = open_file(path, DATASET, submission.name)
@@ -162,7 +61,12 @@ def _examine(submission: Submission) -> None:
             raise _too_long()
         held = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
         found = check(
-            source, DATASET, today=today, previous=store.whole(held), submitter=agency.code, progress=progress
+            source,
+            DATASET,
+            today=today,
+            previous=store.whole(held),
+            submitter=agency.code,
+            progress=lambda done, _: progress(done),
         )
         if found.rows > settings.UPLOAD_ROWS:
             raise _too_long()
@@ -176,9 +80,7 @@ def _examine(submission: Submission) -> None:
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
-        now = Submission.objects.select_for_update().filter(**_mine(submission)).first()
-        if now is None:
-            raise Lost
+        now = claim.locked()
         result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
