@@ -430,16 +430,11 @@ class _Corrector:
 def _corrected(field: Field, dataset: Dataset) -> pl.Expr:
     """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
     raw, kept = derive.sent(field.header), derive.no_value(field, dataset)
-    codes = dataset.codes_of(field.header)
-    if codes is not None and not codes.complete:
-        # It may be a code that we do not know, and how that is written we do not know either.
-        kept = ~derive.as_read(field.header).is_in(codes.codes)
+    if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
+        kept = derive.doubtful(field, dataset)
     plain = pl.when(raw.is_not_null()).then(derive.plainly(field))
     if kept is None:
         return plain.alias(field.header)
-    if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
-        # In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
-        kept = kept.fill_null(False) | raw.str.contains(r"[\p{L}--[A-Za-z]]")
     return pl.when(kept).then(raw).otherwise(plain).alias(field.header)
 
 

@@ -289,6 +289,18 @@ def _not_plain(field: Field, dataset: Dataset) -> pl.Expr:
     return loose
 
 
+def doubtful(field: Field, dataset: Dataset) -> pl.Expr:
+    """True where it is not certain how a code, an initial or a postcode is plainly written.
+
+    It is none, or none that we know (a list that is not complete may have it all the same), or it has a letter beyond
+    A to Z, which in capitals may become another one: ı and ſ would be I and S.
+    """
+    codes = dataset.codes_of(field.header)
+    odd = ~as_read(field.header).is_in(codes.codes) if codes else wrong(field, dataset)
+    foreign = sent(field.header).str.contains(r"[\p{L}--[A-Za-z]]")
+    return foreign if odd is None else odd.fill_null(False) | foreign
+
+
 def plainly(field: Field) -> pl.Expr:
     """A field as the dataset writes it, as text: what a corrected file and an extract hold."""
     return plainly_value(field, as_read(field.header))

@@ -37,7 +37,7 @@ from cjit import derive
 from cjit.check import check
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.findings import Findings
-from cjit.geography import OUTWARD, TRUNCATED, upper_tier_for_sector
+from cjit.geography import OUTWARD, upper_tier_for_sector
 from cjit.report.spreadsheet import neutral_column
 
 #: Stands for a text of which nothing is sent: one that is no value of its field, nor looks like one.
@@ -49,8 +49,6 @@ _HELD_BACK = frozenset({"CLIENT.identifies_nobody"})
 _OF_WITHDRAWN = ("CLIENTID", "AGNCY", "CONSENT")
 _CONSENTS, _WITHDRAWN = pl.col("CONSENT") == "Y", pl.col("CONSENT") == "N"
 
-#: In capitals a letter beyond A to Z may become another one: ı and ſ would be I and S.
-_FOREIGN = r"[\p{L}--[A-Za-z]]"
 #: What a text looks like that may be a value of its field though it is none, or none that we know. A code has up to
 #: nine letters and figures, with a figure among them or at most three letters: a telephone or NHS number is longer.
 _LIKELY = {
@@ -227,8 +225,7 @@ def is_blank(dataset: Dataset, header: str, text: str) -> bool:
 
 def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
     """A field plainly written where it is understood, else as it was typed."""
-    raw, read, plain = derive.sent(field.header), derive.as_read(field.header), derive.plainly(field)
-    foreign = raw.str.contains(_FOREIGN)
+    raw, plain = derive.sent(field.header), derive.plainly(field)
     match field.kind:
         case Kind.DATE:
             # One that lies ahead is plainly written all the same: this form does not know the day.
@@ -238,13 +235,10 @@ def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
         case Kind.NUMBER:
             return pl.coalesce(plain, raw)
         case Kind.POSTCODE:
-            sector = pl.when(read.str.contains(TRUNCATED) & ~foreign).then(plain)
+            sector = pl.when(~derive.doubtful(field, dataset)).then(plain)
             return pl.coalesce(sector, pl.when(raw.is_not_null()).then(pl.lit(NOT_SENT)))
         case Kind.CODE | Kind.INITIAL:
-            # A code that our list does not have may still be one, but how it is written we do not know.
-            codes = dataset.codes_of(field.header)
-            odd = ~read.is_in(codes.codes) if codes else derive.wrong(field, dataset)
-            return pl.when(foreign if odd is None else odd.fill_null(False) | foreign).then(raw).otherwise(plain)
+            return pl.when(derive.doubtful(field, dataset)).then(raw).otherwise(plain)
         case Kind.ID:
             return plain
 
