@@ -22,9 +22,13 @@ from django.test import Client
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from cjit.dataset import Entity
+from cjit.datasets.q.example import EXAMPLE
 from cjit.web import worker
 from cjit.web.agencies.models import Agency, Membership, Person, Region, Role
-from cjit.web.caseload.models import Passage
+from cjit.web.caseload import actions as caseload
+from cjit.web.caseload.models import Episode, Passage
+from cjit.web.caseload.record import KEPT
 from cjit.web.portal import actions
 from cjit.web.portal.models import Submission
 
@@ -125,9 +129,39 @@ def accepted(sent, provider) -> Callable[..., Submission]:
     return make
 
 
+# ---- a caseload -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def enter(agency, keyworker):
+    """A client as a keyworker enters them, faultless but for some changes. Returns their episode."""
+    number = 0
+
+    def make(*, consent: bool | None = True, referral: bool = True, by=keyworker, **changes) -> Episode:
+        nonlocal number
+        number += 1
+        typed = {**EXAMPLE, "CLIENT": f"R{number}", **changes}
+        episode = caseload.begin_client(by=by, agency=agency, typed={h: typed[h] for h in KEPT[Entity.CLIENT]})
+        caseload.save(by=by, record=episode, typed={h: typed[h] for h in KEPT[Entity.EPISODE]})
+        if referral:
+            caseload.add_referral(by=by, episode=episode, typed={"REFDATE": typed["REFDATE"]})
+        if consent is not None:
+            caseload.record_consent(by=by, client=episode.client, given=consent, on=date(2025, 11, 6))
+        return Episode.objects.select_related("client__agency").get(pk=episode.pk)
+
+    return make
+
+
+@pytest.fixture
+def both(manager, agency):
+    """A manager who is a provider user too."""
+    Membership.objects.create(person=manager, role=Role.PROVIDER, agency=agency)
+    return manager
+
+
 # ---- killed ----------------------------------------------------------------------------------------
 
-_WORK = """
+WORK = """
 import os, threading
 os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
 import django
@@ -147,7 +181,7 @@ def killed_worker(uploads) -> Callable[[Submission | Passage, float], None]:
     def run(job: Submission | Passage, after: float) -> None:
         waiting = job.state
         process = subprocess.Popen(
-            [sys.executable, "-c", _WORK],
+            [sys.executable, "-c", WORK],
             env=os.environ | {"CJIT_TESTED": str(connection.settings_dict["NAME"]), "CJIT_UPLOADS": str(uploads)},
         )
         with process:
@@ -202,6 +236,23 @@ def tab(live_server, visitor, monkeypatch):
         yield opened
         chromium.close()
     assert faults == []
+
+
+def follow(what) -> None:
+    """Click a link or a button of a page, and wait until the page it leads to is loaded.
+
+    A click by itself ends at once when the answer of the service is late, and the page before is still there.
+    """
+    with what.page.expect_navigation():
+        what.click()
+
+
+def awaited(page) -> None:
+    """Wait until a worker has done what a page awaits, and the page that says what came of it is loaded."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("[data-state-url]")).to_have_count(0, timeout=20_000)
+    page.wait_for_load_state()
 
 
 # ---- between tests ---------------------------------------------------------------------------------

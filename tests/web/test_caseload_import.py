@@ -340,17 +340,18 @@ def test_a_file_goes_once_it_is_imported_or_another_is_chosen_or_a_day_is_over(b
     data = csv_of({"AGNCY": agency.code})
     brought(data)
     brought(data)
-    assert len(folders(uploads)) == Import.objects.count() == 1
+    assert len(folders(uploads)) == 1
+    assert [each.state for each in Import.objects.all()] == ["checked", "failed"]
 
     brought(data, order=True)
     assert not folders(uploads)
-    assert [each.state for each in Import.objects.all()] == ["made"]
+    assert [each.state for each in Import.objects.all()] == ["made", "failed", "failed"]
 
     brought(data)
     Import.objects.update(at=timezone.now() - timedelta(hours=25))
     actions.remove_passed()
     assert not folders(uploads)
-    assert [each.state for each in Import.objects.all()] == ["made"]
+    assert [each.state for each in Import.objects.all()] == ["failed", "made", "failed", "failed"]
 
 
 def folders(uploads):

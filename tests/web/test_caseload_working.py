@@ -2,18 +2,26 @@
 
 import hashlib
 import io
+import os
+import subprocess
+import sys
 import threading
+import time
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from tests.web.conftest import WORK
+from tests.web.test_caseload_actions import together
 
 from cjit.dataset import Entity
 from cjit.datasets.q.example import EXAMPLE
 from cjit.web import kept, worker
 from cjit.web.agencies.actions import Refused
-from cjit.web.agencies.models import AuditEvent, Membership, Role
+from cjit.web.agencies.models import AuditEvent, Role
 from cjit.web.caseload import actions, leaving, working
 from cjit.web.caseload.models import Client, Episode, Extract, Import, Stage
 from cjit.web.caseload.record import KEPT
@@ -25,24 +33,6 @@ MAKE, IMPORT, CHECK, READ = working.QUEUES
 
 def works() -> None:
     worker.run(threading.Event(), once=True)
-
-
-@pytest.fixture
-def enter(agency, keyworker):
-    """A client who consents, as a keyworker enters them. Returns their episode."""
-    number = 0
-
-    def make(**changes) -> Episode:
-        nonlocal number
-        number += 1
-        typed = {**EXAMPLE, "CLIENT": f"R{number}", **changes}
-        episode = actions.begin_client(by=keyworker, agency=agency, typed={h: typed[h] for h in KEPT[Entity.CLIENT]})
-        actions.save(by=keyworker, record=episode, typed={h: typed[h] for h in KEPT[Entity.EPISODE]})
-        actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": typed["REFDATE"]})
-        actions.record_consent(by=keyworker, client=episode.client, given=True, on=date(2025, 11, 6))
-        return Episode.objects.select_related("client__agency").get(pk=episode.pk)
-
-    return make
 
 
 @pytest.fixture
@@ -86,15 +76,15 @@ def browser(manager, signed_in):
     return signed_in(manager)
 
 
-@pytest.fixture
-def both(manager, agency):
-    """A manager who is a provider user too."""
-    Membership.objects.create(person=manager, role=Role.PROVIDER, agency=agency)
-    return manager
-
-
 def folders(uploads):
     return [path for path in uploads.iterdir() if path.name != "open"] if uploads.exists() else []
+
+
+def swept() -> None:
+    """A day later, an hour's round of the worker."""
+    for path in kept.aside().parent.iterdir():
+        os.utime(path, (time.time() - 90_000,) * 2)
+    worker.tidy()
 
 
 def too_long_ago(table) -> None:
@@ -112,31 +102,24 @@ def test_the_page_awaits_the_check_and_says_how_far_it_is(asked, browser, enter)
     answer = browser.get(page)
     assert "The extract is being checked</h1>" in answer.text
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in answer.text
-    assert browser.get(state).json() == {"text": "It waits for its turn", "done": 0, "finished": False}
+    assert browser.get(state).json() == {"text": "It waits for its turn", "done": 0, "size": 0, "finished": False}
 
     assert CHECK.claim() is not None
-    Extract.objects.update(size=60_543, done=12_000)
-    assert browser.get(state).json()["text"] == "12,000 of 60,543 episodes are put together"
-    Extract.objects.update(done=60_000)
-    assert browser.get(state).json()["text"] == "The episodes are put together and checked"
+    assert browser.get(state).json()["text"] == "The records are being put together and checked"
 
     Extract.objects.update(state=Stage.CHECKED)
     assert browser.get(state).json()["finished"]
 
 
-def test_every_thousand_episodes_the_check_says_how_far_it_is(agency, keyworker):
-    client = Client.objects.create(
-        agency=agency, clientid="C", consent="Y", changed=timezone.now(), begun=date(2026, 1, 1)
-    )
-    many = (
-        Episode(client=client, agency=agency, episodid=f"E{n}", changed=timezone.now(), begun=date(2026, 1, 1))
-        for n in range(2_500)
-    )
-    Episode.objects.bulk_create(many)
-    told: list[tuple[int, int]] = []
-    leaving.make(agency, until=timezone.localdate(), progress=lambda done, size: told.append((done, size)))
+def test_an_import_says_how_many_clients_are_put_in(agency, manager, browser, csv_of):
+    arrived = actions.ask_for_import(by=manager, agency=agency, file=io.BytesIO(csv_of({})), name="last.csv")
+    state = reverse("import-state", args=[arrived.pk])
+    assert READ.claim() is not None
+    assert browser.get(state).json()["text"] == "The file is being read and checked"
+    Import.objects.update(state=Stage.MAKING, done=2_000, size=52_722)
 
-    assert told == [(1_000, 2_500), (2_000, 2_500)]
+    told = browser.get(state).json()
+    assert told == {"text": "2,000 of 52,722 clients are put in", "done": 2_000, "size": 52_722, "finished": False}
 
 
 def test_what_was_checked_is_what_is_sent_and_what_is_changed_after_it_is_in_the_next(
@@ -167,7 +150,9 @@ def test_who_withdrew_consent_after_the_check_is_not_sent(checked, both, keywork
     works()
 
     page = browser.get(reverse("extract-checked", args=[extract.pk])).text
+    assert "The extract is not made</h1>" in page
     assert "Somebody withdrew consent, or a record was removed, after the extract was checked: check it again" in page
+    assert "Send it to the portal" not in page
     assert not Submission.objects.exists()
     assert not Client.objects.filter(extracted__isnull=False).exists()
     assert not leaving.former(agency).exists()
@@ -188,7 +173,7 @@ def test_what_was_removed_after_the_check_is_not_sent(checked, manager, keyworke
     works()
 
     extract.refresh_from_db()
-    assert (extract.state, extract.problem[:8]) == (Stage.CHECKED, "Somebody")
+    assert (extract.state, extract.problem[:8]) == (Stage.FAILED, "Somebody")
     assert not Client.objects.filter(extracted__isnull=False).exists()
 
 
@@ -218,11 +203,15 @@ def test_a_made_extract_is_downloaded_as_often_as_one_likes_for_a_day_and_each_t
 
     assert once == twice
     assert hashlib.sha256(once).hexdigest() == extract.sha256
+    assert browser.head(file).status_code == 200
     assert AuditEvent.objects.filter(action="downloaded an extract").count() == 2
 
+    # A day from when it was made, however long ago it was checked.
     Extract.objects.update(at=timezone.now() - timedelta(hours=25))
     actions.remove_passed()
-    assert not folders(uploads)
+    assert browser.get(file).getvalue() == once
+    Extract.objects.update(made=timezone.now() - timedelta(hours=25))
+    actions.remove_passed()
     answer = browser.get(file)
     assert "is not kept any more" in answer.text
     assert "Content-Disposition" not in answer.headers
@@ -259,7 +248,7 @@ def test_a_file_that_was_altered_on_the_disk_is_never_sent(checked, both, enter,
     works()
 
     extract.refresh_from_db()
-    assert extract.problem == "The file of this extract is not kept any more: check the extract again"
+    assert extract.problem == "The file of this extract is not kept any more: check it again"
     assert not Submission.objects.exists()
 
 
@@ -277,16 +266,19 @@ def test_the_files_of_an_extract_are_for_the_service_alone(checked, enter, uploa
 
 @pytest.mark.django_db(transaction=True)
 def test_another_check_takes_the_place_of_ones_own_and_of_nobody_elses(
-    checked, asked, manager, person_with, agency, enter, uploads
+    checked, asked, manager, person_with, agency, enter, uploads, browser
 ):
     enter()
     colleague = person_with(Role.MANAGER, agency=agency)
     theirs, mine = checked(colleague), checked()
     newer = asked()
 
-    assert set(Extract.objects.values_list("pk", flat=True)) == {theirs.pk, newer.pk}
-    assert not Extract.objects.filter(pk=mine.pk).exists()
+    states = dict(Extract.objects.values_list("pk", "state"))
+    assert states == {theirs.pk: Stage.CHECKED, mine.pk: Stage.FAILED, newer.pk: Stage.WAITING}
     assert [path.name for path in folders(uploads)] == [theirs.stored]
+    page = browser.get(reverse("extract-checked", args=[mine.pk])).text
+    assert "You began another one after this, which took its place" in page
+    assert "Check it again" in page
 
 
 @pytest.mark.django_db(transaction=True)
@@ -298,8 +290,52 @@ def test_a_check_that_gave_way_while_it_ran_leaves_nothing(asked, enter, uploads
     newer = asked()
     mine.carry_out()
 
-    assert list(Extract.objects.all()) == [newer]
+    assert list(Extract.objects.values_list("pk", "state")) == [
+        (newer.pk, Stage.WAITING),
+        (mine.job.pk, Stage.FAILED),
+    ]
     assert not folders(uploads)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_ordered_while_another_is_begun_goes_on_or_gives_way_but_is_never_lost(
+    checked, asked, both, enter, uploads
+):
+    enter()
+    for _ in range(5):
+        extract = checked(by=both)
+        together(partial(actions.order_extract, by=both, extract=extract, to_portal=False), partial(asked, by=both))
+        works()
+        extract.refresh_from_db()
+        assert extract.state in (Stage.MADE, Stage.FAILED)
+        assert (extract.made is None) == (extract.stored == "")
+
+
+def test_an_older_extract_is_not_made_after_a_newer_one(checked, made, both, person_with, keyworker, agency, enter):
+    episode = enter()
+    colleague = person_with(Role.MANAGER, agency=agency)
+    older = checked(colleague)
+    actions.save(by=keyworker, record=episode, typed={"HOUSING": "2"}, why=actions.CORRECTION)
+    newer = made(to_portal=True)
+    actions.order_extract(by=colleague, extract=older, to_portal=False)
+    works()
+
+    older.refresh_from_db()
+    assert older.problem == "Another extract was made after this one was checked: check it again"
+    assert list(leaving.former(agency)) == [newer]
+
+
+def test_the_last_extract_is_the_one_with_the_newest_records(made, checked, manager, agency, enter):
+    enter()
+    first, second = checked(), None
+    Extract.objects.update(by=None)
+    second = made()
+    Extract.objects.filter(pk=first.pk).update(at=timezone.now())
+    actions.order_extract(by=manager, extract=first, to_portal=False)
+    works()
+
+    assert second is not None
+    assert list(leaving.former(agency)) == [first, second]
 
 
 def test_an_extract_that_is_ordered_twice_is_made_once(checked, both, browser, enter):
@@ -335,7 +371,37 @@ def test_who_may_not_send_any_more_when_their_turn_comes_sends_nothing(checked, 
 
     extract.refresh_from_db()
     assert "Only a provider user sends files of the agency" in extract.problem
+    assert extract.state == Stage.CHECKED
     assert not Submission.objects.exists()
+
+
+@pytest.mark.parametrize("gone", ["manager", "person"])
+def test_who_does_not_manage_the_agency_any_more_when_their_turn_comes_makes_nothing(
+    checked, both, enter, agency, csv_of, gone
+):
+    enter()
+    extract = checked()
+    actions.order_extract(by=both, extract=extract, to_portal=True)
+    data = csv_of({"AGNCY": agency.code, "CLIENTID": "new", "EPISODID": "new", "REFERID": "new"})
+    arrived = actions.ask_for_import(by=both, agency=agency, file=io.BytesIO(data), name="last.csv")
+    read = READ.claim()
+    assert read is not None
+    read.carry_out()
+    actions.order_import(by=both, arrived=arrived)
+    if gone == "manager":
+        both.memberships.filter(role=Role.MANAGER).delete()
+    else:
+        both.is_active = False
+        both.save()
+    works()
+
+    for each in (extract, arrived):
+        each.refresh_from_db()
+        assert each.state == Stage.FAILED
+        assert "does not manage the agency any more" in each.problem
+    assert not Submission.objects.exists()
+    assert not leaving.former(agency).exists()
+    assert Client.objects.count() == 1
 
 
 def test_one_kind_of_work_waits_for_no_long_line_of_another(asked, agency, provider, enter, csv_of, monkeypatch):
@@ -408,7 +474,7 @@ def test_a_fault_of_ours_says_what_to_do_and_logs_no_value(asked, browser, enter
     assert "ValueError" in caplog.text
 
 
-def _many(agency, keyworker) -> None:
+def _many(agency) -> None:
     """Clients enough for a check that takes some seconds."""
     rows = {h: EXAMPLE[h] for h in KEPT[Entity.EPISODE]}
     now, today = timezone.now(), date(2026, 1, 1)
@@ -426,8 +492,8 @@ def _many(agency, keyworker) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.4, 1.0])
-def test_a_worker_killed_at_any_moment_of_a_check_loses_nothing(asked, agency, keyworker, after, killed_worker):
-    _many(agency, keyworker)
+def test_a_worker_killed_at_any_moment_of_a_check_loses_nothing(asked, agency, after, killed_worker, uploads):
+    _many(agency)
     extract = asked()
 
     killed_worker(extract, after)
@@ -437,14 +503,14 @@ def test_a_worker_killed_at_any_moment_of_a_check_loses_nothing(asked, agency, k
     extract.refresh_from_db()
     assert (extract.state, extract.counts["clients"]) == (Stage.CHECKED, 8_000)
     assert hashlib.sha256(working.read(extract, working.FILE)).hexdigest() == extract.sha256
+    swept()
+    assert [path.name for path in folders(uploads)] == [extract.stored]
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.5])
-def test_a_worker_killed_while_it_sends_sends_once_and_marks_all(
-    checked, both, agency, keyworker, after, killed_worker
-):
-    _many(agency, keyworker)
+def test_a_worker_killed_while_it_sends_sends_once_and_marks_all(checked, both, agency, after, killed_worker, uploads):
+    _many(agency)
     extract = checked(leave_out=True)
     actions.order_extract(by=both, extract=extract, to_portal=True)
     extract.refresh_from_db()
@@ -459,6 +525,8 @@ def test_a_worker_killed_while_it_sends_sends_once_and_marks_all(
     assert (extract.state, extract.submission, sent.sha256) == (Stage.MADE, sent.number, extract.sha256)
     assert Client.objects.filter(extracted=extract.at).count() == 8_000
     assert (sent.state, sent.rows) == (State.READY, 8_000)
+    swept()
+    assert [path.name for path in folders(uploads)] == [sent.stored]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -479,7 +547,200 @@ def test_a_worker_killed_while_it_imports_imports_once(agency, manager, csv_of, 
 
     arrived.refresh_from_db()
     assert (arrived.state, arrived.counts["clients"], arrived.stored) == (Stage.MADE, 3_000, "")
+    assert (arrived.counts["here"], arrived.done, arrived.size) == (0, 3_000, 3_000)
+    swept()
     assert Client.objects.count() == 3_000
-    assert AuditEvent.objects.filter(action="imported records").count() == 1
-    assert kept.aside().exists()
+    # A thousand at a time.
+    brought = AuditEvent.objects.filter(action="imported records")
+    assert [event.counts["clients"] for event in brought] == [1_000] * 3
     assert not folders(uploads)
+
+
+def test_folders_that_no_record_has_are_removed_after_a_day(checked, enter, uploads):
+    enter()
+    extract = checked()
+    lost = kept.aside().parent / "lost"
+    lost.mkdir()
+    (lost / "1 extract.csv").write_bytes(b"made up")
+
+    worker.tidy()
+    assert lost.exists()
+    swept()
+    assert [path.name for path in folders(uploads)] == [extract.stored]
+
+
+def test_where_no_record_has_any_folder_none_is_removed_since_it_may_be_the_wrong_database(uploads, db):
+    lost = kept.aside().parent / "lost"
+    lost.mkdir()
+    swept()
+
+    assert lost.exists()
+
+
+# ---- what goes on beside ---------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_save_while_an_extract_is_put_together(asked, agency, uploads):
+    _many(agency)
+    extract = asked()
+    client = Client.objects.latest("pk")
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK],
+        env=os.environ | {"CJIT_TESTED": str(connection.settings_dict["NAME"]), "CJIT_UPLOADS": str(uploads)},
+    )
+    saves = 0
+    with process:
+        while process.poll() is None:
+            Client.objects.filter(pk=client.pk).update(touched=timezone.now())
+            saves += 1
+            time.sleep(0.02)
+
+    extract.refresh_from_db()
+    assert process.returncode == 0
+    assert (extract.state, extract.attempts) == (Stage.CHECKED, 1)
+    assert saves > 20
+
+
+def test_what_is_made_is_tried_as_often_as_what_was_checked(asked, manager, enter, settings):
+    enter()
+    extract = asked()
+    for _ in range(settings.ATTEMPTS - 1):
+        assert CHECK.claim() is not None
+        too_long_ago(Extract)
+    works()
+    extract.refresh_from_db()
+    actions.order_extract(by=manager, extract=extract, to_portal=False)
+    for _ in range(settings.ATTEMPTS - 1):
+        assert MAKE.claim() is not None
+        too_long_ago(Extract)
+    works()
+
+    extract.refresh_from_db()
+    assert (extract.state, extract.attempts) == (Stage.MADE, 2 * settings.ATTEMPTS)
+
+
+def test_what_cannot_even_be_settled_is_told_without_a_value_and_taken_up_again(asked, enter, monkeypatch, caplog):
+    name = "Zebedee"
+    enter(CLIENT=name)
+    extract = asked()
+
+    def broken(*_, **__):
+        raise ValueError(name)
+
+    with monkeypatch.context() as now:
+        now.setattr(leaving, "extract", broken)
+        now.setattr(type(CHECK.claim()), "settle", broken)
+        too_long_ago(Extract)
+        claim = CHECK.claim()
+        assert claim is not None
+        claim.carry_out()
+    assert name not in caplog.text
+    assert "could not be settled" in caplog.text
+
+    too_long_ago(Extract)
+    works()
+    extract.refresh_from_db()
+    assert extract.state == Stage.CHECKED
+
+
+# ---- what is kept ----------------------------------------------------------------------------------
+
+
+def test_what_goes_on_is_not_removed_however_long_it_takes(checked, asked, manager, enter, person_with, agency):
+    enter()
+    ordered, waiting = checked(), asked(person_with(Role.MANAGER, agency=agency))
+    actions.order_extract(by=manager, extract=ordered, to_portal=False)
+    Extract.objects.update(at=timezone.now() - timedelta(days=3))
+    actions.remove_passed()
+    works()
+
+    for each in (ordered, waiting):
+        each.refresh_from_db()
+    assert (ordered.state, waiting.state) == (Stage.MADE, Stage.CHECKED)
+
+
+def test_an_extract_that_was_checked_a_day_ago_says_so_and_is_checked_again(checked, browser, enter):
+    enter()
+    extract = checked()
+    Extract.objects.update(at=timezone.now() - timedelta(hours=25))
+    actions.remove_passed()
+    page = browser.get(reverse("extract-checked", args=[extract.pk])).text
+
+    assert "It was kept for a day, and is removed" in page
+    assert "Check it again" in page
+    assert "Your extract until" not in browser.get(reverse("extract")).text
+
+
+@pytest.mark.parametrize("name", ["extract-file", "extract-labels"])
+def test_a_file_with_somebody_who_withdrew_consent_since_is_not_handed_out(made, browser, enter, keyworker, name):
+    enter()
+    gone, never = enter(), enter()
+    actions.record_consent(by=keyworker, client=never.client, given=False, on=timezone.localdate())
+    extract = made()
+    address = reverse(name, args=[extract.pk])
+    actions.record_consent(by=keyworker, client=never.client, given=False, on=timezone.localdate())
+    assert browser.get(address).headers["Content-Disposition"]
+
+    actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
+    answer = browser.get(address)
+    assert "Content-Disposition" not in answer.headers
+    assert "Somebody in this extract withdrew consent after it was checked: check another" in answer.text
+
+
+def test_what_is_left_out_is_what_was_when_it_was_checked(checked, keyworker, enter, browser):
+    enter()
+    gone = enter()
+    extract = checked()
+    actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
+
+    assert "Nothing is left out" in browser.get(reverse("extract-checked", args=[extract.pk])).text
+
+
+def test_a_rule_that_is_no_more_is_not_told_of(checked, enter, browser):
+    enter()
+    enter(SEX="")
+    extract = checked()
+    extract.found["rules"] = {episode: ["dropped.rule"] for episode in extract.found["rules"]}
+    extract.save()
+
+    assert browser.get(reverse("extract-checked", args=[extract.pk])).status_code == 200
+
+
+def test_the_page_to_choose_says_what_one_has_begun(checked, asked, manager, browser, enter, agency, csv_of):
+    enter()
+    extract = checked()
+    page = reverse("extract")
+    assert "is not made yet, and another one takes its place" in browser.get(page).text
+    actions.order_extract(by=manager, extract=extract, to_portal=False)
+    assert "is being made." in browser.get(page).text
+    works()
+    assert "Your extract until" not in browser.get(page).text
+
+    data = csv_of({"AGNCY": agency.code})
+    arrived = actions.ask_for_import(by=manager, agency=agency, file=io.BytesIO(data), name="last.csv")
+    works()
+    page = reverse("caseload-import")
+    assert "is not imported yet, and another one takes its place" in browser.get(page).text
+    actions.order_import(by=manager, arrived=arrived)
+    assert "is being imported." in browser.get(page).text
+
+
+def test_the_audit_trail_says_who_asked_and_ordered_from_where(browser, enter, agency, manager, csv_of):
+    enter()
+    browser.post(reverse("extract-check"), {"month": f"{timezone.localdate():%Y-%m}"})
+    works()
+    browser.post(reverse("extract-make", args=[Extract.objects.get().pk]), {"to": "file"})
+    file = io.BytesIO(csv_of({"AGNCY": agency.code}))
+    file.name = "last.csv"
+    browser.post(reverse("caseload-import"), {"file": file})
+    works()
+    browser.post(reverse("import-make", args=[Import.objects.get().pk]))
+
+    of_whom = AuditEvent.objects.exclude(address="").filter(person=manager).order_by("pk")
+    assert list(of_whom.values_list("action", flat=True)) == [
+        "asked for an extract",
+        "ordered an extract",
+        "chose a file to import",
+        "ordered an import",
+    ]

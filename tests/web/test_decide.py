@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from tests.web.conftest import follow
 
 from cjit.dataset import Changes, Entity
 from cjit.datasets.q import Q as DATASET
@@ -977,10 +978,10 @@ def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, accepted,
 def test_somebody_decides_accepts_and_has_a_receipt_with_and_without_javascript(tab, mismatched, agency, script):
     page = tab(reverse("decide", args=[mismatched.pk]), java_script_enabled=script)
     page.get_by_role("group", name="What becomes of it (client 1, surname initial").get_by_label("Replace").check()
-    page.get_by_role("button", name="Save", exact=True).last.click()
-    page.get_by_role("heading", name=f"Accept {mismatched.number}").wait_for()
-    page.get_by_role("button", name="Accept", exact=True).click()
-    page.get_by_role("heading", name=f"Receipt {mismatched.number}").wait_for()
+    follow(page.get_by_role("button", name="Save", exact=True).last)
+    assert page.get_by_role("heading", name=f"Accept {mismatched.number}").is_visible()
+    follow(page.get_by_role("button", name="Accept", exact=True))
+    assert page.get_by_role("heading", name=f"Receipt {mismatched.number}").is_visible()
 
     assert sorted(held(agency, "SINITIAL")) == ["O", "X"]
 
@@ -1045,15 +1046,15 @@ def test_thirty_four_mismatches_are_decided_one_by_one_by_the_keyboard_alone(tab
 def test_what_is_left_is_chosen_decided_and_gone_on_from_with_and_without_javascript(tab, many, script):
     page = tab(reverse("decide", args=[many.pk]), 390, java_script_enabled=script)
     page.get_by_label("Show", exact=True).select_option(label="Still to be decided (60)")
-    page.get_by_role("button", name="Show", exact=True).click()
-    page.get_by_text("1 to 50 of 60 shown, 60 in all").wait_for()
+    follow(page.get_by_role("button", name="Show", exact=True))
+    assert page.get_by_text("1 to 50 of 60 shown, 60 in all").is_visible()
     for box in page.get_by_label("Leave for later").all():
         # But for the choice for all, which is folded away.
         if box.is_visible():
             box.check()
-    page.get_by_role("button", name="Save and show the next").click()
-    page.get_by_text("50 of 60 decided").wait_for()
+    follow(page.get_by_role("button", name="Save and show the next"))
 
+    assert page.get_by_text("50 of 60 decided").is_visible()
     assert page.get_by_text("1 to 10 of 10 shown, 60 in all").is_visible()
     assert "show=left" in page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -432,7 +432,7 @@ def test_what_a_killed_process_left_aside_is_removed_after_a_day(uploads):
     for path in (old, folder):
         os.utime(path, (time.time() - 90_000,) * 2)
 
-    kept.tidy()
+    kept.tidy(set())
 
     assert list(kept.aside().iterdir()) == [new]
     assert kept.aside().stat().st_mode & 0o777 == 0o700

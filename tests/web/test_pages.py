@@ -18,6 +18,7 @@ from django.template import engines
 from django.test import Client, RequestFactory
 from django.urls import include, path, reverse
 from django.views.debug import get_exception_reporter_class
+from tests.web.conftest import follow
 
 from cjit.web import errors, pages
 from cjit.web.agencies.audit import ADDRESS
@@ -506,8 +507,8 @@ def test_the_way_round_folds_into_a_menu_on_a_phone(tab, signed_in, person_with,
     assert not page.get_by_role("link", name="Audit trail").is_visible()
     page.get_by_role("button", name="Menu").click()
     assert page.get_by_role("link", name="Audit trail").is_visible()
-    page.get_by_role("button", name="Sign out").click()
-    page.get_by_role("heading", name="Sign in").wait_for()
+    follow(page.get_by_role("button", name="Sign out"))
+    assert page.get_by_role("heading", name="Sign in").is_visible()
 
 
 @pytest.mark.browser
@@ -515,7 +516,7 @@ def test_a_page_works_without_javascript(tab):
     page = tab(reverse("sign-in"), java_script_enabled=False)
 
     assert page.locator("main h1").inner_text() == "Sign in"
-    page.get_by_role("link", name="Privacy").click()
+    follow(page.get_by_role("link", name="Privacy"))
     assert page.locator("main h1").inner_text() == "Privacy"
 
 
@@ -523,18 +524,21 @@ def test_a_page_works_without_javascript(tab):
 def test_progress_is_asked_for_until_it_is_over(tab):
     page = tab(reverse("privacy"))
     answers = [
-        {"text": "Half is checked", "done": 5, "finished": False},
-        {"text": "All is checked", "done": 10, "finished": True},
+        {"text": "Begun", "done": 0, "size": 0, "finished": False},
+        {"text": "Half is checked", "done": 5, "size": 10, "finished": False},
+        {"text": "All is checked", "done": 10, "size": 10, "finished": True},
     ]
     page.route("**/state/", lambda route: route.fulfill(json=answers.pop(0)))
-    body = '<div data-state-url="/state/"><p data-state-text>Waiting</p><progress max="10" value="0"></progress></div>'
+    body = '<div data-state-url="/state/"><p data-state-text>Waiting</p><progress></progress></div>'
     [script] = re.findall(r"<script[^>]*></script>", page.content())
     page.route(
         "**/privacy/", lambda route: route.fulfill(body=f"<!doctype html>{script}{body}", content_type="text/html")
     )
     page.reload()
+    page.get_by_text("Begun").wait_for()
+    assert page.locator("progress").evaluate("bar => bar.position") == -1
     page.get_by_text("Half is checked").wait_for()
-    assert page.locator("progress").evaluate("bar => bar.value") == 5
+    assert page.locator("progress").evaluate("bar => bar.position") == 0.5
 
     page.unroute("**/privacy/")
     page.get_by_role("heading", name="Privacy", exact=True).wait_for()

@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from tests.web.conftest import follow
 
 from cjit.datasets.q import Q
 from cjit.report import workbook
@@ -850,8 +851,8 @@ def test_a_file_is_dropped_sent_and_its_result_comes_by_itself(tab, csv_of, agen
     )
     page.get_by_role("button", name="The dataset Q file").dispatch_event("drop", {"dataTransfer": dropped})
     page.get_by_label("All our records").check()
-    page.get_by_role("button", name="Send", exact=True).click()
-    page.get_by_role("heading", name="Your file is being checked").wait_for()
+    follow(page.get_by_role("button", name="Send", exact=True))
+    assert page.get_by_role("heading", name="Your file is being checked").is_visible()
     assert page.get_by_role("progressbar").get_attribute("max") == str(Submission.objects.get().size)
 
     worker.run(threading.Event(), once=True)
@@ -869,14 +870,14 @@ def test_a_file_is_sent_checked_and_looked_at_without_javascript(tab, csv_of, ag
     }
     page.get_by_label("The dataset Q file").set_input_files(file)
     page.get_by_label("Only new or changed records").check()
-    page.get_by_role("button", name="Send", exact=True).click()
-    page.get_by_role("heading", name="Your file is being checked").wait_for()
+    follow(page.get_by_role("button", name="Send", exact=True))
+    assert page.get_by_role("heading", name="Your file is being checked").is_visible()
 
     worker.run(threading.Event(), once=True)
     page.get_by_role("heading", name="1 of 2 records can be accepted, and 1 is rejected").wait_for()
-    page.get_by_role("link", name="Every finding, row by row").click()
+    follow(page.get_by_role("link", name="Every finding, row by row"))
     page.get_by_label("Your client ID").fill("10001")
-    page.get_by_role("button", name="Show", exact=True).click()
+    follow(page.get_by_role("button", name="Show", exact=True))
     assert page.get_by_role("status").inner_text() == "1 to 1 of 1 chosen, 1 in all"
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()

@@ -31,13 +31,15 @@ log = logging.getLogger("cjit.worker")
 class Job(models.Model):
     """A record with work to be done: how far it is (`done`), and why nothing came of it (`problem`).
 
-    `heartbeat` is when its worker last gave a sign of life, `attempts` how often the work was begun. Each model has a
-    `state` that says whether it waits, is being worked on, or is settled.
+    `heartbeat` is when its worker last gave a sign of life, `attempts` how often work on it was begun: a number that
+    only grows, since a worker proves its claim by it; `attempts_before` of these were for what is settled. Each model
+    has a `state` that says whether it waits, is being worked on, or is settled.
     """
 
     done = models.BigIntegerField(default=0)
     heartbeat = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    attempts_before = models.PositiveSmallIntegerField(default=0)
     problem = models.CharField(max_length=400, blank=True)
 
     class Meta:
@@ -74,7 +76,9 @@ class Queue(Generic[J]):
         """The next record that waits, as this worker's own; None where there is none."""
         now, jobs = timezone.now(), self.jobs._default_manager
         dead = jobs.filter(state=self.working, heartbeat__lt=now - timedelta(seconds=settings.HEARTBEAT))
-        dead.filter(attempts__gte=settings.ATTEMPTS).update(state=self.failed, problem=self.stopped)
+        dead.filter(attempts__gte=F("attempts_before") + settings.ATTEMPTS).update(
+            state=self.failed, problem=self.stopped
+        )
         dead.update(state=self.waiting)
         for pk in jobs.filter(state=self.waiting).order_by("pk").values_list("pk", flat=True)[:5]:
             mine = jobs.filter(pk=pk, state=self.waiting).update(
@@ -98,6 +102,9 @@ class Claim(Generic[J]):
             self._worked()
         except Lost:
             log.info("%s %s is no longer this worker's", type(self.job).__name__, self.job.pk)
+        except Exception as problem:
+            # What came of it cannot be written now: it is taken up again when its heart has stood still for long.
+            log.error("%s %s could not be settled\n%s", type(self.job).__name__, self.job.pk, without_values(problem))
 
     def _worked(self) -> None:
         try:

@@ -17,7 +17,7 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
@@ -172,9 +172,15 @@ def aside() -> Path:
     return folder
 
 
-def tidy() -> None:
-    """Remove what a process left aside when it was killed."""
-    for path in aside().iterdir():
+def tidy(named: Container[str]) -> None:
+    """Remove what a process left when it was killed, after a day: what is aside, and folders that no record has.
+
+    Where `named`, the folders that records have, is empty, folders stay: it may be the wrong database.
+    """
+    left = list(aside().iterdir())
+    if named:
+        left += [path for path in Path(settings.UPLOADS).iterdir() if path.name not in named and path != aside()]
+    for path in left:
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < time.time() - 86_400:
                 if path.is_dir():

@@ -34,9 +34,14 @@ def run(stop: threading.Event, *, once: bool = False) -> None:
         if once:
             return
         if time.monotonic() - tidied > 3600:
-            portal.remove_files()
-            caseload.remove_passed()
-            kept.tidy()
-            call_command("clearsessions")
+            tidy()
             tidied = time.monotonic()
         stop.wait(0.3)
+
+
+def tidy() -> None:
+    """Remove what is not kept any longer."""
+    portal.remove_files()
+    caseload.remove_passed()
+    kept.tidy({stored for queue in QUEUES for stored in queue.jobs._default_manager.values_list("stored", flat=True)})
+    call_command("clearsessions")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from tests.web.conftest import awaited, follow
 
 from cjit.web import worker
 
@@ -73,7 +74,7 @@ class Somebody:
             self.page.screenshot(path=f"{folder}/{name}.png")
 
     def clicks(self, text: str, kind: str = "link") -> None:
-        self.page.get_by_role(kind, name=text, exact=True).first.click()
+        follow(self.page.get_by_role(kind, name=text, exact=True).first)
 
     def signs_in(self, person) -> None:
         device, _ = TOTPDevice.objects.get_or_create(user=person, name="app", defaults={"confirmed": True})
@@ -90,7 +91,7 @@ class Somebody:
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": "text/csv", "buffer": data})
         self.page.check(f"input[name=scope][value={scope}]", force=True)
         self.clicks("Send", "button")
-        self.page.wait_for_function("() => !document.querySelector('[data-state-url]')", timeout=20_000)
+        awaited(self.page)
 
 
 @pytest.fixture

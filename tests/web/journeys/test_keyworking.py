@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from datetime import date, timedelta
 
 import pytest
 from django.utils import timezone
+from tests.web.conftest import awaited, follow
 
 from cjit.dataset import Entity
-from cjit.web import worker
 from cjit.web.agencies.models import Membership, Role
 from cjit.web.caseload import actions, record
 from cjit.web.caseload.models import Client, Consent, Episode, Extract
@@ -18,7 +17,7 @@ from cjit.web.portal import actions as portal
 from cjit.web.portal import store
 from cjit.web.portal.models import State, Submission
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("working")]
 
 WHO = {"FINITIAL": "M", "SINITIAL": "S", "DOB": "14/02/1985", "SEX": "M", "ETHNIC": "A", "NATION": "GBR"}
 #: What is known of an episode a month after triage.
@@ -74,6 +73,7 @@ def fills(page, **answers: str) -> None:
     """Answer questions as a keyworker does: dates in three boxes, codes by what they are called."""
     for header, answer in answers.items():
         boxes = page.locator(f"[data-question={header}]")
+        boxes.locator("select[data-search]").first.wait_for(state="hidden")  # a box that searches it takes its place
         if boxes.locator(f"[name={header}-day]").count():
             for part, content in zip(("day", "month", "year"), answer.split("/"), strict=True):
                 boxes.locator(f"[name={header}-{part}]").fill(content)
@@ -91,20 +91,24 @@ def fills(page, **answers: str) -> None:
 
 def presses(somebody, name: str) -> None:
     """Press a button, by the beginning of what stands on it, and wait for the page it leads to."""
-    with somebody.page.expect_navigation():
-        somebody.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).first.click()
+    follow(somebody.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).first)
 
 
 def sends_the_extract(somebody) -> Submission:
-    """Make the extract of this month, send it to the portal, and have it checked."""
+    """Have the extract of this month checked, send it to the portal, and see it checked there."""
     somebody.goes_to("/caseload/extract/")
     month = timezone.localdate()
     somebody.page.select_option("select[name=month]", value=f"{month:%Y-%m}")
     presses(somebody, "Check the extract")
+    awaited(somebody.page)
     somebody.sees("The extract is ready")
     presses(somebody, "Send it to the portal")
-    worker.run(threading.Event(), once=True)
-    return Submission.objects.latest("pk")
+    awaited(somebody.page)
+    sent = Submission.objects.latest("pk")
+    somebody.sees(f"The extract is sent to the portal as {sent.number}")
+    presses(somebody, "See how its check goes")
+    awaited(somebody.page)
+    return sent
 
 
 def held(agency, header: str, entity: Entity = Entity.CLIENT) -> list[str]:
@@ -195,7 +199,7 @@ def test_a_client_who_disengaged_is_closed_at_the_last_contact_face_to_face(some
     # when the keyworker looks at what is due, and opens the line
     kit.sees("MS, born 14 February 1985")
     kit.pictured("due")
-    kit.page.locator("main a[href*='/close/']").first.click()
+    follow(kit.page.locator("main a[href*='/close/']").first)
     kit.sees("They count as disengaged")
     kit.pictured("close")
     presses(kit, "Close as “Incomplete – dropped out”")
@@ -205,7 +209,7 @@ def test_a_client_who_disengaged_is_closed_at_the_last_contact_face_to_face(some
     episode.refresh_from_db()
     assert (episode.values["DISD"], episode.values["CJDISRSN"]) == (text(ago(70)), "8")
     kit.goes_to("/caseload/due/")
-    kit.page.locator("main a[href*='/interventions/']").first.click()
+    follow(kit.page.locator("main a[href*='/interventions/']").first)
     kit.page.get_by_label("housing support").check(force=True)
     kit.page.get_by_label("left the caseload").check(force=True)
     presses(kit, "Record")
@@ -221,7 +225,7 @@ def test_a_transfer_to_prison(somebody, keyworker, manager, episode, agency):
     kit.sees("prison")
 
     # when the episode is closed as a transfer
-    kit.page.locator("main a[href*='/close/']").first.click()
+    follow(kit.page.locator("main a[href*='/close/']").first)
     kit.sees("in prison since " + spoken(ago(7)))
     kit.page.get_by_label("The last contact face to face, " + spoken(ago(7))).check(force=True)
     assert not kit.page.locator("[data-question=prison]").is_visible()
@@ -239,8 +243,12 @@ def test_a_transfer_to_prison(somebody, keyworker, manager, episode, agency):
     max_.goes_to("/caseload/extract/")
     max_.page.select_option("select[name=month]", value=f"{timezone.localdate():%Y-%m}")
     presses(max_, "Check the extract")
+    awaited(max_.page)
+    presses(max_, "Make the file")
+    awaited(max_.page)
+    max_.sees("The extract is made")
     with max_.page.expect_download() as download:
-        max_.clicks("Download the file", "button")
+        max_.page.get_by_role("button", name="Download the file").click()
     data = download.value.path().read_text()
     assert f"{text(ago(7))},13," in data
     assert "DMI" not in data
@@ -259,7 +267,7 @@ def test_a_client_presents_again(somebody, keyworker, manager, episode, agency):
     fills(kit.page, FINITIAL="M", SINITIAL="S", DOB="14/2/1985", SEX="Male")
     presses(kit, "Add the client")
     kit.sees("Is it one of these?", "Last episode closed on " + spoken(ago(30)))
-    kit.page.get_by_role("link", name="reference A1").click()
+    follow(kit.page.get_by_role("link", name="reference A1"))
     presses(kit, "The client presents again: begin an episode")
 
     # then nothing about the client is asked again, and the old episode is as it was

@@ -137,8 +137,8 @@ def test_it_all_works_on_a_telephone_without_javascript(somebody, before, provid
     priya.clicks("Send", "button")
     priya.page.get_by_role("button", name="Accept").wait_for(timeout=20_000)
     priya.pictured("phone")
-    priya.page.get_by_role("button", name="Accept").click()
-    priya.page.get_by_role("button", name="Accept").click()
+    priya.clicks("Accept", "button")
+    priya.clicks("Accept", "button")
 
     assert "Receipt" in priya.page.inner_text("h1")
     assert sorted(initials(agency)) == ["1", "2", "3"]

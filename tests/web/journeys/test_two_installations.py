@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.web.conftest import awaited, follow
 
 from cjit.web.demo import PASSWORD
 
@@ -48,16 +49,14 @@ def signed_in(chromium, address: str, said: str, email: str):
     page.goto(address)
     page.fill("input[name=username]", email)
     page.fill("input[name=password]", PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    follow(page.get_by_role("button", name="Continue"))
     page.fill("input[name=code]", line.split()[1])
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="Sign out").wait_for()
+    follow(page.get_by_role("button", name="Sign in"))
     return page
 
 
 def presses(page, name: str) -> None:
-    with page.expect_navigation():
-        page.get_by_role("button", name=name).first.click()
+    follow(page.get_by_role("button", name=name).first)
 
 
 def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_the_file(chromium, tmp_path):
@@ -66,8 +65,8 @@ def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_t
         # when a keyworker of the one corrects the birth date of a client who was sent before
         kit = signed_in(chromium, *provider, "keyworker@example.org")
         kit.goto(provider[0] + "/caseload/clients/")
-        kit.locator("[data-search-found] a").nth(3).click()
-        kit.get_by_role("link", name="Client details").click()
+        follow(kit.locator("[data-search-found] a").nth(3))
+        follow(kit.get_by_role("link", name="Client details"))
         kit.locator("[name=DOB-year]").fill("1971")
         presses(kit, "Save and come back later")
         kit.get_by_label("A correction: it was recorded wrongly").check(force=True)
@@ -79,7 +78,10 @@ def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_t
         max_ = signed_in(chromium, *provider, "manager@example.org")
         max_.goto(provider[0] + "/caseload/extract/")
         presses(max_, "Check the extract")
+        awaited(max_)
         assert "The extract is ready" in max_.inner_text("h1")
+        presses(max_, "Make the file")
+        awaited(max_)
         with max_.expect_download() as download:
             max_.get_by_role("button", name="Download the file").click()
         file = tmp_path / "sent.csv"
@@ -90,8 +92,9 @@ def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_t
         priya.goto(national[0] + "/submissions/new/")
         priya.set_input_files("input[type=file]", file)
         priya.check("input[name=scope][value=full]", force=True)
-        priya.get_by_role("button", name="Send").click()
+        follow(priya.get_by_role("button", name="Send"))
         priya.get_by_role("link", name="Decide").or_(priya.get_by_role("button", name="Decide")).first.wait_for()
+        priya.wait_for_load_state()
         number = re.search(r"/submissions/(\d+)/", priya.url)
         assert number
 

@@ -31,8 +31,9 @@ from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import arriving, questions
 from cjit.web.caseload.arriving import Arrived, Imported
-from cjit.web.caseload.leaving import FULL, NEW
+from cjit.web.caseload.leaving import FULL, NEW, former
 from cjit.web.caseload.models import (
+    AT_WORK,
     Change,
     Client,
     Consent,
@@ -68,6 +69,8 @@ SIGNS, LENGTH = "BCDFGHJKLMNPQRSTVWXZ", 12
 TOGETHER = timedelta(minutes=10)
 #: How long a file is kept that is on its way out or in.
 KEPT_FOR = timedelta(days=1)
+#: What goes on whatever is begun after it.
+_GOES_ON = (Stage.ORDERED, Stage.MAKING, Stage.MADE)
 #: What is answered where a field that should not change was changed.
 CORRECTION, NEW_FACT = "correction", "new fact"
 #: The fields of which a new fact is recorded in the record as it is, and what it is; of others it belongs into the
@@ -682,21 +685,23 @@ def import_records(
     Raises `Unusable` for a file that cannot be used.
     """
     arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
-    return bring_in(by=by, agency=agency, arrived=arrived)
+    return sum((bring_in(by=by, agency=agency, part=part) for part in arriving.in_parts(arrived)), Imported())
 
 
 @transaction.atomic
-def bring_in(*, by: Person | None, agency: Agency, arrived: Arrived) -> Imported:
-    """Put in what was read from a file. Ids stay as they are, and of a record that is here nothing is changed."""
+def bring_in(*, by: Person | None, agency: Agency, part: Arrived) -> Imported:
+    """Put in a part of what was read from a file. Ids stay as they are, and of what is here nothing is changed."""
     # One import of an agency at a time.
     Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
-    arriving.only_new(arrived, agency)
-    _bring(by, arrived)
+    arriving.only_new(part, agency)
     # An extract made since the file began to be read has none of it: the next one tells by this what is new.
-    for table in (Client, Episode, Referral):
-        table.objects.filter(agency=agency, changed=arrived.at).update(changed=timezone.now())
-    note("imported records", by=by, agency=agency, about=agency.code, counts=arrived.done.counts())
-    return arrived.done
+    now = timezone.now()
+    records: Iterable[Record] = (*part.clients.values(), *part.episodes.values(), *part.referrals.values())
+    for record in records:
+        record.changed = now
+    _bring(by, part)
+    note("imported records", by=by, agency=agency, about=agency.code, counts=part.done.counts())
+    return part.done
 
 
 def _bring(by: Person | None, arrived: Arrived) -> None:
@@ -738,12 +743,15 @@ def record_extract(*, extract: Extract, sent: pl.DataFrame, left_out: Sequence[s
 
     `sent` has at least the ids and CONSENT of its rows: what is in it for the first time is marked as extracted. The
     episodes that were left out of it (by EPISODID) count as changed, so that the one after it has them. Raises
-    `Refused` where somebody of it withdrew consent since it was put together, or something of it was removed.
+    `Refused` where since it was put together somebody of it withdrew consent, something of it was removed, or another
+    extract was made, than which it would have older records.
     """
     agency = extract.agency
     # First the agency, as an import does, then whose records they are, as a save does: neither waits for this one
     # while it is waited for.
     Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+    if former(agency).filter(at__gt=extract.at).exists():
+        raise Refused("Another extract was made after this one was checked: check it again")
     consents = sent.filter(pl.col("CONSENT") == YES)
     clients = Client.objects.filter(agency=agency, consent=YES).select_for_update(no_key=True).order_by("pk")
     episodes = Episode.objects.filter(agency=agency)
@@ -769,7 +777,7 @@ def record_extract(*, extract: Extract, sent: pl.DataFrame, left_out: Sequence[s
         raise Refused(
             "Somebody withdrew consent, or a record was removed, after the extract was checked: check it again"
         )
-    extract.state, extract.problem = Stage.MADE, ""
+    extract.state, extract.problem, extract.made, extract.found = Stage.MADE, "", timezone.now(), {}
     extract.save()
     told = {what: n for what, n in extract.counts.items() if n}
     note("made an extract", by=extract.by, agency=agency, about=agency.code, counts=told)
@@ -788,6 +796,7 @@ def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def ask_for_extract(*, by: Person, agency: Agency, until: date, since: Extract | None, leave_out: bool) -> Extract:
     """Have an extract put together and checked. What the same person had checked before and did not make gives way."""
     _give_way(Extract.objects.filter(by=by, agency=agency))
+    note("asked for an extract", by=by, agency=agency, about=agency.code)
     return Extract.objects.create(
         agency=agency,
         by=by,
@@ -803,14 +812,16 @@ def ask_for_extract(*, by: Person, agency: Agency, until: date, since: Extract |
 def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
     """Have a checked extract made, to be downloaded or sent to the portal. Twice is once."""
     now = Extract.objects.select_for_update().get(pk=extract.pk)
-    if now.state in (Stage.ORDERED, Stage.MAKING, Stage.MADE):
+    if now.state in _GOES_ON:
         return
-    if now.state != Stage.CHECKED or not now.stored or now.found["empty"]:
+    if now.state != Stage.CHECKED or now.found["empty"]:
         raise Refused("This extract cannot be made: check it again")
     if now.found["blocked"]:
         raise Refused("Settle the episodes that would be rejected, or leave them out")
-    now.state, now.by, now.to_portal, now.problem = Stage.ORDERED, by, to_portal, ""
-    now.save(update_fields=["state", "by", "to_portal", "problem"])
+    now.to_portal = to_portal
+    now.save(update_fields=["to_portal"])
+    _ordered(by, now)
+    note("ordered an extract", by=by, agency=now.agency, about=now.agency.code)
 
 
 def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> Import:
@@ -825,9 +836,8 @@ def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> 
     try:
         with transaction.atomic():
             _give_way(Import.objects.filter(by=by, agency=agency))
-            return Import.objects.create(
-                agency=agency, by=by, name=name[-255:], stored=stored, size=size, sha256=sha256
-            )
+            note("chose a file to import", by=by, agency=agency, about=agency.code, counts={"bytes": size})
+            return Import.objects.create(agency=agency, by=by, name=name[-255:], stored=stored, sha256=sha256)
     except BaseException:
         kept.remove(stored)
         raise
@@ -837,30 +847,51 @@ def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> 
 def order_import(*, by: Person, arrived: Import) -> None:
     """Have the records of a file put in that was read. Twice is once."""
     now = Import.objects.select_for_update().get(pk=arrived.pk)
-    if now.state in (Stage.ORDERED, Stage.MAKING, Stage.MADE):
+    if now.state in _GOES_ON:
         return
-    if now.state != Stage.CHECKED or not now.stored:
+    if now.state != Stage.CHECKED:
         raise Refused("This file cannot be imported: choose it again")
-    now.state, now.by, now.problem = Stage.ORDERED, by, ""
-    now.save(update_fields=["state", "by", "problem"])
+    now.counts = {}
+    now.save(update_fields=["counts"])
+    _ordered(by, now)
+    note("ordered an import", by=by, agency=now.agency, about=now.agency.code)
+
+
+def _ordered(by: Person, passage: Extract | Import) -> None:
+    passage.state, passage.by, passage.problem = Stage.ORDERED, by, ""
+    # What is made is tried as often as what was checked.
+    passage.attempts_before = passage.attempts
+    passage.save(update_fields=["state", "by", "problem", "attempts_before"])
 
 
 def _give_way(passages: QuerySet[Extract] | QuerySet[Import]) -> None:
-    for each in passages.exclude(state__in=(Stage.ORDERED, Stage.MAKING, Stage.MADE)):
-        each.delete()
-        transaction.on_commit(partial(kept.remove, each.stored))
+    for each in passages.exclude(state__in=(*_GOES_ON, Stage.FAILED)).select_for_update():
+        _let_go(each, "You began another one after this, which took its place")
 
 
 def remove_passed() -> None:
-    """Remove the files of extracts and imports of more than a day ago, and those that were never made."""
+    """Remove the files of extracts and imports that were checked or made more than a day ago."""
     before = timezone.now() - KEPT_FOR
     for table in (Extract, Import):
-        for each in table.objects.filter(at__lt=before).exclude(stored=""):
-            kept.remove(each.stored)
-            if each.state == Stage.MADE:
-                table.objects.filter(pk=each.pk).update(stored="")
-            else:
-                each.delete()
+        old = table.objects.exclude(stored="").exclude(state__in=AT_WORK)
+        for pk in old.filter(at__lt=before).values_list("pk", flat=True):
+            with transaction.atomic():
+                now = old.filter(pk=pk).select_for_update().first()
+                if now is None or (now.made and now.made > before):
+                    continue
+                _let_go(now, "" if now.state == Stage.MADE else "It was kept for a day, and is removed")
+                note("removed a file", by=None, agency=now.agency, about=now.agency.code)
+
+
+def _let_go(passage: Extract | Import, problem: str) -> None:
+    """Remove the file of what is made, or with a problem what was to be made of it."""
+    stored, passage.stored = passage.stored, ""
+    if problem:
+        passage.state, passage.problem = Stage.FAILED, problem
+    if isinstance(passage, Extract):
+        passage.found = {}
+    passage.save()
+    transaction.on_commit(partial(kept.remove, stored))
 
 
 def _name(by: Person | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import BinaryIO, TypeVar
@@ -22,8 +22,8 @@ from cjit.web.caseload.models import Client, Episode, Record, Referral
 from cjit.web.caseload.record import KEPT, YES, Told, as_sent, cut, date_of, day_of, identify, keep, texts
 from cjit.web.dataset import DATASET
 
-#: The most records that are imported at once: they are put in while the page waits.
-MOST = 20_000
+#: The most records of one file, and of how many clients they are put in together: others save meanwhile.
+MOST, TOGETHER = 100_000, 1_000
 #: The longest id that is kept.
 LONGEST_ID = 64
 
@@ -53,6 +53,9 @@ class Imported:
     not_consenting_here: int = 0
     #: Episodes that were put in and would be rejected as they are.
     rejects: int = 0
+
+    def __add__(self, other: Imported) -> Imported:
+        return Imported(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     def counts(self) -> dict[str, int | str]:
         """What is not nought, in words, for the audit trail."""
@@ -202,6 +205,28 @@ def _check(arrived: Arrived, agency: Agency, today: date) -> None:
 def told(found: Iterable[tuple[Rule, Referral | None]]) -> list[Told]:
     """Findings with the numbers of the referrals they are about, once those have any."""
     return [Told(rule, (about.pk or 0) if about else 0) for rule, about in found]
+
+
+def in_parts(arrived: Arrived) -> Iterator[Arrived]:
+    """What arrived some clients at a time, in the order of the file, each part with what belongs to its clients.
+
+    The first part, which may be empty, says what was left out when the file was read.
+    """
+    episodes: dict[str, dict[str, Episode]] = defaultdict(dict)
+    for episodid, episode in arrived.episodes.items():
+        episodes[episode.client.clientid][episodid] = episode
+    referrals: dict[str, dict[str, Referral]] = defaultdict(dict)
+    for referid, referral in arrived.referrals.items():
+        referrals[referral.episode.client.clientid][referid] = referral
+    clients = list(arrived.clients.items())
+    for start in range(0, max(1, len(clients)), TOGETHER):
+        part = Arrived(arrived.at, clients=dict(clients[start : start + TOGETHER]))
+        part.done = Imported() if start else arrived.done
+        for clientid in part.clients:
+            part.episodes |= episodes[clientid]
+            part.referrals |= referrals[clientid]
+        part.found = {episodid: arrived.found[episodid] for episodid in part.episodes}
+        yield part
 
 
 # ---- against what is here --------------------------------------------------------------------------

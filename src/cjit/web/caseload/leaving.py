@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -95,24 +95,22 @@ def make(
     until: date,
     since: Extract | None = None,
     leave_out: bool = False,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Made:
     """Make an extract, and check it: some seconds where there are many clients.
 
     `until` is the last day of its period, `since` the former extract from which on it has what is new or changed
-    (None: all). With `leave_out`, episodes that would be rejected are left out. `progress` is told how many episodes
-    are put together, of how many; the check comes after that.
+    (None: all). With `leave_out`, episodes that would be rejected are left out.
     """
     at = timezone.now()
     episodes, later, held = _within(_concerned(agency, since), until)
-    rows = _rows(agency, episodes, progress)
+    rows = _rows(agency, episodes)
     done = extract(DATASET, rows, agency=agency.code, today=timezone.localdate(), leave_out=leave_out)
     return Made(agency, at, until, since, done, later, held)
 
 
 def former(agency: Agency) -> QuerySet[Extract]:
     """The extracts that were made of an agency, the newest first."""
-    return Extract.objects.filter(agency=agency, state=Stage.MADE)
+    return Extract.objects.filter(agency=agency, state=Stage.MADE).order_by("-at", "-pk")
 
 
 def practice(agency: Agency) -> Practice:
@@ -128,9 +126,7 @@ def named(pattern: str, agency: Agency, until: date, scope: str) -> str:
 # ---- its rows --------------------------------------------------------------------------------------
 
 
-def _rows(
-    agency: Agency, episodes: QuerySet[Episode], progress: Callable[[int, int], None] | None = None
-) -> Iterator[Texts]:
+def _rows(agency: Agency, episodes: QuerySet[Episode]) -> Iterator[Texts]:
     """The records an extract is made of, as texts by header, in any order."""
     sent = {"AGNCY": agency.code, "CMSID": CMSID, "CONSENT": YES}
     referrals: dict[int, list[Texts]] = defaultdict(list)
@@ -138,11 +134,7 @@ def _rows(
     for episode, referid, values in below.values_list("episode", "referid", "values").iterator():
         referrals[episode].append({**values, "REFERID": referid})
     columns = ("pk", "episodid", "values", "client__clientid", "client__values")
-    all_of_them = episodes.count() if progress else 0
-    found = episodes.values_list(*columns).iterator()
-    for number, (pk, episodid, values, clientid, details) in enumerate(found, 1):
-        if progress and not number % 1_000:
-            progress(number, all_of_them)
+    for pk, episodid, values, clientid, details in episodes.values_list(*columns).iterator():
         for referral in referrals.get(pk) or [{}]:
             yield {**details, **values, **referral, **sent, "CLIENTID": clientid, "EPISODID": episodid}
     # Last: somebody who withdraws meanwhile has a line, before which all else of them gives way.

@@ -272,16 +272,22 @@ class Stage(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+#: While something is awaited from a worker.
+AT_WORK = (Stage.WAITING, Stage.CHECKING, Stage.ORDERED, Stage.MAKING)
+
+
 class Passage(Job):
     """A file on its way out of a caseload or into it.
 
-    `stored` is the random name of the folder that has it ("" once it is removed), `counts` what is in it. `size` is
-    how many records there are to be looked at, of which `done` are.
+    `at` is when it was asked for, of an extract that is checked the moment of which it has the records; `made` when it
+    was made. `stored` is the random name of the folder that has its file ("" once that is removed), `counts` what is in
+    it. Of an import `size` is how many clients there are, of which `done` are put in.
     """
 
     agency = models.ForeignKey(Agency, models.PROTECT, related_name="%(class)ss")
     by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+    made = models.DateTimeField(null=True)
     state = models.CharField(max_length=16, choices=Stage.choices, default=Stage.WAITING)
     size = models.BigIntegerField(default=0)
     name = models.CharField(max_length=255, blank=True)
@@ -300,8 +306,9 @@ class Passage(Job):
 class Extract(Passage):
     """An extract: what it is to have, what the check said of it, and once it is made the hash of its bytes.
 
-    It has what there was at the moment `at`. `found` says what would be rejected or was left out of it, as the page
-    shows it. It goes to the portal where `to_portal` says so, and has there the number `submission`.
+    `found` says what would be rejected or was left out of it, as the page of a checked one shows it; its files are
+    those of the attempt `attempt`. It goes to the portal where `to_portal` says so, and has there the number
+    `submission`.
     """
 
     until = models.DateField()
@@ -309,6 +316,7 @@ class Extract(Passage):
     since = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
     leave_out = models.BooleanField(default=False)
     found = models.JSONField(default=dict)
+    attempt = models.PositiveSmallIntegerField(default=0)
     to_portal = models.BooleanField(default=False)
     submission = models.CharField(max_length=40, blank=True)
 

@@ -9,13 +9,14 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from django import forms
 from django.conf import settings as installation
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -34,18 +35,17 @@ from cjit.web.caseload import access, actions, leaving, working
 from cjit.web.caseload.arriving import MOST
 from cjit.web.caseload.due import page_of
 from cjit.web.caseload.leaving import FULL, Made
-from cjit.web.caseload.models import Client, Episode, Extract, Import, Stage
+from cjit.web.caseload.models import AT_WORK, Client, Episode, Extract, Import, Passage, Stage
 from cjit.web.caseload.record import Told, months_after, told
 from cjit.web.dataset import DATASET
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many months can be chosen, how many episodes are listed that would be rejected, and how many former extracts.
 MONTHS, LISTED, FORMER = 24, working.LISTED, 24
-#: While something is awaited from a worker.
-AT_WORK = (Stage.WAITING, Stage.CHECKING, Stage.ORDERED, Stage.MAKING)
 _RULES = {rule.id: rule for rule in DATASET.rules}
 #: Clients, each with sentences that say what to do and the addresses at which it is done.
 Settled = list[tuple[Client, list[tuple[str, str]]]]
+_P = TypeVar("_P", bound=Passage)
 
 
 # ---- an extract ------------------------------------------------------------------------------------
@@ -124,9 +124,14 @@ def _choose(request: HttpRequest, agency: Agency, form: ExtractForm) -> HttpResp
         "listed": _to_settle({each: _grave(each) for each in unready.select_related("client")[:LISTED]}),
         "stand_ins": _lists(Status.PLACEHOLDER),
         "former": leaving.former(agency).select_related("by")[:FORMER],
-        "begun": Extract.objects.filter(agency=agency, by=whoever(request)).exclude(state=Stage.MADE).first(),
+        "begun": _begun(Extract.objects.filter(agency=agency, by=whoever(request))),
     }
     return pages.render(request, "caseload/extract.html", context)
+
+
+def _begun(passages: QuerySet[_P]) -> _P | None:
+    """What somebody has begun and not finished."""
+    return passages.exclude(state__in=(Stage.MADE, Stage.FAILED)).first()
 
 
 def _grave(episode: Episode) -> Sequence[Rule]:
@@ -173,13 +178,14 @@ def _checked(request: HttpRequest, extract: Extract, problem: str = "") -> HttpR
         return _awaited(request, extract, heading, "extract-state", context)
     context["submits"] = submits_for(whoever(request)).filter(pk=agency.pk).exists()
     if extract.state == Stage.MADE:
-        context["until"] = extract.at + actions.KEPT_FOR
+        context["until"] = extract.made + actions.KEPT_FOR if extract.made else None
         return pages.render(request, "caseload/extract_made.html", context)
     rules = extract.found.get("rules", {})
     episodes = Episode.objects.filter(agency=agency, episodid__in=list(rules)).select_related("client")
-    broken = {each: [_RULES[rule] for rule in rules[each.episodid]] for each in episodes}
+    # Of a rule that was dropped since there is nothing to say.
+    broken = {each: [_RULES[rule] for rule in rules[each.episodid] if rule in _RULES] for each in episodes}
     context |= {
-        "consents": leaving.consents(agency),
+        "until": extract.at + actions.KEPT_FOR,
         "listed": _to_settle(broken),
         "more": max(0, extract.found.get("rejects", 0) - len(rules)),
         # What was chosen, to have it checked again.
@@ -196,8 +202,7 @@ def _awaited(
         "state_url": reverse(state_url, args=[passage.pk]),
         "text": _how_far(passage),
         "done": passage.done,
-        # Of a file nobody knows how many records it has until they are read.
-        "of": passage.size if isinstance(passage, Extract) else 0,
+        "size": passage.size,
     }
     return pages.render(request, "caseload/awaited.html", context)
 
@@ -210,22 +215,19 @@ def state(request: HttpRequest, pk: int) -> JsonResponse:
 
 def _state(passage: Extract | Import) -> JsonResponse:
     text = _how_far(passage)
-    return JsonResponse({"text": text, "done": passage.done, "finished": passage.state not in AT_WORK})
+    finished = passage.state not in AT_WORK
+    return JsonResponse({"text": text, "done": passage.done, "size": passage.size, "finished": finished})
 
 
 def _how_far(passage: Extract | Import) -> str:
-    is_extract = isinstance(passage, Extract)
-    match passage.state:
-        case Stage.WAITING | Stage.ORDERED:
-            return "It waits for its turn"
-        case Stage.MAKING:
-            return "It is being made" if is_extract else "The records are being put in"
-        case _ if not is_extract:
-            return "The file is being read and checked"
-        case _ if passage.done and passage.done + 1_000 < passage.size:
-            return f"{passage.done:,} of {passage.size:,} episodes are put together"
-        case _:
-            return "The episodes are put together and checked"
+    making = passage.state == Stage.MAKING
+    if passage.state in (Stage.WAITING, Stage.ORDERED):
+        return "It waits for its turn"
+    if isinstance(passage, Extract):
+        return "It is being made" if making else "The records are being put together and checked"
+    if making:
+        return f"{passage.done:,} of {passage.size:,} clients are put in"
+    return "The file is being read and checked"
 
 
 @require_POST
@@ -260,11 +262,12 @@ def download_labels(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _download(request: HttpRequest, extract: Extract, file: str, name: str, what: str) -> HttpResponseBase:
     try:
-        data = working.read(extract, file)
+        data = working.to_download(extract, file)
     except Refused as problem:
         return _checked(request, extract, str(problem))
-    counts = {"clients": extract.counts["clients"]}
-    note(what, by=whoever(request), agency=extract.agency, about=extract.agency.code, counts=counts)
+    if request.method == "GET":
+        counts = {"clients": extract.counts["clients"]}
+        note(what, by=whoever(request), agency=extract.agency, about=extract.agency.code, counts=counts)
     return FileResponse(io.BytesIO(data), as_attachment=True, filename=name, content_type="text/csv; charset=utf-8")
 
 
@@ -301,15 +304,7 @@ def write(
         file.write(data)
         if not labels:
             # Before it has its place: what is there and not marked would never be taken back.
-            extract = Extract(
-                agency=agency,
-                until=until,
-                scope=made.scope,
-                since=since,
-                leave_out=leave_out,
-                **working.facts(made, data),
-            )
-            actions.record_extract(extract=extract, sent=working.ids(data), left_out=list(made.extracted.left_out))
+            working.record(made, data)
     return made, str(path)
 
 
@@ -433,7 +428,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
         "agency": agency,
         "agencies": manages(whoever(request)).order_by("code"),
         "form": form,
-        "begun": Import.objects.filter(agency=agency, by=whoever(request)).exclude(state=Stage.MADE).first(),
+        "begun": _begun(Import.objects.filter(agency=agency, by=whoever(request))),
         "most": MOST,
         "megabytes": installation.UPLOAD_BYTES // 1_000_000,
         "dataset": DATASET,

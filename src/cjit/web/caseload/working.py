@@ -17,12 +17,14 @@ from django.utils import timezone
 
 from cjit.read import Unusable
 from cjit.web import kept
-from cjit.web.agencies.access import submits_for
+from cjit.web.agencies.access import manages, submits_for
 from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import actions, arriving, leaving
-from cjit.web.caseload.arriving import Arrived
+from cjit.web.caseload.arriving import Arrived, Imported
 from cjit.web.caseload.leaving import Made
-from cjit.web.caseload.models import Extract, Import, Stage
+from cjit.web.caseload.models import Client, Extract, Import, Stage
+from cjit.web.caseload.record import NO, YES
 from cjit.web.jobs import Claim, Lost, Queue
 from cjit.web.portal import actions as portal
 
@@ -33,6 +35,10 @@ LISTED = 50
 
 
 # ---- an extract ------------------------------------------------------------------------------------
+
+
+class NotTaken(Refused):
+    """The portal does not take an extract now. The sentence says what to do."""
 
 
 def facts(made: Made, data: bytes) -> dict[str, Any]:
@@ -46,6 +52,7 @@ def facts(made: Made, data: bytes) -> dict[str, Any]:
         "rules": {episode: [rule.id for rule in rules] for episode, rules in some},
         "later": made.later,
         "held": made.held,
+        "consents": leaving.consents(made.agency),
     }
     return {
         "at": made.at,
@@ -58,63 +65,88 @@ def facts(made: Made, data: bytes) -> dict[str, Any]:
 
 def _check_extract(claim: Claim[Extract]) -> None:
     asked = claim.job
-    tell = claim.progress()
-
-    def progress(done: int, size: int) -> None:
-        if asked.size != size:
-            asked.size = size
-            claim.settle(size=size)
-        tell(done)
-
-    made = leaving.make(
-        asked.agency, until=asked.until, since=asked.since, leave_out=asked.leave_out, progress=progress
-    )
-    told = facts(made, data := made.data())
-    # A worker that was taken for dead writes nothing over what another has settled.
-    told["found"]["try"] = asked.attempts
-    kept.write(asked, _of_try(asked.attempts, FILE), data)
-    kept.write(asked, _of_try(asked.attempts, LABELS), made.data(labels=True))
-    kept.write(asked, _of_try(asked.attempts, LEFT_OUT), json.dumps(list(made.extracted.left_out)).encode())
+    made = leaving.make(asked.agency, until=asked.until, since=asked.since, leave_out=asked.leave_out)
+    data = made.data()
+    # Each attempt has files of its own: a worker that was taken for dead writes nothing over what another has settled.
+    kept.write(asked, _file(asked.attempts, FILE), data)
+    kept.write(asked, _file(asked.attempts, LABELS), made.data(labels=True))
+    kept.write(asked, _file(asked.attempts, LEFT_OUT), json.dumps(list(made.extracted.left_out)).encode())
     try:
-        claim.settle(state=Stage.CHECKED, problem="", **told)
+        claim.settle(state=Stage.CHECKED, problem="", attempt=asked.attempts, **facts(made, data))
     except Lost:
-        if not Extract.objects.filter(pk=asked.pk).exists():
+        if not Extract.objects.filter(pk=asked.pk, stored=asked.stored).exists():
             kept.remove(asked.stored)
         raise
 
 
 def _make_extract(claim: Claim[Extract]) -> None:
+    by, agency = claim.job.by, claim.job.agency
+    _still_manages(by, agency)
     data = read(claim.job, FILE)
     left_out = json.loads(read(claim.job, LEFT_OUT))
-    with transaction.atomic():
-        now = actions.record_extract(extract=claim.locked(), sent=ids(data), left_out=left_out)
-        if now.to_portal:
-            by, agency = now.by, now.agency
-            if by is None or not submits_for(by).filter(pk=agency.pk).exists():
-                raise Refused("Only a provider user sends files of the agency: make the file and download it instead")
-            # Last: of what is received and not marked, nobody would tell later that consent was withdrawn.
-            sent = portal.receive(by=by, agency=agency, file=io.BytesIO(data), name=now.name, scope=now.scope)
-            # There it is kept. A file to be downloaded stays here for a day.
-            Extract.objects.filter(pk=now.pk).update(submission=sent.number, stored="")
-            transaction.on_commit(lambda: kept.remove(now.stored))
+    try:
+        with transaction.atomic():
+            now = actions.record_extract(extract=claim.locked(), sent=ids(data), left_out=left_out)
+            if now.to_portal:
+                # Last: of what is received and not marked, nobody would tell later that consent was withdrawn.
+                now.submission = _send(now, data)
+                # There it is kept. A file to be downloaded stays here for a day.
+                stored, now.stored = now.stored, ""
+                now.save(update_fields=["submission", "stored"])
+                transaction.on_commit(lambda: kept.remove(stored))
+    except NotTaken as problem:
+        claim.settle(state=Stage.CHECKED, problem=str(problem))
 
 
-def _of_try(number: int, name: str) -> str:
-    return f"{number} {name}"
+def _send(extract: Extract, data: bytes) -> str:
+    """Hand an extract to the portal. Returns the number it has there; raises `NotTaken`."""
+    by, agency = extract.by, extract.agency
+    if by is None or not submits_for(by).filter(pk=agency.pk).exists():
+        raise NotTaken("Only a provider user sends files of the agency: make the file and download it instead")
+    try:
+        return portal.receive(
+            by=by, agency=agency, file=io.BytesIO(data), name=extract.name, scope=extract.scope
+        ).number
+    except Refused as problem:
+        raise NotTaken(str(problem)) from None
 
 
-def ids(data: bytes) -> pl.DataFrame:
-    """The ids and CONSENT of each row of an extract's file."""
-    columns = ["CLIENTID", "EPISODID", "REFERID", "CONSENT"]
-    return pl.read_csv(data, columns=columns, infer_schema=False)
+def _still_manages(by: Person | None, agency: Agency) -> None:
+    if by is None or not by.is_active or not manages(by).filter(pk=agency.pk).exists():
+        raise Refused("Whoever ordered this does not manage the agency any more: begin it again")
+
+
+def record(made: Made, data: bytes) -> None:
+    """Keep that an extract was made without a worker, on the service's own command line."""
+    extract = Extract(agency=made.agency, until=made.until, scope=made.scope, since=made.since, **facts(made, data))
+    actions.record_extract(extract=extract, sent=ids(data), left_out=list(made.extracted.left_out))
+
+
+def to_download(extract: Extract, name: str) -> bytes:
+    """A file of an extract. Raises `Refused` where it is gone or damaged, or somebody in it withdrew consent since."""
+    withdrawn = Client.objects.filter(agency=extract.agency, consent=NO, changed__gt=extract.at)
+    if gone := set(withdrawn.values_list("clientid", flat=True)):
+        sent = ids(read(extract, FILE)).filter(pl.col("CONSENT") == YES)
+        if not gone.isdisjoint(sent["CLIENTID"]):
+            raise Refused("Somebody in this extract withdrew consent after it was checked: check another")
+    return read(extract, name)
 
 
 def read(extract: Extract, name: str) -> bytes:
     """A file of an extract. Raises `Refused` where it is gone or damaged."""
     try:
-        return kept.read(extract, _of_try(extract.found["try"], name))
+        return kept.read(extract, _file(extract.attempt, name))
     except kept.NotKept:
-        raise Refused("The file of this extract is not kept any more: check the extract again") from None
+        raise Refused("The file of this extract is not kept any more: check it again") from None
+
+
+def _file(attempt: int, name: str) -> str:
+    return f"{attempt} {name}"
+
+
+def ids(data: bytes) -> pl.DataFrame:
+    """The ids and CONSENT of each row of an extract's file."""
+    return pl.read_csv(data, columns=["CLIENTID", "EPISODID", "REFERID", "CONSENT"], infer_schema=False)
 
 
 # ---- an import -------------------------------------------------------------------------------------
@@ -122,19 +154,28 @@ def read(extract: Extract, name: str) -> bytes:
 
 def _check_import(claim: Claim[Import]) -> None:
     arrived = _read(claim.job)
+    clients = len(arrived.clients)
     arriving.only_new(arrived, claim.job.agency)
-    claim.settle(state=Stage.CHECKED, problem="", counts=asdict(arrived.done))
+    claim.settle(state=Stage.CHECKED, problem="", size=clients, counts=asdict(arrived.done))
 
 
 def _make_import(claim: Claim[Import]) -> None:
-    arrived = _read(claim.job)
-    with transaction.atomic():
-        now = claim.locked()
-        done = actions.bring_in(by=now.by, agency=now.agency, arrived=arrived)
-        stored, now.stored = now.stored, ""
-        now.state, now.problem, now.counts = Stage.MADE, "", asdict(done)
-        now.save()
-        transaction.on_commit(lambda: kept.remove(stored))
+    job = claim.job
+    _still_manages(job.by, job.agency)
+    arrived = _read(job)
+    parts = list(arriving.in_parts(arrived))
+    # A worker that died may have put in some parts: what is counted of them, the job has.
+    brought = job.counts.get("parts", 0)
+    done = Imported(**{what: number for what, number in job.counts.items() if what != "parts"})
+    for number, part in enumerate(parts[brought:], brought + 1):
+        with transaction.atomic():
+            now = claim.locked()
+            done += actions.bring_in(by=now.by, agency=now.agency, part=part)
+            now.counts = asdict(done) | {"parts": number}
+            now.done = sum(len(each.clients) for each in parts[:number])
+            now.save(update_fields=["counts", "done"])
+    claim.settle(state=Stage.MADE, problem="", made=timezone.now(), counts=asdict(done), stored="")
+    kept.remove(job.stored)
 
 
 def _read(job: Import) -> Arrived:
@@ -150,25 +191,26 @@ def _read(job: Import) -> Arrived:
 # ---- what waits ------------------------------------------------------------------------------------
 
 _AGAIN = "and where that fails too tell whoever runs the service"
-#: Orders first: whoever has seen what is in an extract waits for no other's check.
 QUEUES = (
     Queue(
         Extract,
         Stage.ORDERED,
         Stage.MAKING,
-        Stage.CHECKED,
+        Stage.FAILED,
         _make_extract,
-        broken=f"The extract could not be made because of a fault of this service: try again, {_AGAIN}",
-        stopped=f"The extract was stopped several times before it was made: try again, {_AGAIN}",
+        broken=f"The extract could not be made because of a fault of this service: check it again, {_AGAIN}",
+        stopped=f"The extract was stopped several times before it was made: check it again, {_AGAIN}",
     ),
     Queue(
         Import,
         Stage.ORDERED,
         Stage.MAKING,
-        Stage.CHECKED,
+        Stage.FAILED,
         _make_import,
-        broken=f"The file could not be imported because of a fault of this service: try again, {_AGAIN}",
-        stopped=f"The import was stopped several times without an end: try again, {_AGAIN}",
+        broken="The file could not be wholly imported because of a fault of this service: choose it again to import the"
+        f" rest, {_AGAIN}",
+        stopped="The import was stopped several times before its end: choose the file again to import the rest,"
+        f" {_AGAIN}",
     ),
     Queue(
         Extract,

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import polars as pl
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from cjit.read import Unusable
@@ -111,8 +112,8 @@ def check_again(*, by: Person, submission: Submission) -> None:
         other = Submission.objects.filter(agency=now.agency, state__in=OPEN).exclude(pk=now.pk).first()
         if other:
             raise Refused(f"{other.number} is open: accept or withdraw it, then have {now.number} checked again")
-        now.state, now.problem, now.done = State.RECEIVED, "", 0
-        now.save(update_fields=["state", "problem", "done"])
+        now.state, now.problem, now.done, now.attempts_before = State.RECEIVED, "", 0, now.attempts
+        now.save(update_fields=["state", "problem", "done", "attempts_before"])
         note("asked for another check", by=by, agency=now.agency, about=now.number)
 
 
@@ -292,7 +293,8 @@ def _check_again(agency: Agency) -> None:
 
     Attempts are not set back, since a worker that is checking now proves its claim by them.
     """
-    Submission.objects.filter(agency=agency, state__in=OPEN).update(state=State.RECEIVED)
+    open_ = Submission.objects.filter(agency=agency, state__in=OPEN)
+    open_.update(state=State.RECEIVED, attempts_before=F("attempts"))
 
 
 def remove_files() -> int:

@@ -15,8 +15,8 @@ for (const element of document.querySelectorAll("[data-print]")) {
 
 // Progress: <div data-state-url="…" role="status"> is asked for its state, soon and then less and less often, up to
 // every two seconds: what takes a moment is shown at once. The answer is JSON:
-// {"text": what to show in [data-state-text], "done": a figure for its <progress>, "finished": whether to load the
-// page again}. A text is only written when it differs, so that a screen reader says each once.
+// {"text": what to show in [data-state-text], "done" of "size": how much is done, for its <progress> (of
+// nothing: nobody knows), "finished": whether to load the page again}. A text is only written when it differs, so that a screen reader says each once.
 for (const element of document.querySelectorAll("[data-state-url]")) {
   let wait = 300;
   const look = async () => {
@@ -37,7 +37,8 @@ for (const element of document.querySelectorAll("[data-state-url]")) {
           text.textContent = state.text;
         }
         const bar = element.querySelector("progress");
-        if (bar && typeof state.done === "number") {
+        if (bar && state.size > 0) {
+          bar.max = state.size;
           bar.value = state.done;
         }
       }

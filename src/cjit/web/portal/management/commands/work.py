@@ -1,4 +1,4 @@
-"""`python -m cjit.web.manage work`: the worker that checks files."""
+"""`python -m cjit.web.manage work`: the worker."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from cjit.web.dataset import DATASET
 
 
 class Command(BaseCommand):
-    """Check what comes in."""
+    """Do what waits: checks of files, extracts, imports."""
 
-    help = "Check the files that come in, until stopped."
+    help = "Check files that come in, make extracts and import, until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Until when."""
-        parser.add_argument("--once", action="store_true", help="check what is there now, then end")
+        parser.add_argument("--once", action="store_true", help="do what is there now, then end")
         parser.add_argument(
             "--while-piped", action="store_true", help="end when standard input ends: whoever began this is gone"
         )
 
     def handle(self, *_: Any, once: bool, while_piped: bool, **__: Any) -> None:
-        """Work until SIGTERM, SIGINT or the end of a pipe, then end the check that is running and stop."""
+        """Work until SIGTERM, SIGINT or the end of a pipe, then end what it is at and stop."""
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
