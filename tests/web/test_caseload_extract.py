@@ -45,16 +45,8 @@ def made(agency, *, until=TODAY, **told):
 
 
 def recorded(agency, by=None, **told):
-    return kept_of(made(agency, **told), by)
-
-
-def kept_of(done, by=None):
-    data = done.data()
-    extract = Extract(
-        agency=done.agency, by=by, until=done.until, scope=done.scope, since=done.since, **working.facts(done, data)
-    )
-    left_out = list(done.extracted.left_out)
-    return actions.record_extract(extract=extract, sent=working.ids(data), left_out=left_out)
+    done = made(agency, **told)
+    return working.record(done, done.data(), by=by)
 
 
 def a_while_ago():
@@ -314,7 +306,7 @@ def test_an_extract_and_a_save_wait_for_one_another(agency, enter, keyworker, mo
 
     def extract():
         half_saved.wait(10)
-        return kept_of(done)
+        return working.record(done, done.data())
 
     saved, kept = together(
         lambda: actions.save(by=keyworker, record=referral, typed={"REFDATE": "03/03/2026"}), extract

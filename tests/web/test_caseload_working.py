@@ -257,7 +257,7 @@ def test_the_files_of_an_extract_are_for_the_service_alone(checked, enter, uploa
     checked()
     files = [path for path in uploads.rglob("*") if path.is_file()]
 
-    assert {path.name[2:] for path in files} == {working.FILE, working.LABELS, working.LEFT_OUT}
+    assert {path.name[2:] for path in files} == {working.FILE, working.LABELS, working.MARKS}
     assert {path.stat().st_mode & 0o077 for path in files} == {0}
 
 
@@ -550,9 +550,9 @@ def test_a_worker_killed_while_it_imports_imports_once(agency, manager, csv_of, 
     assert (arrived.counts["here"], arrived.done, arrived.size) == (0, 3_000, 3_000)
     swept()
     assert Client.objects.count() == 3_000
-    # A thousand at a time.
+    # Some at a time.
     brought = AuditEvent.objects.filter(action="imported records")
-    assert [event.counts["clients"] for event in brought] == [1_000] * 3
+    assert [event.counts["clients"] for event in brought] == [500] * 6
     assert not folders(uploads)
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-import polars as pl
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from cjit.dataset import Changes, Entity
@@ -31,7 +31,7 @@ from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import arriving, questions
 from cjit.web.caseload.arriving import Arrived, Imported
-from cjit.web.caseload.leaving import FULL, NEW, former
+from cjit.web.caseload.leaving import FULL, NEW, SAVING, former
 from cjit.web.caseload.models import (
     AT_WORK,
     Change,
@@ -738,42 +738,41 @@ def _bring(by: Person | None, arrived: Arrived) -> None:
 
 
 @transaction.atomic
-def record_extract(*, extract: Extract, sent: pl.DataFrame, left_out: Sequence[str]) -> Extract:
+def record_extract(
+    *, extract: Extract, consenting: Set[str], first: Mapping[str, Sequence[str]], left_out: Sequence[str]
+) -> Extract:
     """Keep that an extract was made, by `extract.by`. The file itself is not kept by this.
 
-    `sent` has at least the ids and CONSENT of its rows: what is in it for the first time is marked as extracted. The
-    episodes that were left out of it (by EPISODID) count as changed, so that the one after it has them. Raises
-    `Refused` where since it was put together somebody of it withdrew consent, something of it was removed, or another
-    extract was made, than which it would have older records.
+    `consenting` are the CLIENTIDs in it of clients who consent, `first` the ids by header that no extract had before:
+    these are marked. The episodes that were left out of it (by EPISODID) count as changed, so that the one after it has
+    them. Raises `Refused` where since it was put together somebody of it withdrew consent, something of it that no
+    extract had before was removed, or another extract was made, than which it would have older records.
     """
-    agency = extract.agency
+    agency, at = extract.agency, extract.at
     # First the agency, as an import does, then whose records they are, as a save does: neither waits for this one
-    # while it is waited for.
+    # while it is waited for. Nobody else's are locked, so that their saves need not wait.
     Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
-    if former(agency).filter(at__gt=extract.at).exists():
+    if former(agency).filter(at__gt=at).exists():
         raise Refused("Another extract was made after this one was checked: check it again")
-    consents = sent.filter(pl.col("CONSENT") == YES)
-    clients = Client.objects.filter(agency=agency, consent=YES).select_for_update(no_key=True).order_by("pk")
-    episodes = Episode.objects.filter(agency=agency)
     there = 0
-    theirs = consents["CLIENTID"].drop_nulls().unique().to_list()
-    for some in _in_parts(theirs):
-        there += len(clients.filter(clientid__in=some).values_list("pk"))
+    for table, key, client in (
+        (Client, "clientid", "pk"),
+        (Episode, "episodid", "client"),
+        (Referral, "referid", "episode__client"),
+    ):
+        for some in _in_parts(first[key.upper()]):
+            found = table.objects.filter(agency=agency, **{f"{key}__in": some}).order_by()
+            _lock_clients(found.values(client))
+            # Another that was checked before it may have been made meanwhile.
+            there += found.update(extracted=Coalesce("extracted", at, output_field=DateTimeField()))
     for some in _in_parts(left_out):
-        others = episodes.filter(episodid__in=some).order_by().values("client")
-        list(clients.filter(pk__in=others).values_list("pk"))
-        episodes.filter(episodid__in=some, changed__lt=extract.at).update(changed=extract.at)
-    gone = there < len(theirs)
-    for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
-        ids = consents[key.upper()].drop_nulls().unique().to_list()
-        of_agency = table.objects.filter(agency=agency)
-        there = 0
-        for some in _in_parts(ids):
-            in_it = of_agency.filter(**{f"{key}__in": some})
-            there += in_it.count()
-            in_it.filter(extracted=None).update(extracted=extract.at)
-        gone = gone or there < len(ids)
-    if gone:
+        without = Episode.objects.filter(agency=agency, episodid__in=some, changed__lt=at).order_by()
+        _lock_clients(without.values("client"))
+        without.update(changed=at)
+    # Of those who answered at that moment it may be that what was read was their answer before.
+    said_no = Client.objects.filter(agency=agency, consent__in=("", NO), changed__gt=at - SAVING)
+    withdrawn = not consenting.isdisjoint(said_no.values_list("clientid", flat=True))
+    if withdrawn or there < sum(map(len, first.values())):
         raise Refused(
             "Somebody withdrew consent, or a record was removed, after the extract was checked: check it again"
         )
@@ -782,6 +781,11 @@ def record_extract(*, extract: Extract, sent: pl.DataFrame, left_out: Sequence[s
     told = {what: n for what, n in extract.counts.items() if n}
     note("made an extract", by=extract.by, agency=agency, about=agency.code, counts=told)
     return extract
+
+
+def _lock_clients(some: QuerySet[Any, Any]) -> None:
+    """Keep some clients, given by their numbers, from anybody else until the transaction ends."""
+    list(Client.objects.filter(pk__in=some).select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -23,7 +23,7 @@ from cjit.web.caseload.record import KEPT, YES, Told, as_sent, cut, date_of, day
 from cjit.web.dataset import DATASET
 
 #: The most records of one file, and of how many clients they are put in together: others save meanwhile.
-MOST, TOGETHER = 100_000, 1_000
+MOST, TOGETHER = 100_000, 500
 #: The longest id that is kept.
 LONGEST_ID = 64
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -33,7 +33,7 @@ class Made:
     """An extract of what an agency had at a moment (`at`), and what the check says of it. Nothing is marked yet.
 
     `later` episodes began after its period, and are not in it; `held` of them an extract had before, so that whoever
-    has that one misses them in one of all records.
+    has that one misses them in one of all records. `first` are the ids in it, by header, that no extract had before.
     """
 
     agency: Agency
@@ -43,6 +43,7 @@ class Made:
     extracted: Extracted
     later: int
     held: int
+    first: Mapping[str, Sequence[str]]
 
     @property
     def scope(self) -> str:
@@ -52,7 +53,7 @@ class Made:
     @property
     def counts(self) -> dict[str, int]:
         """How many of each kind are in it, how many lines only say that consent was withdrawn, what was left out."""
-        sent = self.extracted.frame.filter(pl.col("CONSENT") == YES)
+        sent = consenting(self.extracted.frame)
         return {
             "clients": sent["CLIENTID"].n_unique(),
             "episodes": sent["EPISODID"].n_unique(),
@@ -105,7 +106,22 @@ def make(
     episodes, later, held = _within(_concerned(agency, since), until)
     rows = _rows(agency, episodes)
     done = extract(DATASET, rows, agency=agency.code, today=timezone.localdate(), leave_out=leave_out)
-    return Made(agency, at, until, since, done, later, held)
+    return Made(agency, at, until, since, done, later, held, _first(agency, done.frame))
+
+
+def consenting(sent: pl.DataFrame) -> pl.DataFrame:
+    """The rows of an extract of clients who consent."""
+    return sent.filter(pl.col("CONSENT") == YES)
+
+
+def _first(agency: Agency, sent: pl.DataFrame) -> dict[str, list[str]]:
+    """The ids in an extract, by header, that none had before."""
+    found: dict[str, list[str]] = {}
+    for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
+        # After they were read: what somebody removes meanwhile is then missed when it is to be marked.
+        before = table.objects.filter(agency=agency, extracted__isnull=False).order_by().values_list(key, flat=True)
+        found[key.upper()] = sorted(set(consenting(sent)[key.upper()].drop_nulls()) - set(before))
+    return found
 
 
 def former(agency: Agency) -> QuerySet[Extract]:

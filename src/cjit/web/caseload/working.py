@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -24,12 +25,14 @@ from cjit.web.caseload import actions, arriving, leaving
 from cjit.web.caseload.arriving import Arrived, Imported
 from cjit.web.caseload.leaving import Made
 from cjit.web.caseload.models import Client, Extract, Import, Stage
-from cjit.web.caseload.record import NO, YES
+from cjit.web.caseload.record import NO
 from cjit.web.jobs import Claim, Lost, Queue
 from cjit.web.portal import actions as portal
 
-#: The files of an extract: what is sent, the same with labels, and the EPISODIDs of what was left out.
-FILE, LABELS, LEFT_OUT = "extract.csv", "labels.csv", "left out.json"
+#: The files of an extract: what is sent, the same with labels, and the ids of what is marked when it is made.
+FILE, LABELS, MARKS = "extract.csv", "labels.csv", "marks.json"
+#: Seconds between two parts of an import: with SQLite others have their turn only while nobody writes.
+PAUSE = 0.12
 #: How many episodes are listed that would be rejected or were left out.
 LISTED = 50
 
@@ -70,7 +73,7 @@ def _check_extract(claim: Claim[Extract]) -> None:
     # Each attempt has files of its own: a worker that was taken for dead writes nothing over what another has settled.
     kept.write(asked, _file(asked.attempts, FILE), data)
     kept.write(asked, _file(asked.attempts, LABELS), made.data(labels=True))
-    kept.write(asked, _file(asked.attempts, LEFT_OUT), json.dumps(list(made.extracted.left_out)).encode())
+    kept.write(asked, _file(asked.attempts, MARKS), json.dumps(_marks(made)).encode())
     try:
         claim.settle(state=Stage.CHECKED, problem="", attempt=asked.attempts, **facts(made, data))
     except Lost:
@@ -83,10 +86,10 @@ def _make_extract(claim: Claim[Extract]) -> None:
     by, agency = claim.job.by, claim.job.agency
     _still_manages(by, agency)
     data = read(claim.job, FILE)
-    left_out = json.loads(read(claim.job, LEFT_OUT))
+    marks, consenting = json.loads(read(claim.job, MARKS)), _consenting(data)
     try:
         with transaction.atomic():
-            now = actions.record_extract(extract=claim.locked(), sent=ids(data), left_out=left_out)
+            now = actions.record_extract(extract=claim.locked(), consenting=consenting, **marks)
             if now.to_portal:
                 # Last: of what is received and not marked, nobody would tell later that consent was withdrawn.
                 now.submission = _send(now, data)
@@ -116,19 +119,24 @@ def _still_manages(by: Person | None, agency: Agency) -> None:
         raise Refused("Whoever ordered this does not manage the agency any more: begin it again")
 
 
-def record(made: Made, data: bytes) -> None:
-    """Keep that an extract was made without a worker, on the service's own command line."""
-    extract = Extract(agency=made.agency, until=made.until, scope=made.scope, since=made.since, **facts(made, data))
-    actions.record_extract(extract=extract, sent=ids(data), left_out=list(made.extracted.left_out))
+def record(made: Made, data: bytes, *, by: Person | None = None) -> Extract:
+    """Keep that an extract was made without a worker, by default on the service's own command line."""
+    extract = Extract(
+        agency=made.agency, by=by, until=made.until, scope=made.scope, since=made.since, **facts(made, data)
+    )
+    return actions.record_extract(extract=extract, consenting=_consenting(data), **_marks(made))
+
+
+def _marks(made: Made) -> dict[str, Any]:
+    return {"first": made.first, "left_out": list(made.extracted.left_out)}
 
 
 def to_download(extract: Extract, name: str) -> bytes:
     """A file of an extract. Raises `Refused` where it is gone or damaged, or somebody in it withdrew consent since."""
     withdrawn = Client.objects.filter(agency=extract.agency, consent=NO, changed__gt=extract.at)
-    if gone := set(withdrawn.values_list("clientid", flat=True)):
-        sent = ids(read(extract, FILE)).filter(pl.col("CONSENT") == YES)
-        if not gone.isdisjoint(sent["CLIENTID"]):
-            raise Refused("Somebody in this extract withdrew consent after it was checked: check another")
+    gone = set(withdrawn.values_list("clientid", flat=True))
+    if gone and not gone.isdisjoint(_consenting(read(extract, FILE))):
+        raise Refused("Somebody in this extract withdrew consent after it was checked: check another")
     return read(extract, name)
 
 
@@ -144,9 +152,10 @@ def _file(attempt: int, name: str) -> str:
     return f"{attempt} {name}"
 
 
-def ids(data: bytes) -> pl.DataFrame:
-    """The ids and CONSENT of each row of an extract's file."""
-    return pl.read_csv(data, columns=["CLIENTID", "EPISODID", "REFERID", "CONSENT"], infer_schema=False)
+def _consenting(data: bytes) -> frozenset[str]:
+    """The CLIENTIDs of the clients who consent in an extract's file."""
+    sent = pl.read_csv(data, columns=["CLIENTID", "CONSENT"], infer_schema=False)
+    return frozenset(leaving.consenting(sent)["CLIENTID"])
 
 
 # ---- an import -------------------------------------------------------------------------------------
@@ -174,6 +183,7 @@ def _make_import(claim: Claim[Import]) -> None:
             now.counts = asdict(done) | {"parts": number}
             now.done = sum(len(each.clients) for each in parts[:number])
             now.save(update_fields=["counts", "done"])
+        time.sleep(PAUSE)
     claim.settle(state=Stage.MADE, problem="", made=timezone.now(), counts=asdict(done), stored="")
     kept.remove(job.stored)
 
