@@ -109,6 +109,11 @@ class Episode(models.Model):
                 name="episode_open",
                 condition=Q(open=True),
             ),
+            models.Index(
+                fields=["agency", "triaged"],
+                name="episode_not_started",
+                condition=Q(open=True, started__isnull=True, custody__isnull=True, triaged__isnull=False),
+            ),
             models.Index(fields=["client"], name="episode_open_of_client", condition=Q(open=True)),
             models.Index(
                 fields=["agency", "custody"],
