@@ -31,7 +31,7 @@ from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import arriving, questions
 from cjit.web.caseload.arriving import Arrived, Imported
-from cjit.web.caseload.leaving import FULL, NEW, SAVING, former
+from cjit.web.caseload.leaving import FULL, NEW, former, withdrawn_since
 from cjit.web.caseload.models import (
     AT_WORK,
     Change,
@@ -769,9 +769,7 @@ def record_extract(
         without = Episode.objects.filter(agency=agency, episodid__in=some, changed__lt=at).order_by()
         _lock_clients(without.values("client"))
         without.update(changed=at)
-    # Of those who answered at that moment it may be that what was read was their answer before.
-    said_no = Client.objects.filter(agency=agency, consent__in=("", NO), changed__gt=at - SAVING)
-    withdrawn = not consenting.isdisjoint(said_no.values_list("clientid", flat=True))
+    withdrawn = not consenting.isdisjoint(withdrawn_since(agency, at))
     if withdrawn or there < sum(map(len, first.values())):
         raise Refused(
             "Somebody withdrew consent, or a record was removed, after the extract was checked: check it again"
@@ -883,7 +881,7 @@ def remove_passed() -> None:
                 now = old.filter(pk=pk).select_for_update().first()
                 if now is None or (now.made and now.made > before):
                     continue
-                _let_go(now, "" if now.state == Stage.MADE else "It was kept for a day, and is removed")
+                _let_go(now, "It was kept for a day, and is removed" if now.state == Stage.CHECKED else "")
                 note("removed a file", by=None, agency=now.agency, about=now.agency.code)
 
 

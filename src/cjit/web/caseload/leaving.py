@@ -163,6 +163,13 @@ def withdrawn(agency: Agency) -> QuerySet[Client]:
     return Client.objects.filter(agency=agency, consent=NO, extracted__isnull=False)
 
 
+def withdrawn_since(agency: Agency, at: datetime) -> set[str]:
+    """The CLIENTIDs of those who do not consent and may have done so at a moment."""
+    # Of those who answered at that very moment, what was read may have been their answer before.
+    said_no = Client.objects.filter(agency=agency, consent__in=("", NO), changed__gt=at - SAVING)
+    return set(said_no.values_list("clientid", flat=True))
+
+
 def consents(agency: Agency) -> dict[str, int]:
     """How many clients consent (`given`), were not asked, declined, and withdrew after an extract had them."""
     of = Client.objects.filter(agency=agency).order_by().values_list("consent")

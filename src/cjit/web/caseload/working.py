@@ -24,8 +24,7 @@ from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import actions, arriving, leaving
 from cjit.web.caseload.arriving import Arrived, Imported
 from cjit.web.caseload.leaving import Made
-from cjit.web.caseload.models import Client, Extract, Import, Stage
-from cjit.web.caseload.record import NO
+from cjit.web.caseload.models import Extract, Import, Stage
 from cjit.web.jobs import Claim, Lost, Queue
 from cjit.web.portal import actions as portal
 
@@ -133,8 +132,7 @@ def _marks(made: Made) -> dict[str, Any]:
 
 def to_download(extract: Extract, name: str) -> bytes:
     """A file of an extract. Raises `Refused` where it is gone or damaged, or somebody in it withdrew consent since."""
-    withdrawn = Client.objects.filter(agency=extract.agency, consent=NO, changed__gt=extract.at)
-    gone = set(withdrawn.values_list("clientid", flat=True))
+    gone = leaving.withdrawn_since(extract.agency, extract.at)
     if gone and not gone.isdisjoint(_consenting(read(extract, FILE))):
         raise Refused("Somebody in this extract withdrew consent after it was checked: check another")
     return read(extract, name)
