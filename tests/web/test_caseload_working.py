@@ -21,9 +21,9 @@ from cjit.dataset import Entity
 from cjit.datasets.q.example import EXAMPLE
 from cjit.web import kept, worker
 from cjit.web.agencies.actions import Refused
-from cjit.web.agencies.models import AuditEvent, Role
+from cjit.web.agencies.models import AuditEvent, Membership, Role
 from cjit.web.caseload import actions, leaving, working
-from cjit.web.caseload.models import Client, Episode, Extract, Import, Stage
+from cjit.web.caseload.models import AT_WORK, Client, Episode, Extract, Import, Stage
 from cjit.web.caseload.record import KEPT
 from cjit.web.portal import actions as portal
 from cjit.web.portal.models import State, Submission
@@ -744,3 +744,80 @@ def test_the_audit_trail_says_who_asked_and_ordered_from_where(browser, enter, a
         "chose a file to import",
         "ordered an import",
     ]
+
+
+# ---- all at once -----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_saves_asks_orders_and_imports_while_two_workers_work_nothing_is_lost_or_made_twice(
+    agency, both, person_with, keyworker, enter, csv_of, settings
+):
+    settings.UPLOADS_AN_HOUR = 1_000
+    episodes = [enter() for _ in range(6)]
+    colleague = person_with(Role.MANAGER, agency=agency)
+    Membership.objects.create(person=colleague, role=Role.PROVIDER, agency=agency)
+    until, turns = time.monotonic() + 6, iter(range(1_000_000))
+
+    def saves() -> None:
+        episode = Episode.objects.select_related("client__agency").get(pk=episodes[next(turns) % 6].pk)
+        typed = {"HOUSING": str(1 + next(turns) % 3)}
+        actions.save(by=keyworker, record=episode, typed=typed, why=actions.CORRECTION)
+
+    def answers() -> None:
+        client = Client.objects.get(pk=episodes[0].client_id)
+        actions.record_consent(by=keyworker, client=client, given=bool(next(turns) % 2), on=timezone.localdate())
+        time.sleep(0.3)
+
+    def asks() -> None:
+        by = (both, colleague)[next(turns) % 2]
+        actions.ask_for_extract(by=by, agency=agency, until=timezone.localdate(), since=None, leave_out=True)
+        time.sleep(0.4)
+
+    def orders() -> None:
+        extract = Extract.objects.filter(state=Stage.CHECKED).first()
+        if extract:
+            actions.order_extract(by=both, extract=extract, to_portal=bool(next(turns) % 2))
+        time.sleep(0.1)
+
+    def imports() -> None:
+        number = next(turns)
+        ids = {"CLIENTID": f"I{number}", "CLIENT": f"I{number}", "EPISODID": f"J{number}", "REFERID": f"K{number}"}
+        file = io.BytesIO(csv_of({"AGNCY": agency.code, **ids}))
+        arrived = actions.ask_for_import(by=both, agency=agency, file=file, name="last.csv")
+        while arrived.state in (Stage.WAITING, Stage.CHECKING) and time.monotonic() < until:
+            time.sleep(0.1)
+            arrived.refresh_from_db()
+        actions.order_import(by=both, arrived=arrived)
+
+    faults: list[str] = []
+
+    def goes_on(what) -> None:
+        while time.monotonic() < until:
+            try:
+                what()
+            except Refused:
+                continue
+            except Exception as fault:
+                faults.append(f"{what.__name__}: {type(fault).__name__}: {fault}")
+
+    together(*(partial(goes_on, what) for what in (saves, saves, answers, asks, orders, imports, works, works)))
+    works()
+    # However little came of it on a slow computer: now that it is quiet, one more is made.
+    last = actions.ask_for_extract(by=both, agency=agency, until=timezone.localdate(), since=None, leave_out=True)
+    works()
+    actions.order_extract(by=both, extract=last, to_portal=True)
+    works()
+
+    assert faults == []
+    for table in (Extract, Import):
+        assert not table.objects.filter(state__in=AT_WORK).exists()
+        assert not [each for each in table.objects.values_list("problem", flat=True) if "fault" in each]
+    extracts = list(Extract.objects.filter(state=Stage.MADE).order_by("made"))
+    assert [each.at for each in extracts] == sorted(each.at for each in extracts)
+    sent = {each.submission for each in extracts if each.submission}
+    # The same file while it is open is the same submission.
+    assert sent == {each.number for each in Submission.objects.all()}
+    assert extracts[-1] == last
+    imported = Import.objects.filter(state=Stage.MADE)
+    assert sum(each.counts["clients"] for each in imported) == Client.objects.filter(clientid__startswith="I").count()
