@@ -418,9 +418,10 @@ def extract(agency: str, until: date, new: bool, leave_out: bool, labels: bool, 
         for message, count in told.most_common():
             click.echo(f"{message} ({count:,} {'episode' if count == 1 else 'episodes'})", err=True)
         if done.rejected:
+            many, them = (len(done.rejected), "it" if len(done.rejected) == 1 else "them")
             click.echo(
-                f"{len(done.rejected):,} {'episode' if len(done.rejected) == 1 else 'episodes'} would be rejected:"
-                " settle them on the page “Extract”, or leave them out with --leave-out",
+                f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected: settle {them} on the page"
+                f" “Extract”, or leave {them} out with --leave-out",
                 err=True,
             )
         if done.left_out:

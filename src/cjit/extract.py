@@ -272,15 +272,18 @@ def _ids(dataset: Dataset) -> list[str]:
     return [fields[0].header for fields in map(dataset.entity, Entity) if fields]
 
 
+def holds_back(rule: Rule) -> bool:
+    """Whether an episode that breaks a rule is not to be sent: it would be rejected, or says who the client is."""
+    return rule.severity is Severity.REJECT or rule.id in _HELD_BACK
+
+
 # ---- what would be rejected ------------------------------------------------------------------------
 
 
 def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
     """The rules by which an episode is rejected or held back, by EPISODID; a withdrawn line only fails the gate."""
     rules = [run.rule for run in findings.ledger]
-    grave = {
-        rule.id: rule for rule in rules if (rule.severity is Severity.REJECT and not rule.gate) or rule.id in _HELD_BACK
-    }
+    grave = {rule.id: rule for rule in rules if holds_back(rule) and not rule.gate}
     found = findings.frame.filter(pl.col("rule").is_in(list(grave)))
     told = found.group_by(pl.col("episode").fill_null(""), maintain_order=True).agg(pl.col("rule").unique().sort())
     return {episode: tuple(grave[name] for name in names) for episode, names in told.iter_rows()}

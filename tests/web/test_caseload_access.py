@@ -54,7 +54,7 @@ WITHOUT_A_CLIENT = {
     "import-make": {"manager"},
 }
 #: Addresses to which something is sent, and at which nothing is shown.
-POST_ONLY = {"clients-found", "client-reference", "episode-new", "extract-check", "extract-make", "import-make"}
+POST_ONLY = {"clients-found", "client-reference", "episode-new"}
 
 
 @pytest.fixture

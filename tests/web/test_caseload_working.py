@@ -216,7 +216,7 @@ def test_a_made_extract_is_downloaded_as_often_as_one_likes_for_a_day_and_each_t
     assert "is not kept any more" in answer.text
     assert "Content-Disposition" not in answer.headers
     page = browser.get(reverse("extract-checked", args=[extract.pk])).text
-    assert "Its file is not kept here" in page
+    assert "Its file is not here" in page
     assert extract.sha256 in page.replace("<wbr>", "")
 
 
@@ -277,8 +277,9 @@ def test_another_check_takes_the_place_of_ones_own_and_of_nobody_elses(
     assert states == {theirs.pk: Stage.CHECKED, mine.pk: Stage.FAILED, newer.pk: Stage.WAITING}
     assert [path.name for path in folders(uploads)] == [theirs.stored]
     page = browser.get(reverse("extract-checked", args=[mine.pk])).text
-    assert "You began another one after this, which took its place" in page
-    assert "Check it again" in page
+    assert "You began another one after this, and it took the place of this one" in page
+    assert "Another extract took the place of this one</h1>" in page
+    assert f'href="{reverse("extract-checked", args=[newer.pk])}"' in page
 
 
 @pytest.mark.django_db(transaction=True)
@@ -685,7 +686,7 @@ def test_a_file_with_somebody_who_withdrew_consent_since_is_not_handed_out(made,
     actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
     answer = browser.get(address)
     assert "Content-Disposition" not in answer.headers
-    assert "Somebody in this extract withdrew consent after it was checked: check another" in answer.text
+    assert "Somebody in this extract has withdrawn consent since, so its file is not given out" in answer.text
 
 
 def test_what_is_left_out_is_what_was_when_it_was_checked(checked, keyworker, enter, browser):
@@ -711,7 +712,7 @@ def test_the_page_to_choose_says_what_one_has_begun(checked, asked, manager, bro
     enter()
     extract = checked()
     page = reverse("extract")
-    assert "is not made yet, and another one takes its place" in browser.get(page).text
+    assert "is not finished: if you check another, this one is dropped" in browser.get(page).text
     actions.order_extract(by=manager, extract=extract, to_portal=False)
     assert "is being made." in browser.get(page).text
     works()
@@ -721,7 +722,7 @@ def test_the_page_to_choose_says_what_one_has_begun(checked, asked, manager, bro
     arrived = actions.ask_for_import(by=manager, agency=agency, file=io.BytesIO(data), name="last.csv")
     works()
     page = reverse("caseload-import")
-    assert "is not imported yet, and another one takes its place" in browser.get(page).text
+    assert "is not imported yet: if you choose another file, this one is dropped" in browser.get(page).text
     actions.order_import(by=manager, arrived=arrived)
     assert "is being imported." in browser.get(page).text
 
@@ -821,3 +822,59 @@ def test_whoever_saves_asks_orders_and_imports_while_two_workers_work_nothing_is
     assert extracts[-1] == last
     imported = Import.objects.filter(state=Stage.MADE)
     assert sum(each.counts["clients"] for each in imported) == Client.objects.filter(clientid__startswith="I").count()
+
+
+# ---- buttons pressed late, addresses opened again --------------------------------------------------
+
+
+def test_what_was_made_as_a_file_in_another_tab_is_not_silently_not_sent(checked, both, browser, enter):
+    enter()
+    extract = checked()
+    make = reverse("extract-make", args=[extract.pk])
+    browser.post(make, {"to": "file"})
+    works()
+    answer = browser.post(make, {"to": "portal"})
+
+    assert "This extract was made as a file before you pressed the button" in answer.text
+    assert not Submission.objects.exists()
+
+
+def test_an_address_that_a_button_leads_to_can_be_opened_again(checked, browser, enter, manager, agency, csv_of):
+    enter()
+    extract = checked()
+    arrived = actions.ask_for_import(by=manager, agency=agency, file=io.BytesIO(csv_of({})), name="last.csv")
+
+    assert browser.get(reverse("extract-check"))["Location"] == reverse("extract")
+    for name, page, one in (
+        ("extract-make", "extract-checked", extract.pk),
+        ("import-make", "import-read", arrived.pk),
+    ):
+        assert browser.get(reverse(name, args=[one]))["Location"] == reverse(page, args=[one])
+
+
+def test_who_has_waited_long_for_a_worker_is_told_whom_to_ask(asked, browser, enter):
+    enter()
+    extract = asked()
+    Extract.objects.update(at=timezone.now() - timedelta(minutes=2))
+
+    text = browser.get(reverse("extract-checked", args=[extract.pk])).text
+    assert "It still waits for its turn: where that goes on, tell whoever runs the service" in text
+
+
+def test_what_holds_an_extract_back_stands_on_the_page_before_it_is_checked(checked, browser, enter):
+    enter()
+    episode = enter(CLIENT="NR14 7UJ")
+    before = browser.get(reverse("extract")).text
+
+    assert "1 episode of theirs would be rejected" in before
+    assert reverse("client-details", args=[episode.client_id]) in before
+    assert checked().found["rejects"] == 1
+
+
+def test_of_withdrawals_alone_it_says_that_no_record_is_in_it(made, checked, browser, enter, keyworker):
+    gone = enter()
+    made()
+    actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
+    page = browser.get(reverse("extract-checked", args=[checked().pk])).text
+
+    assert "No records are in it, only 1 line that says that a client withdrew consent." in page

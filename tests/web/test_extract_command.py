@@ -74,7 +74,7 @@ def test_what_would_be_rejected_ends_with_1_and_nothing_is_written_or_marked(beg
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "1 episode would be rejected: settle them" in result.stderr
+    assert "1 episode would be rejected: settle it" in result.stderr
     assert "(1 episode)" in result.stderr
     assert list(elsewhere.glob("*.csv")) == []
     assert not Extract.objects.exists()

@@ -98,7 +98,7 @@ NAVIGATION: tuple[tuple[frozenset[Role], str, str], ...] = (
 #: Where else a part of the way round has its pages: an episode is a client's.
 ALSO: Mapping[str, tuple[str, ...]] = {
     "clients": ("/caseload/episodes/", "/caseload/referrals/", "/caseload/contacts/", "/caseload/interventions/"),
-    "extract": ("/caseload/settings/", "/caseload/import/"),
+    "extract": ("/caseload/extracts/", "/caseload/settings/", "/caseload/import/", "/caseload/imports/"),
 }
 
 

@@ -814,10 +814,13 @@ def ask_for_extract(*, by: Person, agency: Agency, until: date, since: Extract |
 def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
     """Have a checked extract made, to be downloaded or sent to the portal. Twice is once."""
     now = Extract.objects.select_for_update().get(pk=extract.pk)
-    if now.state in _GOES_ON:
+    if now.state in _GOES_ON and now.to_portal == to_portal:
         return
+    if now.state in _GOES_ON:
+        was = "sent to the portal" if now.to_portal else "made as a file"
+        raise Refused(f"This extract was {was} before you pressed the button: to have both, check it again")
     if now.state != Stage.CHECKED or now.found["empty"]:
-        raise Refused("This extract cannot be made: check it again")
+        raise Refused(now.problem or "This extract cannot be made: check it again")
     if now.found["blocked"]:
         raise Refused("Settle the episodes that would be rejected, or leave them out")
     now.to_portal = to_portal
@@ -852,7 +855,7 @@ def order_import(*, by: Person, arrived: Import) -> None:
     if now.state in _GOES_ON:
         return
     if now.state != Stage.CHECKED:
-        raise Refused("This file cannot be imported: choose it again")
+        raise Refused(now.problem or "This file cannot be imported: choose it again")
     now.counts = {}
     now.save(update_fields=["counts"])
     _ordered(by, now)
@@ -868,7 +871,7 @@ def _ordered(by: Person, passage: Extract | Import) -> None:
 
 def _give_way(passages: QuerySet[Extract] | QuerySet[Import]) -> None:
     for each in passages.exclude(state__in=(*_GOES_ON, Stage.FAILED)).select_for_update():
-        _let_go(each, "You began another one after this, which took its place")
+        _let_go(each, "You began another one after this, and it took the place of this one")
 
 
 def remove_passed() -> None:

@@ -68,8 +68,8 @@ class Episode(models.Model):
 
     `local` is what never leaves: `destination`, the prison or area somebody was transferred to, and `imported`, the day
     on which an import brought the episode (yyyy-mm-dd). `findings` are pairs of a rule's id and the number of the
-    referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` would have the
-    record rejected.
+    referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` hold it back
+    from an extract: it would be rejected, or says who the client is.
     """
 
     client = models.ForeignKey(Client, models.CASCADE, related_name="episodes")

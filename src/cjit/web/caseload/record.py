@@ -14,10 +14,10 @@ from functools import cache
 from importlib.metadata import version
 
 from cjit.check import check_rows
-from cjit.dataset import Entity, Kind, Rule, Severity
+from cjit.dataset import Entity, Kind, Rule
 from cjit.dataset import Record as Texts
 from cjit.datasets.q.rules import OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
-from cjit.extract import is_blank
+from cjit.extract import holds_back, is_blank
 from cjit.geography import (
     DEFAULT_SECTOR,
     authorities,
@@ -158,7 +158,7 @@ def identify(client: Client) -> None:
 def keep(episode: Episode, found: Sequence[Told]) -> None:
     """Set the findings of an episode."""
     episode.findings = [[each.rule.id, each.referral] for each in found]
-    episode.rejects = sum(each.rule.severity is Severity.REJECT for each in found)
+    episode.rejects = sum(holds_back(each.rule) for each in found)
     episode.missing = sum(each.is_missing for each in found)
     episode.faults = len(found) - episode.missing
 

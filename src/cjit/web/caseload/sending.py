@@ -21,10 +21,10 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from cjit.dataset import Rule, Status
-from cjit.extract import BadPattern
+from cjit.extract import BadPattern, holds_back
 from cjit.report import placed
 from cjit.web import pages
 from cjit.web.agencies.access import manages, submits_for, whoever
@@ -42,6 +42,8 @@ from cjit.web.dataset import DATASET
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many months can be chosen, how many episodes are listed that would be rejected, and how many former extracts.
 MONTHS, LISTED, FORMER = 24, working.LISTED, 24
+#: Whoever has waited longer for a worker is told whom to ask.
+SOON = timedelta(minutes=1)
 _RULES = {rule.id: rule for rule in DATASET.rules}
 #: Clients, each with sentences that say what to do and the addresses at which it is done.
 Settled = list[tuple[Client, list[tuple[str, str]]]]
@@ -135,7 +137,7 @@ def _begun(passages: QuerySet[_P]) -> _P | None:
 
 
 def _grave(episode: Episode) -> Sequence[Rule]:
-    return [each.rule for each in told(episode) if each.rule.severity == "reject"]
+    return [each.rule for each in told(episode) if holds_back(each.rule)]
 
 
 def _to_settle(rejected: Mapping[Episode, Sequence[Rule]]) -> Settled:
@@ -146,10 +148,12 @@ def _to_settle(rejected: Mapping[Episode, Sequence[Rule]]) -> Settled:
     return [(client, list(settled)) for client, settled in found.items()]
 
 
-@require_POST
+@_GET_OR_POST
 def check(request: HttpRequest) -> HttpResponse:
     """Have an extract put together and checked."""
     agency = access.agency(request, as_manager=True)
+    if request.method != "POST":
+        return redirect("extract")
     form = ExtractForm(agency, request.POST)
     if not form.is_valid():
         return _choose(request, agency, form)
@@ -172,6 +176,8 @@ def checked(request: HttpRequest, pk: int) -> HttpResponse:
 def _checked(request: HttpRequest, extract: Extract, problem: str = "") -> HttpResponse:
     agency = extract.agency
     context: dict[str, Any] = {"agency": agency, "extract": extract, "problem": problem or extract.problem}
+    if extract.state == Stage.FAILED:
+        context["begun"] = _begun(Extract.objects.filter(agency=agency, by=whoever(request)))
     if extract.state in AT_WORK:
         making = extract.state in (Stage.ORDERED, Stage.MAKING)
         heading = "The extract is being made" if making else "The extract is being checked"
@@ -221,19 +227,23 @@ def _state(passage: Extract | Import) -> JsonResponse:
 
 def _how_far(passage: Extract | Import) -> str:
     making = passage.state == Stage.MAKING
+    if passage.state == Stage.WAITING and passage.at < timezone.now() - SOON:
+        return "It still waits for its turn: where that goes on, tell whoever runs the service"
     if passage.state in (Stage.WAITING, Stage.ORDERED):
         return "It waits for its turn"
     if isinstance(passage, Extract):
         return "It is being made" if making else "The records are being put together and checked"
-    if making:
+    if making and passage.done:
         return f"{passage.done:,} of {passage.size:,} clients are put in"
     return "The file is being read and checked"
 
 
-@require_POST
+@_GET_OR_POST
 def make(request: HttpRequest, pk: int) -> HttpResponse:
     """Have a checked extract made, to be downloaded or sent to the portal."""
     extract = access.extract(request, pk)
+    if request.method != "POST":
+        return redirect("extract-checked", extract.pk)
     try:
         actions.order_extract(by=whoever(request), extract=extract, to_portal=request.POST.get("to") == "portal")
     except Refused as problem:
@@ -340,6 +350,8 @@ class PracticeForm(forms.Form):
     def clean_file_name(self) -> str:
         """A pattern of which a file name can be made."""
         pattern = str(self.cleaned_data["file_name"])
+        # Without its ending a file is not opened by what people open files with.
+        pattern += "" if pattern.lower().endswith(".csv") else ".csv"
         try:
             _example(pattern, self.agency)
         except BadPattern as problem:
@@ -457,10 +469,12 @@ def import_state(request: HttpRequest, pk: int) -> JsonResponse:
     return _state(access.arrived(request, pk))
 
 
-@require_POST
+@_GET_OR_POST
 def make_import(request: HttpRequest, pk: int) -> HttpResponse:
     """Have the records of a file put in that was read."""
     arrived = access.arrived(request, pk)
+    if request.method != "POST":
+        return redirect("import-read", arrived.pk)
     try:
         actions.order_import(by=whoever(request), arrived=arrived)
     except Refused as problem:

@@ -134,7 +134,10 @@ def to_download(extract: Extract, name: str) -> bytes:
     """A file of an extract. Raises `Refused` where it is gone or damaged, or somebody in it withdrew consent since."""
     gone = leaving.withdrawn_since(extract.agency, extract.at)
     if gone and not gone.isdisjoint(_consenting(read(extract, FILE))):
-        raise Refused("Somebody in this extract withdrew consent after it was checked: check another")
+        raise Refused(
+            "Somebody in this extract has withdrawn consent since, so its file is not given out: make another, and do"
+            " not send this one if you have it"
+        )
     return read(extract, name)
 
 
@@ -174,6 +177,7 @@ def _make_import(claim: Claim[Import]) -> None:
     # A worker that died may have put in some parts: what is counted of them, the job has.
     brought = job.counts.get("parts", 0)
     done = Imported(**{what: number for what, number in job.counts.items() if what != "parts"})
+    claim.settle(done=sum(len(each.clients) for each in parts[:brought]))
     for number, part in enumerate(parts[brought:], brought + 1):
         with transaction.atomic():
             now = claim.locked()
