@@ -94,7 +94,7 @@ def _page(found: dict[str, dict[str, Any]]) -> str:
         "",
         "A goal that is not met is shown as it is.",
         "",
-        "What no page waits for, as a worker does it while the page says how far it is; the median of how often it was",
+        "What a worker does, so that no answer waits for it; the median of how often it was",
         "done. Beside it another process saved a client without end; the longest that one save took, in seconds.",
         "",
         f"| work |{heads}",

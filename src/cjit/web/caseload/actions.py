@@ -812,7 +812,10 @@ def ask_for_extract(*, by: Person, agency: Agency, until: date, since: Extract |
 
 @transaction.atomic
 def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
-    """Have a checked extract made, to be downloaded or sent to the portal. Twice is once."""
+    """Have a checked extract made, to be downloaded or sent to the portal. Twice is once.
+
+    Raises `Refused` where it would be rejected, cannot be made any more, or was ordered the other way.
+    """
     now = Extract.objects.select_for_update().get(pk=extract.pk)
     if now.state in _GOES_ON and now.to_portal == to_portal:
         return

@@ -157,10 +157,7 @@ def submission(request: HttpRequest, pk: int) -> HttpResponseBase:
     """How far the check is, or what it found."""
     sent = theirs(request, pk)
     if sent.state in (State.RECEIVED, State.CHECKING):
-        percent = report.percent(min(sent.done, sent.size), sent.size)
-        return pages.render(
-            request, "portal/progress.html", {"submission": sent, "text": _how_far(sent), "percent": percent}
-        )
+        return pages.render(request, "portal/progress.html", {"submission": sent, "text": _how_far(sent)})
     context: dict[str, Any] = {
         "submission": sent,
         "colour": COLOURS[State(sent.state)],
