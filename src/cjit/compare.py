@@ -26,9 +26,9 @@ class Change(StrEnum):
     FILLED = "filled"  # blank before, a value now
     CHANGED = "changed"  # and it may change
     CORRECTED = "corrected"  # it should not change: taken as a correction, with a query
-    MISMATCH = "mismatch"  # it should not change: replace or delete must be chosen
+    MISMATCH = "mismatch"  # it should not change, nor be emptied: replace or delete must be chosen
     REOPENED = "reopened"  # an episode's closure was altered or taken back
-    EMPTIED = "emptied"  # a value before, blank now, and it should not change
+    EMPTIED = "emptied"  # a value before, blank now, and it should not change (where that is no mismatch)
 
 
 #: What a change in each class of updatability is.
@@ -94,7 +94,8 @@ def _entity(
             continue
         same = same.scatter(at, False)
         what = _OF_CLASS[field.changes]
-        emptied = pl.lit(what if field.changes is Changes.MAY else Change.EMPTIED)
+        # To empty a field that must not change unseen is such a change, and is asked like any other.
+        emptied = pl.lit(what if field.changes in (Changes.MAY, Changes.MISMATCH) else Change.EMPTIED)
         some = pl.DataFrame(
             {
                 "row": now["row"][here[at]],

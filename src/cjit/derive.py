@@ -121,6 +121,25 @@ def no_value(field: Field, dataset: Dataset) -> pl.Expr | None:
     return wrong(field, dataset)
 
 
+#: The names of derived rules that say that what was sent is no value of its field.
+_SAYS_NO_VALUE = frozenset(
+    {
+        "is_a_date",
+        "is_not_in_the_future",
+        "is_after_1900",
+        "is_in_range",
+        "is_in_list",
+        "is_one_letter",
+        "is_a_postcode",
+    }
+)
+
+
+def no_value_rules(dataset: Dataset) -> frozenset[str]:
+    """The ids of the rules that say that what was sent is no value of its field."""
+    return frozenset(f"{field.header}.{name}" for field in dataset.fields for name in _SAYS_NO_VALUE)
+
+
 def untidy(field: Field) -> pl.Expr:
     """Of an id, text as it was sent: true wherever a rule derived from the field could fire."""
     text = pl.col(field.header)

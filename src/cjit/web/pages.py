@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -46,6 +46,12 @@ def thousands(number: float) -> str:
 def day(when: date | None) -> str:
     """A day as it is said: 3 March 2026. Of a moment, the day it is in London."""
     return formatted(_here(when), "j F Y") if when else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """Several things in words: 2 episodes and 1 referral."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def moment(when: datetime | None) -> str:

@@ -202,13 +202,16 @@ def _few(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
 
 
-def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> int:
-    """Decide by a CSV file with a column `decision` (`decisionfile`). Returns how many choices changed."""
+def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> tuple[int, int]:
+    """Decide by a CSV file with a column `decision` (`decisionfile`).
+
+    Returns how many choices changed, and how many lines were passed over because their rows are rejected.
+    """
     try:
-        choices = decisionfile.read(submission, file)
+        decided = decisionfile.read(submission, file)
     except decisionfile.Unfit as problem:
         raise Refused(str(problem)) from None
-    return decide(by=by, submission=submission, choices=choices)
+    return decide(by=by, submission=submission, choices=decided.choices), decided.rejected
 
 
 # ---- accept ----------------------------------------------------------------------------------------
@@ -221,7 +224,7 @@ def accept(*, by: Person, submission: Submission) -> Submission:
     """
     try:
         # Before anything is locked: it takes longest.
-        sent, rejected = plan.read(submission)
+        read = plan.read(submission)
     except (Unusable, kept.NotKept) as problem:
         now = Submission.objects.get(pk=submission.pk)
         if now.state == State.ACCEPTED:
@@ -233,7 +236,7 @@ def accept(*, by: Person, submission: Submission) -> Submission:
             return now
         if now.state not in (State.DECISIONS, State.READY):
             raise Refused(f"{now.number} cannot be accepted, because it is {now.get_state_display().lower()}")
-        planned = plan.made(now, sent, rejected)
+        planned = plan.made(now, read)
         # Whether they are held now or were once: all versions go.
         _forgotten(now.agency, planned.forget)
         for entity in RECORDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import polars as pl
 from django.conf import settings
@@ -19,7 +20,7 @@ from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Claim, Queue
-from cjit.web.portal import result, store
+from cjit.web.portal import plan, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
@@ -73,10 +74,12 @@ def _examine(claim: Claim[Submission]) -> None:
         sent = records(source, DATASET, today=today, kinds=kinds)
     summary = result.summary(found)
     rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
-    changes, absent, forget = _changes(submission, held, sent, rejected)
+    told = found.frame.filter(pl.col("rule").is_in(list(plan.NO_VALUE)))
+    bad = told.select("row", header=pl.col("rule").cast(pl.String).str.split(".").list.first())
+    changes, kept_on, absent, forget = _changes(submission, held, plan.File(sent, rejected, bad), source.missing)
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
-    summary |= {"changes": changes, "forget": forget, "unchanged": unchanged}
+    summary |= {"changes": changes, "forget": forget, "unchanged": unchanged, "missing": source.missing, **kept_on}
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
@@ -84,7 +87,8 @@ def _examine(claim: Claim[Submission]) -> None:
         result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
-        Decision.objects.bulk_create([*_mismatches(now, held, found), *absent], batch_size=1000)
+        taken = sent.filter(~pl.col(WITHHELD) & ~pl.col("row").is_in(rejected.implode()))
+        Decision.objects.bulk_create([*_mismatches(now, held, found, taken), *absent], batch_size=1000)
         waits = now.decisions.exists()
         now.state = State.DECISIONS if waits else State.READY
         now.rows, now.rejected, now.summary = found.rows, found.rejected, summary
@@ -127,14 +131,19 @@ def _too_long() -> Unusable:
     )
 
 
-def _mismatches(submission: Submission, held: store.Held, found: Findings) -> list[Decision]:
-    """One Decision for each record that mismatches."""
+def _mismatches(submission: Submission, held: store.Held, found: Findings, taken: pl.DataFrame) -> list[Decision]:
+    """One Decision for each record that mismatches and has a row among those `taken`: of others no choice does a thing.
+
+    `taken` are the values of the rows that are not rejected.
+    """
     headers = {f"{f.header}.is_unchanged": f for f in DATASET.fields}
     some = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.MISMATCH)))
     fields: dict[tuple[Entity, str], list[str]] = {}
     for rule, client, episode in some.select("rule", "client", "episode").iter_rows():
         field = headers[rule]
         fields.setdefault((field.entity, client if field.entity is Entity.CLIENT else episode), []).append(field.header)
+    some_row = {entity: set(taken[store.key_of(entity)]) for entity in (Entity.CLIENT, Entity.EPISODE) if fields}
+    fields = {(entity, record): told for (entity, record), told in fields.items() if record in some_row[entity]}
     also = _belongings(held, list(fields))
     return [
         Decision(
@@ -173,12 +182,17 @@ def _belongings(held: store.Held, these: list[tuple[Entity, str]]) -> dict[tuple
 
 
 def _changes(
-    submission: Submission, before: store.Held, sent: pl.DataFrame, rejected: pl.Series
-) -> tuple[dict[str, dict[str, int]], list[Decision], int]:
-    """What of a file is new, changed and absent, by kind; absent records to be decided; how many are forgotten."""
+    submission: Submission, before: store.Held, file: plan.File, columns_missing: Sequence[str]
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], list[Decision], int]:
+    """What of a file is new, changed and absent, by kind; how many held values of each field stay (`plan.count_kept`).
+
+    Then the absent records to be decided, and how many clients are forgotten.
+    """
+    sent, rejected = file.sent, file.rejected
     withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
+    stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
     absent: list[Decision] = []
     forget = 0
     gone_above: dict[Entity, pl.Series] = {}
@@ -190,16 +204,18 @@ def _changes(
             forget = gone.height
         there = compare.first(good.select(store.headers_of(entity)), key)
         taken = good.filter(~pl.col("row").is_in(rejected.implode()))
-        now = compare.first(taken.select(store.headers_of(entity)), key)
-        both = now.join(held, on=key, how="inner", suffix=" before")
-        values = [h for h in store.headers_of(entity) if h != key]
-        differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
+        now, _ = plan.closed_in_full(compare.first(taken.select(store.headers_of(entity)), key), key)
+        both = plan.merged(now, held, entity)
+        plan.count_kept(stays, both, entity, sent, file.bad)
         # What is in the file and rejected is not absent from it.
         missing = held.join(there, on=key, how="anti")
+        if key in columns_missing:
+            # A file without the column says nothing of such records, and least of all that they are gone.
+            missing = missing.clear()
         if entity is Entity.CLIENT:
             missing = missing.filter(~pl.col(key).is_in(withheld.implode()))
         counts["new"][entity.value] = now.join(held, on=key, how="anti").height
-        counts["changed"][entity.value] = both.filter(differs).height
+        counts["changed"][entity.value] = both.filter("differs").height
         counts["absent"][entity.value] = missing.height
         # What belongs to an absent record goes or stays with it.
         parent = DATASET.parent(entity)
@@ -216,4 +232,4 @@ def _changes(
     also = _belongings(before, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
     for decision in absent:
         decision.also = also.get((Entity(decision.entity), decision.record), {})
-    return counts, absent, forget
+    return counts, stays, absent, forget

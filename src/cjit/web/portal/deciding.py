@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -166,7 +166,7 @@ class _Group:
         if self.absent:
             who = "who" if self.entity is Entity.CLIENT else "that"
             return f"{self.entity}s {who} are held and not in this file"
-        return f"{self.entity}s whose {_listed(map(_called, self.pattern.split(' and ')))} changed"
+        return f"{self.entity}s whose {pages.listed(map(_called, self.pattern.split(' and ')))} changed"
 
     @property
     def title(self) -> str:
@@ -269,7 +269,7 @@ def _for_many(group: _Group, error: Mapping[str, str] | None) -> dict[str, Any]:
 
 def _told(sent: Submission, page: Page[Decision], chosen: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     """The decisions of a page: what is held and what is sent, and what each choice does."""
-    changes: dict[int, list[dict[str, str]]] = {}
+    changes: dict[int, list[dict[str, Any]]] = {}
     here = sent.decisions.filter(pk__in=[decision.pk for decision in page])
     # Without what was found it can still be decided.
     found = pl.DataFrame()
@@ -286,6 +286,7 @@ def _told(sent: Submission, page: Page[Decision], chosen: Mapping[int, str]) -> 
                 "row": line["row"],
                 "held": report.value_shown(DATASET, rule, line["previous"]),
                 "sent": report.value_shown(DATASET, rule, line["value"]),
+                "stays": line["value"] is None,
             }
         )
     for decision in page:
@@ -325,7 +326,7 @@ def _words(
     entity: Entity, absent: bool, below: Mapping[str, int], *, several: bool = False
 ) -> Iterator[tuple[Choice, str]]:
     """What each choice does, for one record or for several, with what belongs to them."""
-    with_it = _listed(f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in below.items() if n)
+    with_it = pages.listed(f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in below.items() if n)
     gone = f"{'they are' if several else 'it is'} removed" + (f", with {with_it}" if with_it else "")
     person = entity is Entity.CLIENT
     if absent:
@@ -343,12 +344,6 @@ def _words(
         yield Choice.REPLACE, f"The held record takes the new values: {same}, corrected"
         yield Choice.DELETE, f"The held record was {other}: {gone}, and the new one is taken as new"
         yield Choice.LATER, "The held record stays and the new one waits"
-
-
-def _listed(words: Iterable[str]) -> str:
-    """Several things in words: 2 episodes and 1 referral."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 # ---- deciding by a file ----------------------------------------------------------------------------
@@ -376,10 +371,13 @@ def decide_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     error = "Choose a decision file"
     if upload:
         try:
-            count = actions.decide_from(by=access.whoever(request), submission=sent, file=upload.file)
+            count, rejected = actions.decide_from(by=access.whoever(request), submission=sent, file=upload.file)
         except Refused as problem:
             error = str(problem)
         else:
+            if rejected:
+                lines = "1 line is of a rejected row" if rejected == 1 else f"{rejected:,} lines are of rejected rows"
+                messages.warning(request, f"{lines}, for which nothing is decided: correct the file and send it again")
             return _decided(request, sent, count)
     return _page_of_decisions(request, sent, request.GET, error={"text": error, "href": "#file", "file": "yes"})
 
@@ -416,10 +414,12 @@ def _summary(request: HttpRequest, sent: Submission) -> HttpResponse:
         "submission": sent,
         "heads": list(receipts.COUNTS.values()),
         "counted": receipts.counted(foreseen),
-        "changes": any(receipts.total(foreseen, what) for what in receipts.COUNTS),
+        "changes": any(receipts.total(foreseen, what) for what in receipts.CHANGES),
         "removed": receipts.total(foreseen, "removed"),
         "forgotten": foreseen["client"]["forgotten"],
         "left_out": receipts.left_out(foreseen),
+        "kept": receipts.kept(foreseen),
+        "kept_because": receipts.KEPT,
         "undecided": sent.decisions.filter(choice="").count(),
         "decisions": sent.decisions.count(),
     }
@@ -443,6 +443,8 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponseBase:
         "heads": list(receipts.COUNTS.values()),
         "counted": receipts.counted(sent.receipt),
         "left_out": receipts.left_out(sent.receipt),
+        "kept": receipts.kept(sent.receipt),
+        "kept_because": receipts.KEPT,
         "last": _last(sent.agency) == sent,
     }
     return pages.render(request, "portal/receipt.html", context)

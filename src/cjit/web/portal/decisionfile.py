@@ -93,8 +93,18 @@ def written(submission: Submission) -> bytes:
 # ---- read ------------------------------------------------------------------------------------------
 
 
-def read(submission: Submission, file: BinaryIO) -> dict[int, str]:
-    """What a file decides: a choice by the id of its Decision; raises `Unfit`.
+class Decided(NamedTuple):
+    """What a file decides: a choice by the id of its Decision, and how many lines are of rejected rows.
+
+    Of a rejected row nothing can be decided: it is to be corrected first.
+    """
+
+    choices: dict[int, str]
+    rejected: int
+
+
+def read(submission: Submission, file: BinaryIO) -> Decided:
+    """What a file decides; raises `Unfit`.
 
     A record with several lines needs its decision at one of them. A line that is of another submission is refused,
     since it may name the same record.
@@ -107,11 +117,13 @@ def read(submission: Submission, file: BinaryIO) -> dict[int, str]:
             sent[pk, _KEYS[Entity(entity)]] = _ABSENT
     try:
         mismatches = result.mismatches(submission).select("decision", "header", "value")
+        unasked = _unasked(submission, asked)
     except kept.NotKept as problem:
         raise Unfit(str(problem)) from None
     sent |= {(pk, header): value or "" for pk, header, value in mismatches.iter_rows()}
     words = {word.lower(): choice for choice in Choice for word in (choice.value, str(choice.label))}
     choices: dict[int, str] = {}
+    rejected = 0
     for number, line in _lines(file):
         word = line["decision"].strip().lower()
         if not word:
@@ -122,6 +134,9 @@ def read(submission: Submission, file: BinaryIO) -> dict[int, str]:
             raise Unfit(f"{row} must say {one_of(tuple(Choice.values))}")
         field = DATASET.by_header.get(line["header"].strip().upper())
         decision = _asked(line, field, asked) if field else None
+        if field and decision is None and _asked(line, field, unasked):
+            rejected += 1
+            continue
         if field is None or decision is None:
             raise Unfit(
                 f"{row} is of no record to be decided in {submission.number}: leave its decision empty, or begin again"
@@ -136,9 +151,23 @@ def read(submission: Submission, file: BinaryIO) -> dict[int, str]:
             raise Unfit(f"{row} must say {one_of(allowed(absent=decision.absent))}")
         if choices.setdefault(decision.pk, choice) != choice:
             raise Unfit(f"{row} decides a record otherwise than an earlier row: give each record one decision")
+    if not choices and rejected:
+        raise Unfit("The decision file decides rejected rows alone: correct those rows, and send the file again")
     if not choices:
         raise Unfit("The decision file decides nothing: write replace, delete, keep or later in its column decision")
-    return choices
+    return Decided(choices, rejected)
+
+
+def _unasked(submission: Submission, asked: Mapping[tuple[str, str], _Asked]) -> dict[tuple[str, str], _Asked]:
+    """The records that mismatch and are not asked about, because their rows are rejected."""
+    found = result.findings(submission, ("severity", "header", "client", "episode"))
+    found = found.filter(pl.col("severity") == Severity.MISMATCH)
+    of = {f.header: f.entity for f in DATASET.fields}
+    records = (
+        (of[header], client if of[header] is Entity.CLIENT else episode)
+        for header, client, episode in found.select("header", "client", "episode").unique().iter_rows()
+    )
+    return {(entity.value, record): _Asked(0, False) for entity, record in records if (entity, record) not in asked}
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:

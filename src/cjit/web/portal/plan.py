@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import polars as pl
 from django.utils import timezone
 
-from cjit import compare
+from cjit import compare, derive
 from cjit.check import records
-from cjit.dataset import WITHHELD, Entity, Severity
+from cjit.dataset import WITHHELD, Changes, Entity, Severity
 from cjit.read import open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
@@ -28,12 +28,34 @@ CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 _TOGETHER = 5_000
 
 
+#: A closure is one answer in several cells (DISD, CJDISRSN): it is given whole or not at all.
+CLOSURE = tuple(field.header for field in DATASET.fields if field.changes is Changes.FILLED_ONLY)
+#: The rules that say that what was sent is no value of its field.
+NO_VALUE = derive.no_value_rules(DATASET)
+
+
+@dataclass(frozen=True)
+class File:
+    """A submission's file as it is read.
+
+    `sent` are its values (`check.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
+    `header` of each cell whose text is no value of its field.
+    """
+
+    sent: pl.DataFrame
+    rejected: pl.Series
+    bad: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class Plan:
     """What accepting a submission does.
 
     `forget` are the clients of whom nothing is kept, by CLIENTID. By kind, `end` are the versions that end, by their
-    `id`, and `bring` the records that are new or take their place. `receipt` counts all of it, and what is left out.
+    `id`, and `bring` the records that are new or take their place. `receipt` counts all of it: by kind what becomes of
+    the records (`new`, `changed`, `unchanged`, `left out` add up to those the file has), under `left_out` why something
+    is left out, under `kept` and `kept, no value` how many held values of a field stay because the file has a blank or
+    no value there.
     """
 
     forget: pl.Series
@@ -44,11 +66,11 @@ class Plan:
 
 def foreseen(submission: Submission) -> Plan:
     """What accepting a submission would do now. Raises as `read` does."""
-    return made(submission, *read(submission))
+    return made(submission, read(submission))
 
 
-def read(submission: Submission) -> tuple[pl.DataFrame, pl.Series]:
-    """The values of a submission's file (`check.records`), and the numbers of its rejected rows.
+def read(submission: Submission) -> File:
+    """A submission's file and what the check found in it.
 
     Raises `kept.NotKept` where the file or its findings are gone or damaged, `Unusable` where it cannot be read.
     """
@@ -57,45 +79,48 @@ def read(submission: Submission) -> tuple[pl.DataFrame, pl.Series]:
         today = timezone.localdate(submission.checked or timezone.now())
         sent = records(source, DATASET, today=today, kinds=repeating(DATASET))
         source.assure()
-    found = result.findings(submission, ("row", "severity"))
-    return sent, found.filter(pl.col("severity") == Severity.REJECT)["row"].unique()
+    found = result.findings(submission, ("row", "header", "rule", "severity"))
+    return File(
+        sent,
+        rejected=found.filter(pl.col("severity") == Severity.REJECT)["row"].unique(),
+        bad=found.filter(pl.col("rule").is_in(list(NO_VALUE))).select("row", "header"),
+    )
 
 
-def made(submission: Submission, sent: pl.DataFrame, rejected: pl.Series) -> Plan:
+def made(submission: Submission, read: File) -> Plan:
     """The plan for a file that is read, by what is held and decided at this moment."""
-    agency = submission.agency
+    agency, sent, rejected = submission.agency, read.sent, read.rejected
     # What is held has the file's own types, in which a text that repeats is kept once.
     kinds = sent.schema
     # One who withholds consent on any row is forgotten, whatever the others say.
     forget = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
-    good = sent.filter(
-        ~pl.col(WITHHELD)
-        & ~pl.col("row").is_in(rejected.implode())
-        & ~pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
-    )
+    accepted = sent.filter(~pl.col(WITHHELD) & ~pl.col("row").is_in(rejected.implode()))
+    withdraws = pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
+    good, withdrawn = accepted.filter(~withdraws), accepted.filter(withdraws)
     forgotten, gone = _forgotten(agency, forget)
     before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
     file = {entity: _once(good, entity) for entity in RECORDS}
     deleted, waiting = _settled(submission, before, file)
     end, bring = {}, {}
     receipt: dict[str, dict[str, int]] = {}
-    half = left = 0
+    halves = {"half-given closures": 0, "half-given closures of closed episodes": 0}
+    stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
+    left = 0
     for entity in RECORDS:
         key = store.key_of(entity)
-        now = file[entity]
-        waits = now.filter(pl.col(key).is_in(waiting[entity].implode()))
+        waits = file[entity].filter(pl.col(key).is_in(waiting[entity].implode()))
         left += waits.height
-        now = now.join(waits, on=key, how="anti")
-        now, halves = _closed_in_full(now)
-        half += halves
+        now, half = closed_in_full(file[entity].join(waits, on=key, how="anti"), key)
         held = before[entity]
         removed = held.filter(pl.col(key).is_in(deleted[entity].implode()))
         kept_on = held.join(removed, on="id", how="anti")
         new = now.join(kept_on, on=key, how="anti")
-        both = now.join(kept_on, on=key, how="inner", suffix=" before")
-        values = [h for h in store.headers_of(entity) if h != key]
-        differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
-        changed = both.filter(differs)
+        both = merged(now, kept_on, entity)
+        count_kept(stays, both, entity, sent, read.bad)
+        closed = both.filter(pl.col(key).is_in(half.implode()) & pl.any_horizontal(False, *_given(both)))
+        halves["half-given closures"] += half.len() - closed.height
+        halves["half-given closures of closed episodes"] += closed.height
+        changed = both.filter("differs")
         end[entity] = pl.concat([removed["id"], changed["id"]])
         bring[entity] = pl.concat([new, changed.select(new.columns)])
         again = new.filter(pl.col(key).is_in(removed[key].implode())).height
@@ -104,13 +129,16 @@ def made(submission: Submission, sent: pl.DataFrame, rejected: pl.Series) -> Pla
             "changed": changed.height + again,
             "removed": removed.height - again,
             "forgotten": forgotten[entity],
+            "unchanged": both.height - changed.height,
+            "left out": _ids(sent, entity).len() - now.height,
         }
     receipt["left_out"] = {
         "rejected rows": rejected.len(),
+        "rows of clients who withdraw": withdrawn.height,
         "waiting for a decision": left,
-        "half-given closures": half,
+        **halves,
     }
-    return Plan(forget, end, bring, receipt)
+    return Plan(forget, end, bring, receipt | stays)
 
 
 # ---- the file --------------------------------------------------------------------------------------
@@ -121,13 +149,74 @@ def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     return compare.first(rows.select(store.headers_of(entity)), store.key_of(entity))
 
 
-def _closed_in_full(records: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Episodes with both or neither of closure date and reason: half a closure is none yet."""
-    if "DISD" not in records.columns:
-        return records, 0
-    half = pl.col("DISD").is_null() != pl.col("CJDISRSN").is_null()
-    count = int(records.select(half.sum()).item())
-    return records.with_columns(pl.when(~half).then(pl.col("DISD", "CJDISRSN"))), count
+def _ids(sent: pl.DataFrame, entity: Entity) -> pl.Series:
+    """The ids of the records of a kind that a file has, taken or not; of a withheld row that of the client alone."""
+    rows = sent if entity is Entity.CLIENT else sent.filter(~pl.col(WITHHELD))
+    return rows[store.key_of(entity)].drop_nulls().unique()
+
+
+def closed_in_full(records: pl.DataFrame, key: str) -> tuple[pl.DataFrame, pl.Series]:
+    """Records with a whole closure or none, since half a closure is no answer; and the ids of those that had half."""
+    if not set(CLOSURE) <= set(records.columns):
+        return records, records[key].clear()
+    given = pl.sum_horizontal(pl.col(CLOSURE).is_not_null())
+    half = (given > 0) & (given < len(CLOSURE))
+    return records.with_columns(pl.when(~half).then(pl.col(CLOSURE))), records.filter(half)[key]
+
+
+# ---- beside what is held ---------------------------------------------------------------------------
+
+
+def merged(now: pl.DataFrame, held: pl.DataFrame, entity: Entity) -> pl.DataFrame:
+    """The records of a file that are held, as they are once it is accepted: a blank leaves what is held.
+
+    Has the columns of `now`, `id` (the held version), `H before` of each value and `H sent`, and `differs`: whether
+    anything is another than it was.
+    """
+    key = store.key_of(entity)
+    values = _values(entity)
+    both = now.join(held, on=key, how="inner", suffix=" before", maintain_order="left")
+    return both.with_columns(
+        *(pl.col(h).alias(f"{h} sent") for h in values),
+        *(pl.coalesce(h, f"{h} before").alias(h) for h in values),
+    ).with_columns(
+        differs=pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values),
+    )
+
+
+def _values(entity: Entity) -> list[str]:
+    """What a record of a kind has beside its id."""
+    return store.headers_of(entity)[1:]
+
+
+def _stays(header: str) -> pl.Expr:
+    """Where a held value stays that the file says nothing of."""
+    return pl.col(f"{header} sent").is_null() & pl.col(f"{header} before").is_not_null()
+
+
+def _given(both: pl.DataFrame) -> list[pl.Expr]:
+    """Where the held record is closed."""
+    return [pl.col(f"{h} before").is_not_null() for h in CLOSURE if f"{h} before" in both.columns]
+
+
+def count_kept(
+    stays: Mapping[str, dict[str, int]], both: pl.DataFrame, entity: Entity, sent: pl.DataFrame, bad: pl.DataFrame
+) -> None:
+    """Add to `stays` (`kept`, `kept, no value`) how many held values of each field stay.
+
+    `both` are records as `merged` gives them, `sent` the file and `bad` its cells that are no value (`File`).
+    """
+    key = store.key_of(entity)
+    counts = both.select(_stays(h).sum().alias(h) for h in _values(entity)).row(0, named=True)
+    for header, count in counts.items():
+        if not count:
+            continue
+        rows = bad.filter(pl.col("header") == header)["row"]
+        ids = sent.filter(pl.col("row").is_in(rows.implode()))[key]
+        no_value = both.filter(_stays(header) & pl.col(key).is_in(ids.implode())).height
+        for what, number in (("kept", count - no_value), ("kept, no value", no_value)):
+            if number:
+                stays[what][header] = number
 
 
 # ---- what is forgotten -----------------------------------------------------------------------------

@@ -19,14 +19,17 @@ from reportlab.platypus import (
     TableStyle,
 )
 
+from cjit.web.dataset import DATASET
 from cjit.web.pages import moment
 from cjit.web.portal.models import Submission
 
 Receipt = Mapping[str, Mapping[str, int]]
 
 RECORDS = {"client": "Clients", "episode": "Episodes", "referral": "Referrals"}
-#: What became of records, and how a column of it is headed.
-COUNTS = {"new": "New", "changed": "Changed", "removed": "Removed", "forgotten": "Forgotten"}
+#: What of it changes what is held, and how a column of it is headed.
+CHANGES = {"new": "New", "changed": "Changed", "removed": "Removed", "forgotten": "Forgotten"}
+#: What became of records, and how a column of it is headed. All a file has are new, changed, unchanged or left out.
+COUNTS = {**CHANGES, "unchanged": "Unchanged", "left out": "Left out"}
 #: Why something was left out: of one, and of several.
 _LEFT_OUT = {
     "rejected rows": (
@@ -37,11 +40,21 @@ _LEFT_OUT = {
         "1 record waits for a decision: send it again to decide it",
         "{:,} records wait for a decision: send them again to decide them",
     ),
+    "rows of clients who withdraw": (
+        "1 row is of a client who withdraws consent on another row: nothing of it is taken",
+        "{:,} rows are of clients who withdraw consent on another row: nothing of them is taken",
+    ),
     "half-given closures": (
         "1 episode has a closure date without a reason, or a reason without a date: it is taken as still open",
         "{:,} episodes have a closure date without a reason, or a reason without a date: they are taken as still open",
     ),
+    "half-given closures of closed episodes": (
+        "1 episode that is closed has half a closure in this file: the closure that is held stays",
+        "{:,} episodes that are closed have half a closure in this file: the closures that are held stay",
+    ),
 }
+#: What is said above the held values that stay.
+KEPT = "Kept as held, because this file does not say it; a value cannot be cleared through a file yet"
 
 
 # ---- in words --------------------------------------------------------------------------------------
@@ -64,6 +77,20 @@ def left_out(receipt: Receipt) -> list[str]:
         one if counts[what] == 1 else several.format(counts[what])
         for what, (one, several) in _LEFT_OUT.items()
         if counts.get(what)
+    ]
+
+
+def kept(counts: Receipt) -> list[str]:
+    """How many held values stay because the file does not say them, a sentence a field, in the document's order.
+
+    `counts` are a receipt, or the summary of a check.
+    """
+    why = {"kept": "blank in this file", "kept, no value": "no value in this file"}
+    return [
+        f"{field.header}, {field.noun}: {number:,} kept as held, {words}"
+        for field in DATASET.fields
+        for what, words in why.items()
+        if (number := counts.get(what, {}).get(field.header))
     ]
 
 
@@ -91,6 +118,8 @@ def text(submission: Submission) -> str:
     lines.append("")
     for name, counts in counted(submission.receipt):
         lines.append(f"{name}: " + ", ".join(f"{n:,} {what}" for what, n in zip(COUNTS, counts, strict=True)))
+    if stays := kept(submission.receipt):
+        lines += ["", f"{KEPT}:", *(f"- {sentence}" for sentence in stays)]
     if reasons := left_out(submission.receipt):
         lines += ["", "Left out:", *(f"- {reason}" for reason in reasons)]
     return "\n".join(lines) + "\n"
@@ -144,7 +173,11 @@ def pdf(submission: Submission) -> bytes:
     rows = [
         [_said(name, _BODY), *(_said(f"{n:,}", _RIGHT) for n in counts)] for name, counts in counted(submission.receipt)
     ]
-    story.append(Table([head, *rows], colWidths=[50 * mm, *[30 * mm] * 4], style=_RULED, repeatRows=1))
+    widths = [32 * mm, *[23 * mm] * len(COUNTS)]
+    story.append(Table([head, *rows], colWidths=widths, style=_RULED, repeatRows=1))
+    if stays := kept(submission.receipt):
+        story.append(_said("Kept as held", _H2))
+        story += [_said(sentence, _BODY) for sentence in (f"{KEPT}:", *stays)]
     story.append(_said("Left out", _H2))
     story += [_said(reason, _BODY) for reason in left_out(submission.receipt) or ["Nothing was left out"]]
     story.append(Spacer(1, 10 * mm))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +28,7 @@ from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Role
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, downloads
+from cjit.web.portal import actions, downloads, receipt
 from cjit.web.portal import result as results
 from cjit.web.portal.forms import SCOPE_HINTS, FindingsForm, SubmitForm
 from cjit.web.portal.models import OPEN, State, Submission
@@ -190,6 +190,9 @@ def _result(sent: Submission) -> dict[str, Any]:
         "clients": most.sort("count", "client", descending=[True, False]).rows(),
         "other_clients": counted.height - most.height,
         "since": None if found is None else results.since_last(sent, found),
+        "missing": _missing(sent.summary.get("missing", ())),
+        "stays": receipt.kept(sent.summary),
+        "kept_because": receipt.KEPT,
         "damaged": bool(sent.stored) and found is None,
         "undecided": undecided,
         "completeness": list(_completeness(sent)),
@@ -198,6 +201,17 @@ def _result(sent: Submission) -> dict[str, Any]:
         "severity_colours": SEVERITY_COLOURS,
         "dataset": DATASET,
     }
+
+
+def _missing(headers: Sequence[str]) -> str:
+    """That a file has not every column, in one sentence; nothing where it has."""
+    if not headers:
+        return ""
+    if len(headers) == 1:
+        what = f"The column {headers[0]} is not in this file: what is held of it stays"
+    else:
+        what = f"The columns {pages.listed(headers)} are not in this file: what is held of them stays"
+    return f"{what}, and new records are taken without; ask your software supplier for a file that has every column"
 
 
 def verdict(summary: dict[str, Any], *, past: bool = False) -> str:

@@ -1,0 +1,259 @@
+"""What is held outweighs what is sent: a blank empties nothing, and an acceptance adds up."""
+
+import csv
+import io
+from datetime import date
+from random import Random
+
+import pytest
+from django.utils import timezone
+
+from cjit.check import check
+from cjit.dataset import Entity, Severity
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE
+from cjit.web.portal import actions, store
+from cjit.web.portal.decisionfile import allowed
+from cjit.web.portal.models import RECORDS, Choice, State
+
+FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
+SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
+CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
+#: Answers to what the example leaves blank.
+FULL = {"PRISON": "B06B", "DISABLE1": "1", "DISABLE2": "2", "DISABLE3": "3", "DRUG2": "7000", "DRUG3": "5000"}
+FULL |= {"PARENT": "Y", "PRNTSTAT": "11", "CHILDWTH": "1", "EHCS": "1", "EHCSC2": "2", "EHCSC3": "3"}
+#: What a record has beside its ids: all of it can be held.
+HELD = [h for h in Q.headers if h not in ("CLIENTID", "EPISODID", "REFERID", "AGNCY", "CONSENT")]
+
+
+def value(agency, header):
+    entity = Q.by_header[header].entity
+    return store.held(agency, entity)[header].to_list()
+
+
+def without(data: bytes, *headers: str) -> bytes:
+    """The same file without some columns."""
+    rows = list(csv.DictReader(io.StringIO(data.decode())))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [h for h in rows[0] if h not in headers], extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+@pytest.fixture
+def browser(provider, signed_in):
+    return signed_in(provider)
+
+
+def page(browser, submission, what="") -> str:
+    return browser.get(f"/submissions/{submission.pk}/{what}").content.decode()
+
+
+# ---- a blank -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", HELD)
+def test_a_blank_cell_never_empties_what_is_held(header, accepted, agency):
+    full = FIRST | CLOSED | FULL
+    accepted(full)
+    before = value(agency, header)
+
+    accepted(full | {header: ""})
+
+    assert value(agency, header) == before
+    assert before != [None]
+
+
+def test_a_missing_column_empties_nothing_and_is_told_at_the_top(accepted, sent, agency, csv_of, browser, provider):
+    accepted(FIRST | CLOSED, SECOND | CLOSED)
+    gone = ("DISD", "CJDISRSN", "HOUSING", "CPLANDT", "REFERID", "REFDATE")
+    before = {header: value(agency, header) for header in gone}
+
+    submission = sent(scope="full", data=without(csv_of(*({"AGNCY": "CJ901"} | row for row in (FIRST, SECOND))), *gone))
+
+    # It says nothing of referrals, so it does not say that they are gone.
+    assert submission.state == State.READY
+    text = page(browser, submission)
+    told = "The columns HOUSING, CPLANDT, DISD, CJDISRSN, REFERID and REFDATE are not in this file"
+    assert text.index(told) < text.index("What to do next")
+    assert "HOUSING, housing situation: 2 kept as held, blank in this file" in text
+    done = actions.accept(by=provider, submission=submission)
+    assert {header: value(agency, header) for header in gone} == before
+    assert done.receipt["kept"] == {"HOUSING": 2, "CPLANDT": 2, "DISD": 2, "CJDISRSN": 2}
+    assert done.receipt["episode"]["changed"] == 0
+    assert done.receipt["episode"]["unchanged"] == 2
+
+
+def test_what_stays_is_told_before_and_after_acceptance(accepted, sent, browser, provider):
+    accepted(FIRST | {"HOUSING": "3"}, SECOND | {"HOUSING": "4"})
+    submission = sent(FIRST | {"HOUSING": ""}, SECOND | {"HOUSING": "77"})
+
+    told = ["HOUSING, housing situation: 1 kept as held, blank in this file"]
+    told.append("HOUSING, housing situation: 1 kept as held, no value in this file")
+    for sentence in told:
+        assert sentence in page(browser, submission, "accept/")
+    done = actions.accept(by=provider, submission=submission)
+    for sentence in told:
+        assert sentence in page(browser, submission, "receipt/")
+    assert "a value cannot be cleared through a file yet" in page(browser, submission, "receipt/")
+    assert done.receipt["kept"] == done.receipt["kept, no value"] == {"HOUSING": 1}
+
+
+# ---- a value that is none ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "good", "bad"),
+    [
+        ("HOUSING", "3", "77"),
+        ("ALCUNITS", "20", "999"),
+        ("TRIAGED", "05/11/2025", "31/02/2026"),
+        ("CPLANDT", "20/11/2025", "31/02/2026"),
+        ("REFLD", "03/11/2025", "n/a"),
+        ("PC", "NE8 1", "SOMEWHERE"),
+        ("CHILDWTH", "2", "many"),
+    ],
+)
+def test_a_value_that_is_no_value_never_replaces_a_held_one(header, good, bad, accepted, agency):
+    accepted(FIRST | {header: good})
+    before = value(agency, header)
+
+    done = accepted(FIRST | {header: bad})
+
+    assert value(agency, header) == before != [None]
+    assert done.receipt["kept, no value"] == {header: 1}
+
+
+# ---- half a closure ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "half", [{"DISD": "15/01/2026"}, {"CJDISRSN": "8"}, {"DISD": "31/02/2026", "CJDISRSN": "8"}, {}]
+)
+def test_half_a_closure_opens_no_closed_episode(half, accepted, agency):
+    accepted(FIRST | CLOSED)
+
+    done = accepted(FIRST | {"DISD": "", "CJDISRSN": ""} | half)
+
+    assert value(agency, "DISD") == [date(2026, 1, 15)]
+    assert value(agency, "CJDISRSN") == ["10"]
+    assert done.receipt["left_out"]["half-given closures"] == 0
+    assert done.receipt["left_out"]["half-given closures of closed episodes"] == (1 if half else 0)
+
+
+def test_another_closure_given_whole_is_taken(accepted, agency):
+    accepted(FIRST | CLOSED)
+    accepted(FIRST | {"DISD": "16/01/2026", "CJDISRSN": "8"})
+
+    assert value(agency, "DISD") == [date(2026, 1, 16)]
+    assert value(agency, "CJDISRSN") == ["8"]
+
+
+# ---- emptying what mismatches --------------------------------------------------------------------
+
+
+def test_emptying_the_date_of_the_event_is_the_mismatch_it_is(accepted, sent, agency, browser, provider):
+    accepted(FIRST)
+    before = value(agency, "REFLD")
+
+    submission = sent(FIRST | {"REFLD": "", "HOUSING": "2"})
+
+    assert submission.state == State.DECISIONS
+    (decision,) = submission.decisions.all()
+    assert (decision.entity, decision.headers) == ("episode", "REFLD")
+    assert "The held value stays, also with Replace" in page(browser, submission, "decide/")
+    actions.decide(by=provider, submission=submission, choices={decision.pk: Choice.REPLACE})
+    actions.accept(by=provider, submission=submission)
+    assert value(agency, "REFLD") == before
+    assert value(agency, "HOUSING") == ["2"]
+
+
+@pytest.mark.parametrize("header", ["DOB", "SEX", "FINITIAL", "SINITIAL"])
+def test_emptying_who_somebody_is_rejects_the_row_and_asks_nothing_that_would_do_nothing(
+    header, accepted, sent, agency, provider
+):
+    accepted(FIRST)
+    before = value(agency, header)
+
+    submission = sent(FIRST | {header: ""}, SECOND)
+
+    assert submission.summary["rules"][f"{header}.is_unchanged"] == 1
+    assert submission.state == State.READY
+    actions.accept(by=provider, submission=submission)
+    assert value(agency, header) == [*before, EXAMPLE[header] if header != "DOB" else before[0]]
+
+
+def test_a_record_deleted_and_sent_anew_takes_nothing_over_from_somebody_else(accepted, sent, agency, provider):
+    accepted(FIRST | {"HOUSING": "3"})
+    submission = sent(FIRST | {"SINITIAL": "X", "HOUSING": ""})
+    for decision in submission.decisions.all():
+        actions.decide(by=provider, submission=submission, choices={decision.pk: Choice.DELETE})
+
+    actions.accept(by=provider, submission=submission)
+
+    assert value(agency, "HOUSING") == [None]
+
+
+# ---- an acceptance adds up -----------------------------------------------------------------------
+
+_CHANGES = [
+    {},
+    {"SINITIAL": "X"},
+    {"REFLD": "01/11/2025"},
+    {"REFLD": ""},
+    {"SEX": ""},
+    {"HOUSING": "2"},
+    {"HOUSING": "77"},
+    {"DISD": "15/01/2026"},
+    CLOSED,
+    {"REFERID": ""},
+    {"REFERID": "", "REFDATE": ""},
+    {"REFERID": "", "REFDATE": "31/02/2026"},
+    {"CONSENT": "N"},
+    {"CONSENT": ""},
+    {"CONSENT": "Yes"},
+    {"AGNCY": "CJ902"},
+    {"EPISODID": ""},
+]
+
+
+def _some_rows(random: Random) -> list[dict[str, str]]:
+    """Rows of few ids, so that they meet: what a month of slips can hold."""
+    rows = []
+    for _ in range(random.randint(1, 6)):
+        client, episode, referral = random.choice(["1", "2", "3", ""]), random.choice("12"), random.choice("12")
+        ids = {"CLIENTID": client, "CLIENT": f"A{client}", "EPISODID": client + episode}
+        ids["REFERID"] = client + episode + referral
+        rows.append(EXAMPLE | {"AGNCY": "CJ901"} | ids | random.choice(_CHANGES))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(seed, sent, provider, csv_of):
+    """Counted from the rows and the findings alone, and not from the plan."""
+    random = Random(200 + seed)
+    for _ in range(5):
+        rows = _some_rows(random)
+        submission = sent(*rows, scope=random.choice(["full", "new"]))
+        if submission.state not in (State.READY, State.DECISIONS):
+            assert submission.state == State.REFUSED
+            continue
+        for decision in submission.decisions.all():
+            choice = random.choice([*allowed(absent=decision.absent), ""])
+            if choice:
+                actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
+
+        receipt = actions.accept(by=provider, submission=submission).receipt
+
+        found = check(csv_of(*rows), Q, today=timezone.localdate(), submitter="CJ901").frame
+        rejects = [rule.id for rule in Q.rules if rule.severity is Severity.REJECT]
+        rejected = set(found.filter(found["rule"].is_in(rejects))["row"])
+        for entity in RECORDS:
+            ids = {row[store.key_of(entity)] for row in rows if entity is Entity.CLIENT or row["CONSENT"] == "Y"}
+            told = receipt[entity.value]
+            assert len(ids - {""}) == told["new"] + told["changed"] + told["unchanged"] + told["left out"]
+        assert receipt["left_out"]["rejected rows"] == len(rejected)
+        # A referral that has no ID is in no count but that of the rejected rows.
+        for number, row in enumerate(rows, 2):
+            assert row["REFERID"] or not row["REFDATE"] or number in rejected
