@@ -712,7 +712,7 @@ def test_the_summary_says_beforehand_what_the_receipt_says_afterwards(browser, m
     assert promised
     assert kept
     assert promised[1] == kept[1]
-    assert kept[1] == "Clients 0 1 0 0 0 0 Episodes 0 2 1 0 0 0 Referrals 0 1 1 0 0 0"
+    assert kept[1] == "Clients 0 1 0 0 1 0 Episodes 0 2 1 0 0 0 Referrals 0 1 1 0 1 0"
     assert "X" in held(agency, "SINITIAL")
 
 
