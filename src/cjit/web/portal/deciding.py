@@ -412,7 +412,7 @@ def _summary(request: HttpRequest, sent: Submission) -> HttpResponse:
     foreseen = plan.foreseen(sent).receipt
     context = {
         "submission": sent,
-        "heads": list(receipts.COUNTS.values()),
+        "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(foreseen),
         "changes": any(receipts.total(foreseen, what) for what in receipts.CHANGES),
         "removed": receipts.total(foreseen, "removed"),
@@ -440,7 +440,7 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponseBase:
     context = {
         "submission": sent,
         "about": receipts.about(sent),
-        "heads": list(receipts.COUNTS.values()),
+        "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(sent.receipt),
         "left_out": receipts.left_out(sent.receipt),
         "kept": receipts.kept(sent.receipt),

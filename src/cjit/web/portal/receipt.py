@@ -26,9 +26,9 @@ from cjit.web.portal.models import Submission
 Receipt = Mapping[str, Mapping[str, int]]
 
 RECORDS = {"client": "Clients", "episode": "Episodes", "referral": "Referrals"}
-#: What of it changes what is held, and how a column of it is headed.
+#: What of it changes what is held, and how it is called.
 CHANGES = {"new": "New", "changed": "Changed", "removed": "Removed", "forgotten": "Forgotten"}
-#: What became of records, and how a column of it is headed. All a file has are new, changed, unchanged or left out.
+#: What became of records, and how it is called. All a file has are new, changed, unchanged or left out.
 COUNTS = {**CHANGES, "unchanged": "Unchanged", "left out": "Left out"}
 #: Why something was left out: of one, and of several.
 _LEFT_OUT = {
@@ -54,15 +54,15 @@ _LEFT_OUT = {
     ),
 }
 #: What is said above the held values that stay.
-KEPT = "Kept as held, because this file does not say it; a value cannot be cleared through a file yet"
+KEPT = "This file does not say them, so what is held stays; a value cannot be cleared through a file yet"
 
 
 # ---- in words --------------------------------------------------------------------------------------
 
 
 def counted(receipt: Receipt) -> list[tuple[str, list[int]]]:
-    """Clients, episodes and referrals, each with how many are new, changed, removed and forgotten."""
-    return [(name, [receipt.get(kind, {}).get(what, 0) for what in COUNTS]) for kind, name in RECORDS.items()]
+    """What became of records, each with how many clients, episodes and referrals (`RECORDS`)."""
+    return [(name, [receipt.get(kind, {}).get(what, 0) for kind in RECORDS]) for what, name in COUNTS.items()]
 
 
 def total(receipt: Receipt, what: str) -> int:
@@ -116,8 +116,9 @@ def text(submission: Submission) -> str:
     """The receipt as the text of an e-mail: without the file's name, in which somebody may have put anything."""
     lines = [f"{name}: {value}" for name, value in about(submission) if name != "File"]
     lines.append("")
-    for name, counts in counted(submission.receipt):
-        lines.append(f"{name}: " + ", ".join(f"{n:,} {what}" for what, n in zip(COUNTS, counts, strict=True)))
+    for kind, name in RECORDS.items():
+        counts = submission.receipt.get(kind, {})
+        lines.append(f"{name}: " + ", ".join(f"{counts.get(what, 0):,} {what}" for what in COUNTS))
     if stays := kept(submission.receipt):
         lines += ["", f"{KEPT}:", *(f"- {sentence}" for sentence in stays)]
     if reasons := left_out(submission.receipt):
@@ -169,12 +170,11 @@ def pdf(submission: Submission) -> bytes:
     told = [[_said(name, _BOLD), _said(value, _LONG)] for name, value in about(submission)]
     story.append(Table(told, colWidths=[42 * mm, 128 * mm], style=_RULED))
     story.append(_said("What became of the records", _H2))
-    head = [_said("Records", _BOLD), *(_said(name, _RIGHT_BOLD) for name in COUNTS.values())]
+    head = [_said("", _BOLD), *(_said(name, _RIGHT_BOLD) for name in RECORDS.values())]
     rows = [
         [_said(name, _BODY), *(_said(f"{n:,}", _RIGHT) for n in counts)] for name, counts in counted(submission.receipt)
     ]
-    widths = [32 * mm, *[23 * mm] * len(COUNTS)]
-    story.append(Table([head, *rows], colWidths=widths, style=_RULED, repeatRows=1))
+    story.append(Table([head, *rows], colWidths=[50 * mm, *[40 * mm] * 3], style=_RULED, repeatRows=1))
     if stays := kept(submission.receipt):
         story.append(_said("Kept as held", _H2))
         story += [_said(sentence, _BODY) for sentence in (f"{KEPT}:", *stays)]
