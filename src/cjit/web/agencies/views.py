@@ -39,6 +39,7 @@ from cjit.web.agencies.actions import Refused, TooOften
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.calendar import Month, due_days
 from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Membership, Person, Region, Role
+from cjit.web.clock import last_held_back
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many events a page of the audit trail has, and how many months before and after this one the calendar shows.
@@ -283,7 +284,8 @@ def people(request: HttpRequest) -> HttpResponse:
         messages.success(request, "The invitation is withdrawn")
         return redirect("people")
     everybody = Person.objects.order_by("name", "email").prefetch_related("memberships__agency", "memberships__region")
-    return pages.render(request, "agencies/people.html", {"people": everybody, "waiting": waiting})
+    context = {"people": everybody, "waiting": waiting, "held_back": last_held_back()}
+    return pages.render(request, "agencies/people.html", context)
 
 
 @_GET_OR_POST
