@@ -1,7 +1,11 @@
 """What CSV readers let through without a word, each told here with the row it is in."""
 
+import gc
 import os
 import stat
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cjit import read as reading
 from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
@@ -458,3 +463,39 @@ def test_no_bytes_however_odd_give_a_traceback(data, with_headers):
             assert batch.frame.height == batch.rows.len()
     except Unusable as refused:
         assert "\n" not in str(refused)
+
+
+# ---- what does not come as a file ------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a copy has a name")
+def test_the_copy_of_what_comes_through_standard_input_is_under_no_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    source = open_file(text(line()), Q)
+
+    assert source.path.read_bytes() == text(line())
+    assert source.path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_copy_is_read_in_many_threads_at_once_and_goes_with_what_it_is_of(tmp_path, monkeypatch, can):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if not can:
+        monkeypatch.setattr(reading, "_leads_to", lambda *_: False)
+    data = text(*[line(CLIENT=f"C{number}") for number in range(2_000)])
+    source = open_file(data, Q, piece=20_000)
+    pieces = list(source.pieces())
+
+    with ThreadPoolExecutor(8) as threads:
+        batches = list(threads.map(lambda piece: piece(), pieces))
+
+    assert len(pieces) > 10
+    clients = [client for batch in batches for client in batch.text()["CLIENT"]]
+    assert clients == [f"C{number}" for number in range(2_000)]
+    copy = source.path
+    held = copy.stat().st_ino
+    del source, pieces, batches
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    assert not copy.exists() or copy.stat().st_ino != held

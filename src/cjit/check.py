@@ -10,12 +10,10 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from types import ModuleType
 from typing import IO, Literal, TypeVar
 
@@ -26,7 +24,7 @@ from cjit.book import Book, prepared
 from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Kind, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, grades, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
-from cjit.read import Batch, Made, Piece, Source, Unusable, open_file, repeating
+from cjit.read import Aside, Batch, Made, Piece, Source, Unusable, open_file, repeating
 
 __all__ = [
     "RAGGED",
@@ -509,14 +507,13 @@ def _begins(column: str) -> pl.Expr:
 
 
 class _Keys:
-    """The key columns of every row seen, in memory or, for a very long file, in a temporary folder."""
+    """The key columns of every row seen, in memory or, for a very long file, aside."""
 
     def __init__(self) -> None:
         self.frames: list[pl.DataFrame] = []
         self.height = self.rows = 0
         self.pieces = 0
-        self.folder: tempfile.TemporaryDirectory[str] | None = None
-        self.files: list[Path] = []
+        self.files: list[Aside] = []
 
     def add(self, keys: pl.DataFrame) -> None:
         self.frames.append(keys.with_columns(piece=pl.lit(self.pieces, pl.UInt32)))
@@ -524,19 +521,19 @@ class _Keys:
         self.height += keys.height
         self.rows += keys.height
         if self.height > _KEYS_IN_MEMORY:
-            self.folder = self.folder or tempfile.TemporaryDirectory(prefix="cjit-")
-            path = Path(self.folder.name) / f"{self.pieces}.arrow"
-            pl.concat(self.frames).write_ipc(path)
-            self.files.append(path)
+            file = Aside()
+            pl.concat(self.frames).write_ipc(file.file)
+            file.file.flush()
+            self.files.append(file)
             self.frames, self.height = [], 0
 
     def close(self) -> None:
         """Remove what was put aside."""
-        if self.folder:
-            self.folder.cleanup()
+        for file in self.files:
+            file.close()
 
     def _lazily(self) -> list[pl.LazyFrame]:
-        return [pl.scan_ipc(path) for path in self.files] + [frame.lazy() for frame in self.frames]
+        return [pl.scan_ipc(file.path) for file in self.files] + [frame.lazy() for frame in self.frames]
 
     def spread(self, key: str) -> pl.Series:
         """The ids whose rows lie in more than one piece."""

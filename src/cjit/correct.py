@@ -142,7 +142,7 @@ class _Marks:
 def annotate(
     source: Source,
     findings: Findings,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes],
     *,
     submitter: str | None = None,
     previous: Source | None = None,
@@ -326,8 +326,8 @@ def _counted(count: int, one: str, many: str) -> str:
 
 def correct(
     source: Source,
-    path: str | os.PathLike[str],
-    changes: str | os.PathLike[str],
+    path: str | os.PathLike[str] | IO[bytes],
+    changes: str | os.PathLike[str] | IO[bytes],
     *,
     today: date,
 ) -> Corrected:

@@ -175,16 +175,27 @@ worker.run(threading.Event(), once=True)
 
 
 @pytest.fixture
-def killed_worker(uploads) -> Callable[[Submission | Passage, float], None]:
+def begun_worker(uploads, settings) -> Callable[[], subprocess.Popen[bytes]]:
+    """A worker in a process of its own, which does what is there now."""
+
+    def begin() -> subprocess.Popen[bytes]:
+        own = {
+            "CJIT_TESTED": str(connection.settings_dict["NAME"]),
+            "CJIT_UPLOADS": str(uploads),
+            "CJIT_KEY": settings.UPLOAD_KEY,
+        }
+        return subprocess.Popen([sys.executable, "-c", WORK], env=os.environ | own)
+
+    return begin
+
+
+@pytest.fixture
+def killed_worker(begun_worker) -> Callable[[Submission | Passage, float], None]:
     """A worker in a process of its own, killed some seconds after it has taken a job."""
 
     def run(job: Submission | Passage, after: float) -> None:
         waiting = job.state
-        process = subprocess.Popen(
-            [sys.executable, "-c", WORK],
-            env=os.environ | {"CJIT_TESTED": str(connection.settings_dict["NAME"]), "CJIT_UPLOADS": str(uploads)},
-        )
-        with process:
+        with begun_worker() as process:
             begun = time.monotonic()
             while job.state == waiting and time.monotonic() - begun < 60:
                 time.sleep(0.02)

@@ -3,8 +3,12 @@
 import errno
 import io
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import pytest
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
+from cjit import read
 from cjit.dataset import Entity
 from cjit.web import kept, worker
 from cjit.web.agencies.actions import Refused
@@ -423,19 +428,96 @@ def test_a_file_whose_cells_span_lines_is_counted_by_the_check(sent, settings, a
 # ---- what lies aside -------------------------------------------------------------------------------
 
 
-def test_what_a_killed_process_left_aside_is_removed_after_a_day(uploads):
+def test_what_a_killed_process_of_an_older_version_left_aside_is_removed_by_the_next_worker(db, uploads):
     old, new = kept.aside() / "tmp.upload.csv", kept.aside() / "cjit-new.csv"
     folder = kept.aside() / "cjit-folder"
     folder.mkdir()
     for path in (old, new, folder / "copy.csv"):
         path.write_bytes(b"x")
     for path in (old, folder):
-        os.utime(path, (time.time() - 90_000,) * 2)
+        os.utime(path, (time.time() - 700,) * 2)
 
-    kept.tidy(set())
+    worker.run(threading.Event(), once=True)
 
     assert list(kept.aside().iterdir()) == [new]
     assert kept.aside().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def without_proc(monkeypatch):
+    """A computer on which a file without a name cannot be opened again, as one without Linux."""
+    monkeypatch.setattr(read, "_leads_to", lambda *_: False)
+
+
+def test_where_a_copy_must_have_a_name_it_is_private_and_not_removed_while_it_is_in_use(
+    with_a_key, without_proc, agency, provider, csv_of
+):
+    submission = received(agency, provider, csv_of(FIRST))
+    with kept.opened(submission) as path:
+        assert path.parent == kept.aside()
+        assert path.stat().st_mode & 0o777 == 0o600
+        os.utime(path, (time.time() - 700,) * 2)
+        kept.sweep()
+        assert path.read_bytes() == csv_of(FIRST)
+    assert list(kept.aside().iterdir()) == []
+
+
+KILLED_WHILE_IT_READS = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "cjit.web.settings"
+import django
+from django.conf import settings
+settings.UPLOADS = sys.argv[1]
+django.setup()
+from cjit import read
+from cjit.web import kept
+read._leads_to = lambda *_: False
+copy = read.Aside(kept.aside())
+print(copy.path, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_where_a_copy_must_have_a_name_what_a_killed_process_left_is_removed(db, uploads):
+    told = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_IT_READS, str(uploads)], capture_output=True, text=True, check=False
+    )
+    left = Path(told.stdout.strip())
+    assert left.exists()
+    os.utime(left, (time.time() - 700,) * 2)
+
+    kept.sweep()
+
+    assert not left.exists()
+
+
+def has_a_copy(pid: int) -> bool:
+    """Whether a process has a file open that is aside, under a name or without one, and has written to it."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if os.readlink(link).startswith(f"{kept.aside()}/") and link.stat().st_size:
+                return True
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the copy in /proc")
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_while_it_reads_a_file_leaves_nothing_of_it_in_plain(
+    with_a_key, agency, provider, csv_of, uploads, settings, begun_worker
+):
+    many = [{"CLIENTID": str(n), "CLIENT": f"MADEUP{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(9_000)]
+    submission = received(agency, provider, csv_of(*({"AGNCY": agency.code, **row} for row in many)))
+    with begun_worker() as process:
+        while not has_a_copy(process.pid):
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+
+    submission.refresh_from_db()
+    assert submission.state == State.CHECKING
+    everything = [path for home in (uploads, settings.HOME) for path in home.rglob("*") if path.is_file()]
+    assert uploads / submission.stored / kept.UPLOAD in everything
+    assert [path for path in everything if b"MADEUP" in path.read_bytes()] == []
 
 
 # ---- another check ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from ipaddress import ip_network
 from itertools import product
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from tests.web.conftest import follow
 
 from cjit.web.agencies import access, actions, urls
 from cjit.web.agencies.audit import note
@@ -97,6 +99,7 @@ BEFORE = {
     "password-reset-set": {"": 200},
     "password-reset-done": {"": 200},
     "invitation": {"": 404},
+    "account": {"": 404},
 }
 ARGUMENTS = {
     "password-reset-set": ["MQ", "abc-def"],
@@ -241,7 +244,9 @@ def link() -> str:
 
 
 def accept(name: str = "Ann Example", password: str = NEW_PASSWORD, client: Client | None = None):
-    return (client or Client()).post(link(), {"name": name, "password": password})
+    browser = client or Client()
+    browser.get(link())
+    return browser.post(reverse("account"), {"name": name, "password": password})
 
 
 @pytest.mark.parametrize("role", OF_AN_AGENCY)
@@ -249,7 +254,7 @@ def test_an_invitation_leads_to_an_account_and_then_to_the_second_step(office, a
     assert invite(office, role=role, agency=agency.pk)["Location"] == reverse("people")
     assert mail.outbox[0].to == [INVITED]
     browser = Client()
-    page = browser.get(link()).text
+    page = browser.get(link(), follow=True).text
     assert f"{role.label}, CJ901 Made-up team" in page
     assert INVITED in page
     assert accept(client=browser)["Location"] == reverse("second-step-set-up")
@@ -262,10 +267,13 @@ def test_an_invitation_leads_to_an_account_and_then_to_the_second_step(office, a
 
 def test_a_used_invitation_is_refused(office):
     invite(office)
+    opened_before = Client()
+    opened_before.get(link())
     accept()
-    again = accept("Somebody Else", "another long password")
-    assert again.status_code == 404
-    assert "This invitation can no longer be used" in again.text
+    given = {"name": "Somebody Else", "password": "another long password"}
+    for again in (Client().get(link()), opened_before.post(reverse("account"), given)):
+        assert again.status_code == 404
+        assert "This invitation can no longer be used" in again.text
     assert Person.objects.get(email=INVITED).check_password(NEW_PASSWORD)
 
 
@@ -274,6 +282,35 @@ def test_an_invitation_is_refused_after_seven_days(office):
     assert now() + timedelta(days=6.9) < Invitation.objects.get().expires < now() + timedelta(days=7)
     Invitation.objects.update(expires=now())
     assert "This invitation can no longer be used" in Client().get(link()).text
+
+
+def test_an_invitation_opened_before_it_ended_makes_no_account(office):
+    invite(office)
+    opened = Client()
+    opened.get(link())
+    Invitation.objects.update(expires=now())
+    answer = opened.post(reverse("account"), {"name": "Ann Example", "password": NEW_PASSWORD})
+    assert answer.status_code == 404
+    assert "This invitation can no longer be used" in answer.text
+    assert not Person.objects.filter(email=INVITED).exists()
+
+
+def test_who_comes_to_the_account_page_without_the_link_is_told_to_open_it(office):
+    invite(office)
+    for answer in (Client().get(reverse("account")), Client().post(reverse("account"), {"name": "Ann Example"})):
+        assert answer.status_code == 404
+        assert "Open the link in your invitation again" in answer.text
+
+
+@pytest.mark.parametrize("told", [{"referer": "https://testserver/invitation/"}, {"origin": "https://testserver"}])
+def test_an_invitation_is_accepted_by_https(office, told):
+    invite(office)
+    browser = Client(enforce_csrf_checks=True)
+    page = browser.get(link(), secure=True, follow=True)
+    token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[0]
+    given = {"name": "Ann Example", "password": NEW_PASSWORD, "csrfmiddlewaretoken": token}
+    answer = browser.post(reverse("account"), given, secure=True, headers=told)
+    assert answer["Location"] == reverse("second-step-set-up")
 
 
 def test_a_withdrawn_invitation_is_refused(office):
@@ -289,7 +326,7 @@ def test_another_invitation_ends_the_one_before(office):
     first = link()
     invite(office)
     assert Client().get(first).status_code == 404
-    assert Client().get(link()).status_code == 200
+    assert Client().get(link(), follow=True).status_code == 200
 
 
 def test_of_a_token_only_a_hash_is_kept(office):
@@ -815,3 +852,39 @@ def test_the_audit_trail_knows_where_somebody_is_behind_a_web_server(settings, o
     headers = {"HTTP_X_FORWARDED_FOR": told} if told else {}
     office.get(reverse("audit-export"), REMOTE_ADDR=peer, **headers)
     assert AuditEvent.objects.get().address == origin
+
+
+# ---- links that let somebody in --------------------------------------------------------------------
+
+
+def test_the_address_of_a_link_that_lets_somebody_in_is_left_at_once(office, provider):
+    invite(office)
+    Client().post(reverse("password-reset"), {"email": provider.email})
+    for each in mail.outbox:
+        address_sent = re.findall(r"http\S+", str(each.body))[0]
+        leads_to = Client().get(urlsplit(address_sent).path)["Location"]
+        assert address_sent.strip("/").split("/")[-1] not in leads_to
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_an_invitations_link_reaches_no_log_by_the_files_of_its_page(tab, office):
+    invite(office)
+    secret = link().strip("/").split("/")[-1]
+    page = tab(reverse("sign-in"))
+    asked: list[Any] = []
+    page.on("request", lambda one: asked.append((one.url, one)))
+
+    page.goto(page.url.replace(reverse("sign-in"), link()))
+    page.wait_for_load_state("networkidle")
+    loaded = {url: one.all_headers().get("referer") for url, one in asked}
+    page.fill("input[name=name]", "Ann Example")
+    page.fill("input[name=password]", NEW_PASSWORD)
+    follow(page.get_by_role("button", name="Continue"))
+
+    files = {url: referer for url, referer in loaded.items() if "/static/" in url}
+    assert {url.rsplit(".", 1)[-1] for url in files} >= {"css", "js"}
+    assert all(files.values())
+    told = [one.all_headers().get("referer", "") for _, one in asked]
+    assert [referer for referer in told if secret in referer] == []
+    assert Person.objects.filter(email=INVITED).exists()

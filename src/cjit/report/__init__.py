@@ -320,14 +320,19 @@ def rules_version(dataset: Dataset) -> str:
 
 
 @contextmanager
-def placed(path: str | os.PathLike[str], source: Source | None = None) -> Iterator[IO[bytes]]:
+def placed(path: str | os.PathLike[str] | IO[bytes], source: Source | None = None) -> Iterator[IO[bytes]]:
     """A file to write to, that takes its place under its name only when it is whole.
+
+    One that is open already is written to as it is.
 
     It is written beside the place it goes to and removed again when anything goes wrong. A device or a
     pipe is written to straight. It may be read by no one who may not read the file that was sent, and the one
     it replaces. Raises `WouldOverwrite` where `path` is the file that was sent, and OSError with the name the
     user gave.
     """
+    if not isinstance(path, str | os.PathLike):
+        yield path
+        return
     where = Path(os.path.realpath(path))
     if source is not None and where.exists() and where.samefile(source.path):
         raise WouldOverwrite(f"{Path(path).name} is the file that was checked: choose another name to write to")

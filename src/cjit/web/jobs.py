@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings
 from django.db import OperationalError, connection, models
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from cjit.web import kept
 from cjit.web.agencies.actions import Refused
@@ -74,7 +74,8 @@ class Queue(Generic[J]):
 
     def claim(self) -> Claim[J] | None:
         """The next record that waits, as this worker's own; None where there is none."""
-        now, jobs = timezone.now(), self.jobs._default_manager
+        # By the database's clock: by its own, a worker whose clock is ahead would take every other for dead.
+        now, jobs = Now(), self.jobs._default_manager
         dead = jobs.filter(state=self.working, heartbeat__lt=now - timedelta(seconds=settings.HEARTBEAT))
         dead.filter(attempts__gte=F("attempts_before") + settings.ATTEMPTS).update(
             state=self.failed, problem=self.stopped
@@ -145,7 +146,7 @@ class Claim(Generic[J]):
             nonlocal told
             if time.monotonic() - told > 0.5:
                 told = time.monotonic()
-                self.settle(done=done, heartbeat=timezone.now())
+                self.settle(done=done, heartbeat=Now())
 
         return tell
 
@@ -173,6 +174,6 @@ class _Alive:
             while not self.over.wait(settings.HEARTBEAT / 4):
                 # A database that is busy now is asked again at the next beat.
                 with suppress(OperationalError):
-                    self.claim.mine.update(heartbeat=timezone.now())
+                    self.claim.mine.update(heartbeat=Now())
         finally:
             connection.close()

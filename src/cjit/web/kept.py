@@ -16,21 +16,27 @@ import secrets
 import shutil
 import struct
 import tempfile
-import time
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+
+from cjit.read import Aside, is_in_use
+from cjit.web.clock import database_now, is_held_back
 
 UPLOAD, FINDINGS = "upload", "findings"
 
 _CHUNK = 1 << 20
 _MARK = b"CJIT-1\n"
 _LAST = 1 << 31
+#: Seconds after which what is aside and not in use is taken for left behind: an older version held no locks.
+_WHILE = 600
 #: The bytes of a SHA-256.
 _SUM = 32
 
@@ -133,15 +139,17 @@ def opened(record: Keeper) -> Iterator[Path]:
         _assure(path, record)
         yield path
         return
-    handle, name = tempfile.mkstemp(prefix="cjit-", suffix=".csv", dir=aside())
+    with _of_the_disk():
+        copy = Aside(aside())
     try:
-        with open(handle, "wb") as copy, _of_the_disk(), path.open("rb") as file:
+        with _of_the_disk(), path.open("rb") as file:
             for chunk in _chunks(file):
-                copy.write(chunk)
-        _assure(Path(name), record)
-        yield Path(name)
+                copy.file.write(chunk)
+            copy.file.flush()
+        _assure(copy.path, record)
+        yield copy.path
     finally:
-        Path(name).unlink(missing_ok=True)
+        copy.close()
 
 
 def _assure(path: Path, record: Keeper) -> None:
@@ -165,28 +173,82 @@ def remove(stored: str) -> None:
         shutil.rmtree(_folder(stored), ignore_errors=True)
 
 
+class Arriving(TemporaryFileUploadHandler):
+    """Takes an upload as it arrives, as a file without a name that is gone when it is closed."""
+
+    def new_file(self, *told: Any, **more: Any) -> None:
+        """Begin one."""
+        FileUploadHandler.new_file(self, *told, **more)
+        file = tempfile.TemporaryFile(prefix="cjit-", dir=aside())  # noqa: SIM115 - closed with its request
+        self.file = UploadedFile(  # type: ignore[assignment]  # theirs has a name
+            file, self.file_name, self.content_type, 0, self.charset, self.content_type_extra
+        )
+
+    def upload_interrupted(self) -> None:
+        """What came of one that ended too soon is gone."""
+        if hasattr(self, "file"):
+            self.file.close()
+
+
 def aside() -> Path:
-    """The private folder of what is there for a moment only: uploads that arrive, copies that are read or made."""
+    """The private folder of what is there for a moment only: uploads that arrive, copies that are read or made.
+
+    Nothing in it has a name where the platform can do without (`read.Aside`), so that no backup takes it.
+    """
     folder = Path(settings.UPLOADS) / "open"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 
-def tidy(named: Container[str]) -> None:
-    """Remove what a process left when it was killed, after a day: what is aside, and folders that no record has.
+def sweep() -> None:
+    """Remove what killed processes left aside under a name: what none holds, and none wrote to for a while."""
+    if left := list((Path(settings.UPLOADS) / "open").glob("*")):
+        before = _now() - _WHILE
+        for path in left:
+            if _is_older(path, before) and not is_in_use(path):
+                _away(path)
 
-    Where `named`, the folders that records have, is empty, folders stay: it may be the wrong database.
+
+def tidy(named: Collection[str], *, told: bool = False) -> int:
+    """Remove folders that no record has, as a killed process leaves them, after a day. Returns how many.
+
+    Where `named`, the folders that records have, is empty, all stay: it may be the wrong database. Where they would be
+    too many at once they stay too, unless `told` to remove them (`clock.is_held_back`).
     """
-    left = list(aside().iterdir())
-    if named:
-        left += [path for path in Path(settings.UPLOADS).iterdir() if path.name not in named and path != aside()]
-    for path in left:
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - 86_400:
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+    if not named:
+        return 0
+    folders = [path for path in Path(settings.UPLOADS).iterdir() if path != aside()]
+    before = _now() - 86_400
+    old = [path for path in folders if path.name not in named and _is_older(path, before)]
+    if is_held_back("folders that no record has", len(old), len(folders), told=told):
+        return 0
+    for path in old:
+        _away(path)
+    return len(old)
+
+
+def _now() -> float:
+    """The time by which a file is old: the database's or the file system's own, whichever is behind.
+
+    By the one it is not this computer's clock; by the other it is the clock by which files are dated.
+    """
+    with tempfile.TemporaryFile(dir=aside()) as file:
+        return min(database_now().timestamp(), os.fstat(file.fileno()).st_mtime)
+
+
+def _is_older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except FileNotFoundError:
+        return False
+
+
+def _away(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _folder(stored: str) -> Path:

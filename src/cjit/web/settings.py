@@ -174,8 +174,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "cjit.web.pages.Static"},
 }
 MEDIA_ROOT = HOME / "nothing"
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
-# Beside what is kept, and as private.
+FILE_UPLOAD_HANDLERS = ["cjit.web.kept.Arriving"]
+# Beside what is kept, and as private: where what is there for a moment is, mostly without a name.
 FILE_UPLOAD_TEMP_DIR = UPLOADS / "open"
 for folder in (UPLOADS, FILE_UPLOAD_TEMP_DIR):
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

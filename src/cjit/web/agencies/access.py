@@ -30,8 +30,8 @@ View = Callable[Concatenate[HttpRequest, _P], HttpResponseBase]
 
 #: Views that may be opened without having signed in, and with the password alone, by their names.
 OPEN = frozenset(
-    {"sign-in", "password-reset", "password-reset-sent", "password-reset-set", "password-reset-done", "invitation"}
-    | {"accessibility", "privacy", "favicon", "alive"}
+    {"sign-in", "password-reset", "password-reset-sent", "password-reset-set", "password-reset-done"}
+    | {"invitation", "account", "accessibility", "privacy", "favicon", "alive"}
 )
 FIRST_STEP = frozenset({"second-step", "second-step-set-up", "sign-out"})
 

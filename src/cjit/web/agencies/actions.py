@@ -81,7 +81,7 @@ def invite(
     _not_too_often(sent.filter(email=email).values_list("made", flat=True), INVITATIONS_TO_ONE)
     if by:
         _not_too_often(sent.filter(by=by).values_list("made", flat=True), INVITATIONS_BY_ONE)
-    Invitation.objects.filter(email=email, accepted=None, expires__gt=now()).update(expires=now())
+    open_invitations().filter(email=email).update(expires=now())
     token = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
         email=email,
@@ -100,26 +100,33 @@ def invite(
 @transaction.atomic
 def withdraw_invitation(*, by: Person, invitation: Invitation) -> None:
     """End an invitation that was not accepted."""
-    if Invitation.objects.filter(pk=invitation.pk, accepted=None, expires__gt=now()).update(expires=now()):
+    if open_invitations().filter(pk=invitation.pk).update(expires=now()):
         note("withdrew an invitation", by=by, agency=invitation.agency, about=f"invitation {invitation.pk}")
+
+
+def open_invitations() -> models.QuerySet[Invitation]:
+    """The invitations that were neither used nor withdrawn and are not too old."""
+    return Invitation.objects.filter(accepted=None, expires__gt=now())
 
 
 def invitation_of(token: str) -> Invitation | None:
     """The invitation a token opens; None where it was used, withdrawn, is too old, or never was."""
-    return Invitation.objects.filter(token=_hash(token), accepted=None, expires__gt=now()).first()
+    return open_invitations().filter(token=_hash(token)).first()
 
 
 @transaction.atomic
-def accept_invitation(*, token: str, name: str, password: str) -> Person:
-    """Make the account somebody was invited to. It is they who act. Raises `Refused` where the token opens nothing."""
-    found = invitation_of(token)
-    invitation = found and Invitation.objects.select_for_update().get(pk=found.pk)
-    if not invitation or invitation.accepted or Person.objects.filter(email=invitation.email).exists():
+def accept_invitation(*, invitation: Invitation, name: str, password: str) -> Person:
+    """Make the account somebody was invited to. It is they who act. Raises `Refused` where it cannot be used any more.
+
+    Whoever calls this has seen the token of its link (`invitation_of`).
+    """
+    found = open_invitations().select_for_update().filter(pk=invitation.pk).first()
+    if not found or Person.objects.filter(email=invitation.email).exists():
         raise Refused("This invitation can no longer be used: ask whoever invited you for another")
     person = Person.objects.create_user(invitation.email, password, name=name)
     Membership.objects.create(person=person, role=invitation.role, agency=invitation.agency, region=invitation.region)
-    invitation.accepted = now()
-    invitation.save(update_fields=["accepted"])
+    found.accepted = now()
+    found.save(update_fields=["accepted"])
     note(
         "accepted an invitation",
         by=person,

@@ -13,6 +13,7 @@ urlpatterns = [
     path("password/sent/", views.PasswordSent.as_view(), name="password-reset-sent"),
     path("password/done/", views.PasswordDone.as_view(), name="password-reset-done"),
     path("password/<uidb64>/<token>/", views.SetPassword.as_view(), name="password-reset-set"),
+    path("invitation/", views.account, name="account"),
     path("invitation/<token>/", views.invitation, name="invitation"),
     path("people/", views.people, name="people"),
     path("people/invite/", views.invite, name="invite"),

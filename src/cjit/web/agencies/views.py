@@ -38,7 +38,8 @@ from cjit.web.agencies.access import has, only, whoever
 from cjit.web.agencies.actions import Refused, TooOften
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.calendar import Month, due_days
-from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Invitation, Membership, Person, Region, Role
+from cjit.web.agencies.models import Agency, AuditEvent, DueDay, Membership, Person, Region, Role
+from cjit.web.clock import last_held_back
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: How many events a page of the audit trail has, and how many months before and after this one the calendar shows.
@@ -235,10 +236,26 @@ class PasswordDone(django_views.PasswordResetCompleteView):
 # ---- people ----------------------------------------------------------------------------------------
 
 
-@_GET_OR_POST
+@require_safe
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Accepting an invitation: a name, a password, and then the second step."""
+    """The address in the e-mail. It leads on at once: a browser tells the address of a page with all it loads for it.
+
+    That goes for a token that opens something: one that does not is worth nothing to anybody who reads it.
+    """
     invited = actions.invitation_of(token)
+    if not invited:
+        return pages.render(request, "agencies/invitation_refused.html", status=404)
+    request.session["invitation"] = invited.pk
+    return redirect("account")
+
+
+@_GET_OR_POST
+def account(request: HttpRequest) -> HttpResponse:
+    """Accepting the invitation whose link was opened: a name, a password, and then the second step."""
+    opened = request.session.get("invitation")
+    if opened is None:
+        return pages.render(request, "agencies/invitation_again.html", status=404)
+    invited = actions.open_invitations().filter(pk=opened).first()
     if not invited:
         return pages.render(request, "agencies/invitation_refused.html", status=404)
     somebody = Person(email=invited.email, name=invited.name)
@@ -246,7 +263,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     if form.is_valid():
         try:
             accepted = actions.accept_invitation(
-                token=token, name=form.cleaned_data["name"], password=form.cleaned_data["password"]
+                invitation=invited, name=form.cleaned_data["name"], password=form.cleaned_data["password"]
             )
         except Refused:
             return pages.render(request, "agencies/invitation_refused.html", status=404)
@@ -260,14 +277,15 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 @only(Role.ADMINISTRATOR)
 def people(request: HttpRequest) -> HttpResponse:
     """Everybody with an account, and who is invited."""
-    waiting = Invitation.objects.filter(accepted=None, expires__gt=now()).order_by("email")
+    waiting = actions.open_invitations().order_by("email")
     if request.method == "POST":
         withdrawn = get_object_or_404(waiting, pk=_number(request, "withdraw"))
         actions.withdraw_invitation(by=whoever(request), invitation=withdrawn)
         messages.success(request, "The invitation is withdrawn")
         return redirect("people")
     everybody = Person.objects.order_by("name", "email").prefetch_related("memberships__agency", "memberships__region")
-    return pages.render(request, "agencies/people.html", {"people": everybody, "waiting": waiting})
+    context = {"people": everybody, "waiting": waiting, "held_back": last_held_back()}
+    return pages.render(request, "agencies/people.html", context)
 
 
 @_GET_OR_POST

@@ -61,6 +61,7 @@ from cjit.web.caseload.record import (
     plain,
     settle,
 )
+from cjit.web.clock import database_now
 from cjit.web.dataset import DATASET
 
 #: Consonants but those that are mistaken for figures: an id of these holds no word, date, postcode or number.
@@ -877,9 +878,12 @@ def _give_way(passages: QuerySet[Extract] | QuerySet[Import]) -> None:
         _let_go(each, "You began another one after this, and it took the place of this one")
 
 
-def remove_passed() -> None:
-    """Remove the files of extracts and imports that were checked or made more than a day ago."""
-    before = timezone.now() - KEPT_FOR
+def remove_passed() -> int:
+    """Remove the files of extracts and imports that were checked or made more than a day ago. Returns how many.
+
+    However many they are: every day all of the day before go, and each can be asked for again.
+    """
+    before, count = database_now() - KEPT_FOR, 0
     for table in (Extract, Import):
         old = table.objects.exclude(stored="").exclude(state__in=AT_WORK)
         for pk in old.filter(at__lt=before).values_list("pk", flat=True):
@@ -889,6 +893,8 @@ def remove_passed() -> None:
                     continue
                 _let_go(now, "It was kept for a day, and is removed" if now.state == Stage.CHECKED else "")
                 note("removed a file", by=None, agency=now.agency, about=now.agency.code)
+                count += 1
+    return count
 
 
 def _let_go(passage: Extract | Import, problem: str) -> None:

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from cjit.read import Unusable
-from cjit.web import kept
+from cjit.web import clock, kept
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
@@ -300,12 +300,18 @@ def _check_again(agency: Agency) -> None:
     open_.update(state=State.RECEIVED, attempts_before=F("attempts"))
 
 
-def remove_files() -> int:
-    """Remove the uploads of submissions that were settled long enough ago (the setting KEEP_DAYS). Returns how many."""
-    before = timezone.now() - timedelta(days=settings.KEEP_DAYS)
-    settled = Submission.objects.exclude(stored="").exclude(state__in=OPEN).filter(at__lt=before)
+def remove_files(*, told: bool = False) -> int:
+    """Remove the uploads of submissions that were settled long enough ago (the setting KEEP_DAYS). Returns how many.
+
+    Where that would be too many at once none goes, unless `told` to (`clock.is_held_back`).
+    """
+    before = clock.database_now() - timedelta(days=settings.KEEP_DAYS)
+    there = Submission.objects.exclude(stored="")
+    old = there.exclude(state__in=OPEN).filter(at__lt=before).exclude(accepted__gte=before)
+    if clock.is_held_back("uploads of settled submissions", old.count(), there.count(), told=told):
+        return 0
     count = 0
-    for submission in settled.exclude(accepted__gte=before):
+    for submission in old:
         kept.remove(submission.stored)
         Submission.objects.filter(pk=submission.pk).update(stored="")
         submission.decisions.all().delete()

@@ -5,6 +5,7 @@ Each is made when it is asked for, from what is kept, by the writers of `cjit.re
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -62,14 +63,14 @@ def made(submission: Submission, kind: str, chosen: Choose) -> IO[bytes]:
 
 def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: IO[bytes]) -> None:
     if kind == "original":
-        _copied(path, out)
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, out, 1 << 20)
         return
     source = open_file(path, DATASET, submission.name)
     if kind in ("corrected", "changes"):
-        with tempfile.TemporaryDirectory(prefix="cjit-", dir=kept.aside()) as folder:
-            copy, changes = Path(folder, "copy.csv"), Path(folder, "changes.csv")
-            correct.correct(source, copy, changes, today=timezone.localdate(submission.checked))
-            _copied(changes if kind == "changes" else copy, out)
+        wanted: dict[str, IO[bytes] | str] = {"corrected": os.devnull, "changes": os.devnull, kind: out}
+        today = timezone.localdate(submission.checked)
+        correct.correct(source, wanted["corrected"], wanted["changes"], today=today)
         return
     found = result.findings(submission)
     if kind == "csv":
@@ -78,15 +79,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     elif kind == "xlsx":
         workbook.write(_findings(submission, found, source), out, rest="download the findings as CSV")
     else:
-        with tempfile.TemporaryDirectory(prefix="cjit-", dir=kept.aside()) as folder:
-            copy = Path(folder, "copy.csv")
-            correct.annotate(source, _findings(submission, found, source), copy, submitter=submission.agency.code)
-            _copied(copy, out)
-
-
-def _copied(path: Path, out: IO[bytes]) -> None:
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, out, 1 << 20)
+        correct.annotate(source, _findings(submission, found, source), out, submitter=submission.agency.code)
 
 
 def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Findings:
