@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cjit import derive
 from cjit.check import check_rows
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Rule, Severity
+from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import KOSOVO
@@ -466,6 +467,31 @@ def test_a_caseload_start_after_a_closure_prior_to_caseload_is_told_at_the_reaso
     assert found({"DISD": "10/11/2025", "CJDISRSN": reason, **NO_REFERRAL}) == ["CJDISRSN.is_from_caseload"]
 
 
+# ---- a referral without its ID ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", ["31/02/2026", "31/12/2026", "20251301", "01/12/0026", "n/a", "no date", "?"])
+@pytest.mark.parametrize("dataset", [P, Q], ids=lambda dataset: dataset.letter)
+def test_a_referral_whose_date_is_none_is_not_accepted_without_its_id(dataset, sent):
+    said = check_rows(dataset, [EXAMPLE | {"REFERID": "", "REFDATE": sent}], today=EXAMPLE_TODAY)
+    assert [seen.rule.id for seen in said if seen.rule.severity is Severity.REJECT] == ["REFERID.is_given_with_a_date"]
+
+
+def test_a_file_is_told_of_a_referral_without_its_id_whatever_its_date_is(checked):
+    told = checked(*({"REFERID": "", "REFDATE": date} for date in ("31/02/2026", " ", "", "01/12/2025", "soon")))
+    lacking = told.frame.filter(pl.col("rule") == "REFERID.is_given_with_a_date")
+    assert lacking["row"].to_list() == [2, 5, 6]
+    assert told.rejected == 3
+
+
+def test_a_referral_whose_date_is_none_is_a_referral_all_the_same():
+    other = {**OTHER_CLIENT, **CLOSED, "CPLANDT": "", "CJDISRSN": "99"}
+    wanted = ["REFERID.is_given_with_a_date", "REFDATE.is_a_date"]
+    assert found([{}, other | {"REFERID": "", "REFDATE": "31/02/2026"}]) == wanted
+    # Nor is it a second row that says nothing new.
+    assert found([NO_REFERRAL, {"REFERID": "", "REFDATE": "31/02/2026"}]) == wanted
+
+
 # ---- one mistake, one message ----------------------------------------------------------------------
 
 
@@ -620,6 +646,34 @@ def test_an_id_that_a_spreadsheet_shortened_is_told_once(header, text):
 )
 def test_an_id_that_only_looks_a_little_like_a_power_of_ten_is_left_alone(header, text):
     assert found({header: text}) == []
+
+
+@pytest.mark.parametrize("header", IDS)
+def test_an_id_that_is_a_power_of_ten_makes_no_one_person_of_several(header):
+    several = [{}, {**OTHER_CLIENT, "DOB": "01/01/1990", "SEX": "F", "TRIAGED": "07/11/2025", "HOUSING": "2"}]
+    shortened = [row | {header: "1.11E+08"} for row in several]
+    rule = WRITTEN[f"{header}.is_not_shortened"]
+    assert rule.severity is Severity.REJECT
+    # And nothing else is said of how the two differ: they are not one.
+    assert found(shortened) == [rule.id] * 2
+
+
+def test_an_id_that_is_a_power_of_ten_is_rejected_on_one_row_alone_too(checked):
+    told = checked({}, {"CLIENTID": "1.11E+08", "CLIENT": "A2", "EPISODID": "2", "REFERID": "3"})
+    assert (told.accepted, told.rejected) == (1, 1)
+
+
+def test_rows_that_keep_their_id_are_still_held_against_one_another_beside_shortened_ones(checked):
+    client = {"CLIENTID": "1", "CLIENT": "A1"}
+    whole = [client | {"EPISODID": "1", "REFERID": f"{n}", "HOUSING": f"{n}"} for n in (1, 2)]
+    shortened = [client | {"REFERID": f"{n}", "EPISODID": "2.01E+09", "HOUSING": f"{n}"} for n in (3, 4)]
+    told = checked(*whole, *shortened).frame
+    assert told.select("row", "rule").rows() == [
+        (2, "HOUSING.is_the_same_on_every_row"),
+        (3, "HOUSING.is_the_same_on_every_row"),
+        (4, "EPISODID.is_not_shortened"),
+        (5, "EPISODID.is_not_shortened"),
+    ]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in Q.written if rule.id.endswith("is_not_shortened")])

@@ -8,6 +8,7 @@ function here reads a file, a clock or a global: the engines (`read`, `check`,
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -311,7 +312,7 @@ class Dataset:
             headers = [f.header for f in fields]
             fields.insert(headers.index(after) + 1 if after else len(fields), field)
         known = {f.header for f in fields} | {TODAY, SUBMITTER, WITHHELD}
-        readable = (r for r in self.written if known.issuperset(h.removesuffix(" as read") for h in r.headers))
+        readable = (r for r in self.written if known.issuperset(re.sub(" as (read|sent)$", "", h) for h in r.headers))
         new = {rule.id: rule for rule in written}
         kept = [new.pop(rule.id, rule) for rule in readable]
         return Dataset(

@@ -14,6 +14,7 @@ rule that is our reading with its reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import polars as pl
@@ -21,7 +22,7 @@ from polars import col
 
 from cjit.dataset import OUR_READING, Rule, Severity
 from cjit.datasets.q.lists import LISTS
-from cjit.derive import as_read
+from cjit.derive import as_read, sent
 from cjit.geography import DEFAULT_POSTCODE, DEFAULT_SECTOR, sector_allows, sector_in_england, sector_known
 
 REJECT, QUERY = Severity.REJECT, Severity.QUERY
@@ -153,7 +154,7 @@ def _is_nhs_number(ten: pl.Expr) -> pl.Expr:
 #: a byte order mark), and every space but the plain one.
 _INVISIBLE = r"[\p{Cc}\p{Cf}\p{Z}--[ ]]"
 #: A long number as a spreadsheet shows it: 1.23E+11.
-_POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
+POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
 
 
 def _seen(text: pl.Expr) -> pl.Expr:
@@ -176,18 +177,24 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
     )
 
 
+def is_shortened(text: str) -> bool:
+    """Whether an id is a power of ten, as a spreadsheet writes a long number: no id any more."""
+    return bool(re.match(POWER_OF_TEN, text.strip()))
+
+
 def _is_not_shortened(header: str, noun: str) -> Rule:
     """An id must have all its figures."""
     return Rule(
         f"{header}.is_not_shortened",
-        QUERY,
+        REJECT,
         f"Make the extract again without opening it in a spreadsheet: the {noun} was shortened to a power of ten",
         OUR_READING,
-        col(header).str.contains(_POWER_OF_TEN),
+        col(header).str.contains(POWER_OF_TEN),
         breaks={header: "1.23E+11"},
         holds={header: "123E11"},
         reading="A spreadsheet shows a long number as a power of ten, such as 1.23E+11, and saves what it shows: the "
-        "other figures are lost, and the IDs of several become one.",
+        "other figures are lost, and the IDs of several become one. What is left is no unique identifier, so the ID is "
+        "not completed and the record is rejected, on one row as on many: taken, it would make one person of several.",
     )
 
 
@@ -283,7 +290,7 @@ def _in_turn(
 
 # A client's, and an episode's, rows looked at together.
 _newest = col.TRIAGED.max().over("CLIENTID")
-_referrals = col.REFERID.count().over("EPISODID") + col.REFDATE.count().over("EPISODID")
+_referrals = col.REFERID.count().over("EPISODID") + sent("REFDATE").count().over("EPISODID")
 
 # A blank middle date must not let the dates around it pass each other.
 _before_contact = pl.coalesce(col.REFLD, col.DOB)
@@ -302,7 +309,7 @@ def sent_once(parts: Mapping[str, str]) -> Rule:
     """An episode is sent once for each of its parts: header of the id by name; a row has at most one of each."""
     *others, last = parts
     # A referral that lacks its id is no repeat, and is said at REFERID.
-    unnamed = pl.when(col.REFERID.is_null()).then(col.REFDATE)
+    unnamed = pl.when(col.REFERID.is_null()).then(sent("REFDATE"))
     return Rule(
         "EPISODID.is_sent_once",
         QUERY,
@@ -830,9 +837,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFERID.is_given_with_a_date",
         REJECT,
-        "Ask your software supplier to fill in the ID of the referral: its date is given",
+        "Ask your software supplier to fill in the ID of the referral, or leave its date blank if there was no referral",
         "Referrals to structured treatment: REFERID",
-        col.REFERID.is_null() & col.REFDATE.is_not_null(),
+        # What was sent, not the date it is: a referral whose date is none lacks its ID all the same.
+        col.REFERID.is_null() & sent("REFDATE").is_not_null(),
         breaks={"REFERID": ""},
         holds=_NO_REFERRAL,
     ),
