@@ -117,6 +117,15 @@ BREAKS = [
     ("DAT.agrees_with_the_postcode", {"DAT": "A09B", "PC": "EH1 1", "UTLA": "S92000003"}),
     ("DAT.agrees_with_the_postcode", {"DAT": "A09B", "PC": "BT1 1", "UTLA": ""}),
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B", "UTLA": "Z99999999"}),
+    ("DAT.agrees_with_the_postcode", {"DAT": "W01B", "UTLA": ""}),
+    ("DAT.agrees_with_the_postcode", {"PC": "NR14 7", "UTLA": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "Z00B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "X01B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "BF1 2"}),
+    ("DAT.is_known_in_england", {"DAT": "gateshead"}),
+    ("DAT.is_known_in_england", {"DAT": "E08000037"}),
+    ("DAT.is_known_in_england", {"DAT": "A13B", "PC": "EH1 1", "UTLA": ""}),
     ("AGNCY.looks_like_an_agency_code", {"AGNCY": "CJI123"}),
     ("EHCS.stands_alone", {"EHCS": "5", "EHCSC3": "1"}),
     ("EHCSC2.leaves_no_gap", {"EHCS": "", "EHCSC2": "1"}),
@@ -174,6 +183,8 @@ HOLDS = [
     {"PC": "", "UTLA": "", "DAT": "Z00B"},
     {"PC": "EH1 1", "UTLA": "", "DAT": "Z00B"},
     {"PC": "EH1 1", "UTLA": "", "DAT": "Z99Z"},
+    {"PC": "EH1 1", "UTLA": "", "DAT": "X01B"},
+    {"PC": "NE8 1", "UTLA": "", "DAT": "X99B"},
     {"PC": "TD15 1", "UTLA": "", "DAT": "A10B"},
     {"PC": "TD15 1", "UTLA": "", "DAT": "Z00B"},
     {"DAT": "Z00B", "PC": "EH1 1", "UTLA": "S92000003"},
@@ -239,6 +250,10 @@ SILENT = [
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B"}),
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B", "UTLA": "S92000003"}),
     ("DAT.agrees_with_the_postcode", {"PC": "EH1 1"}),
+    ("DAT.agrees_with_the_postcode", {"DAT": "A12B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "SR1 1"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "UTLA": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "ZZ99 9"}),
     ("DAT.agrees_with_the_postcode", {"PC": "EH1 1", "UTLA": "W92000004"}),
     ("EPISODID.is_sent_once", [NO_REFERRAL, {"REFERID": ""}]),
     ("EPISODID.is_sent_once", [{"REFERID": ""}, {"REFERID": "", "REFDATE": "02/12/2025"}]),
@@ -430,10 +445,52 @@ def test_a_postcode_of_the_forces_is_in_use(digit):
     assert found({"PC": f"BF1 {digit}", "UTLA": ""}) == []
 
 
-@pytest.mark.parametrize("dat", ["A09B", "B18B", "00EQ"])
-def test_a_dat_in_england_needs_a_postcode_that_touches_england(dat):
+@pytest.mark.parametrize("dat", ["A09B", "B18B", "00EW"])
+def test_a_dat_in_england_needs_a_postcode_that_touches_it(dat):
     assert found({"DAT": dat, "PC": "CF10 1", "UTLA": ""}) == ["DAT.agrees_with_the_postcode"]
-    assert found({"DAT": dat, "PC": "CH4 0", "UTLA": ""}) == []
+    # On both sides of the border of Cheshire West and Chester.
+    border = [] if dat == "00EW" else ["DAT.agrees_with_the_postcode"]
+    assert found({"DAT": dat, "PC": "CH4 0", "UTLA": ""}) == border
+
+
+def test_a_client_who_moved_and_kept_their_old_dat_is_told_of():
+    moved = {"PC": "SR1 1", "UTLA": "E08000024"}
+    assert found(moved) == ["DAT.agrees_with_the_local_authority"]
+    assert found(moved | {"UTLA": ""}) == ["DAT.agrees_with_the_postcode"]
+    assert found(moved | {"DAT": "A12B"}) == []
+
+
+@pytest.mark.parametrize(
+    ("dat", "utla", "pc"),
+    [
+        ("D12B", "E08000035", "LS1 4"),
+        ("G09B", "E10000020", "NR14 7"),
+        ("K13B", "E06000053", "TR21 0"),
+        ("K13B", "E06000052", "TR1 2"),
+        # Reorganised: the DAT and the authority may each be the former or the later one.
+        *((dat, utla, "TA1 1") for dat in ("K15B", "K18B") for utla in ("E10000027", "E06000066")),
+        *((dat, utla, "YO11 1") for dat in ("D05B", "D16B") for utla in ("E10000023", "E06000065")),
+        *((dat, "E06000064", "LA9 4") for dat in ("B16B", "B23B", "B24B")),
+        *((dat, "E10000006", "CA1 1") for dat in ("B16B", "B23B", "B24B")),
+        *((dat, "E06000061", "NN16 0") for dat in ("E09B", "E10B")),
+        *((dat, "E06000060", "HP20 1") for dat in ("J07B", "J20B")),
+        *(("D09B", utla, "S70 1") for utla in ("E08000016", "E08000038")),
+    ],
+)
+def test_an_area_that_was_reorganised_is_known_by_its_old_and_its_new_name(dat, utla, pc):
+    assert found({"DAT": dat, "UTLA": utla, "PC": pc}) == []
+    assert found({"DAT": dat, "UTLA": utla, "PC": ""}) == []
+    assert found({"DAT": dat, "UTLA": "", "PC": pc}) == []
+
+
+def test_cumbrias_successors_are_not_each_anothers_neighbours():
+    assert found({"DAT": "D05B", "UTLA": "E06000064", "PC": ""}) == ["DAT.agrees_with_the_local_authority"]
+
+
+def test_of_no_fixed_abode_the_dat_is_the_teams_and_the_authority_any():
+    assert found({"PC": "ZZ99 3", "DAT": "A09B", "UTLA": "E10000020"}) == []
+    # But a team is not out of England.
+    assert found({"PC": "ZZ99 3", "DAT": "Z00B"}) == ["DAT.agrees_with_the_local_authority"]
 
 
 def test_out_of_england_with_a_postcode_in_england_is_told_once():

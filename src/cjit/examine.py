@@ -67,8 +67,8 @@ class _Typed:
 class _Looked:
     """Some texts of a field, by number: their values, and where derived rules fail.
 
-    `value`, `read` and `sent` are columns as `derive.columns` makes them, `hash` one of the values (None: no story tells
-    the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
+    `value`, `read` and `sent` are columns as `derive.columns` makes them, `hash` one of the values (None: no story
+    tells the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
     somewhere by id, and `no H`; `odd` is where any does. They may be longer than the texts are many.
     """
 
