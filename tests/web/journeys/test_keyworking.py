@@ -137,7 +137,7 @@ def test_a_first_triage_with_two_referrals(somebody, keyworker, agency):
     kit.goes_to(f"/caseload/episodes/{Episode.objects.get().pk}/contact/")
     kit.sees("What brought the client here")
     fills(kit.page, REFLD=text(ago(3)), CJRFLS="Voluntary – following release from prison", TRIAGED=text(ago(2)))
-    fills(kit.page, OFFENCE="Theft – shoplifting")
+    fills(kit.page, OFFENCE="Theft (section 1 Theft Act 1968), including shoplifting and attempts")
     presses(kit, "Save and continue")
     kit.sees("Where the client lives")
     fills(
