@@ -26,6 +26,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, 
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.datasets.q.tables import TABLES, Row, table
 from cjit.dictionary import SECTIONS, STATUSES, facts_of
 from cjit.report import book
 
@@ -408,6 +410,47 @@ def _codes(dataset: Dataset) -> Iterator[str]:
             text.append(f"The field takes the codes of {_and(f'[{name}](#{name})' for name in item.also)} too.")
         yield from _prose(*text)
         yield from _list(dataset.lists[item.name], item.also)
+    yield "## Beside the lists { #beside }"
+    yield ""
+    yield from _prose(
+        "What is known of some codes and fields beside what they are called. None of it is printed in the business",
+        "definitions; each fact says how sure it is.",
+    )
+    for name, what in TABLES.items():
+        rows = table(name)
+        yield f"### {name} {{ #{name} }}"
+        yield ""
+        yield from _prose(f"{what}. Source: {'; '.join(_sources(rows))}.")
+        coded = any(row.code for row in rows)
+        known = {code for of in name.split("-") if of in dataset.lists for code in dataset.lists[of].codes}
+        yield from _folded(
+            _table(
+                ("Code", "Label", "Status") if coded else ("Label", "Status"),
+                (
+                    (
+                        *((_called(row.code, name, dataset),) if coded else ()),
+                        _called(row.label, name, dataset) if row.label in known else row.label,
+                        row.status.value,
+                    )
+                    for row in rows
+                ),
+            ),
+            len(rows),
+            "rows",
+        )
+
+
+def _called(code: str, name: str, dataset: Dataset) -> str:
+    """A code of a table with what it is called in a list the table is named after."""
+    labels = (dataset.lists[of].labels.get(code) for of in name.split("-") if of in dataset.lists)
+    return " ".join((f"`{code}`", next(filter(None, labels), ""))).strip()
+
+
+def _sources(rows: Sequence[Row]) -> Iterator[str]:
+    """Where the rows of a table are from, each once; what is said of one row alone stands in the table's file."""
+    told = Counter(row.source for row in rows)
+    most = max(told.values())
+    yield from (source for source, count in told.items() if count > 1 or most == 1)
 
 
 def _and(words: Iterable[str]) -> str:
@@ -424,7 +467,7 @@ def _list(codes: CodeList, also: Sequence[str]) -> Iterator[str]:
     heads += ["Definition"] if defined else []
     heads += ["Group"] if grouped else []
     heads += ["Status"] if mixed else []
-    table = _table(
+    lines = _table(
         heads,
         (
             (
@@ -437,12 +480,17 @@ def _list(codes: CodeList, also: Sequence[str]) -> Iterator[str]:
             for row in rows
         ),
     )
-    if len(rows) <= FOLDED:
-        yield from table
+    yield from _folded(lines, len(rows), "codes")
+
+
+def _folded(lines: Iterable[str], count: int, what: str) -> Iterator[str]:
+    """A table, folded away where it is long."""
+    if count <= FOLDED:
+        yield from lines
         return
-    yield f'??? note "All {len(rows)} codes"'
+    yield f'??? note "All {count} {what}"'
     yield ""
-    yield from (f"    {line}".rstrip() for line in table)
+    yield from (f"    {line}".rstrip() for line in lines)
 
 
 # ---- outcomes --------------------------------------------------------------------------------------

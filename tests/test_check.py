@@ -358,6 +358,12 @@ def test_only_and_skip_choose_rules_and_the_ledger_says_so():
     assert {run.state for run in skipped.ledger if run.rule.header == "SEX"} == {"skipped"}
 
 
+def test_a_dat_that_is_queried_is_not_counted_among_those_of_which_nothing_is_said(checked):
+    notes = checked({"DAT": "A99B"}, {"DAT": "X99B"}, {"DAT": "#N/A"}).notes
+    assert [note for note in notes if "(DAT)" in note and note.startswith("2 rows have codes")]
+    assert not [note for note in checked({"DAT": "A99B"}).notes if "(DAT)" in note]
+
+
 def test_an_unknown_rule_is_told_with_the_nearest():
     with pytest.raises(ValueError, match=r"did you mean SEX.is_given"):
         check(frame(record()), today=TODAY, only=["SEX.is_gven"])

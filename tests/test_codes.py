@@ -173,10 +173,45 @@ def test_a_code_we_do_not_know_is_visibly_artificial():
     artificial = {
         (name, row.code) for name, codes in LISTS.items() for row in codes.rows if re.fullmatch(r"X[0-9]{2}", row.code)
     }
-    assert {name for name, _ in artificial} == {"CJRFLS", "OFFENCE", "NALOXISS", "NALOXAD"}
+    assert {name for name, _ in artificial} == {"CJRFLS", "OFFENCE", "NALOXISS"}
     for name, code in artificial:
         assert next(r for r in LISTS[name].rows if r.code == code).status is Status.PLACEHOLDER
     assert LISTS["CJRFLS"].codes == tuple(f"X{n:02}" for n in range(1, 13))
+
+
+def test_a_stand_in_is_never_given_to_another_offence():
+    offences = LISTS["OFFENCE"].labels
+    # What these meant is divided otherwise now; a record that has one must not be read as something else.
+    assert {"X02", "X03", "X04", "X06", "X12", "X13", "X14"}.isdisjoint(offences)
+    kept = {"X01": "Theft", "X07": "Robbery", "X09": "Fraud", "X11": "Begging", "X16": "Wounding", "X26": "None"}
+    assert {code: offences[code].split()[0] for code in kept} == kept
+
+
+def test_the_fifteen_trigger_offences_of_the_act_come_first_and_say_so():
+    rows = LISTS["OFFENCE"].rows
+    act = [row for row in rows if "Schedule 6 to the Criminal Justice and Court Services Act 2000" in row.source]
+    assert act == list(rows[:15])
+    assert len(rows) == 29
+
+
+def test_homelessness_has_two_answers_and_naloxone_four_of_one_letter_each():
+    assert LISTS["HOMELESS"].codes == ("Y", "N")
+    assert LISTS["NALOXAD"].codes == ("Y", "N", "U", "Z")
+    guessed = {row.code for row in LISTS["NALOXAD"].rows if row.status is Status.PLACEHOLDER}
+    assert guessed == {"U", "Z"}
+
+
+def test_the_partnerships_of_england_are_found_and_outside_it_the_list_is_partial():
+    dats = LISTS["DAT"]
+    assert len(dats.codes) == 177
+    unsure = {row.code[0] for row in dats.rows if row.status is not Status.DERIVED}
+    # Outside England, and the two that took the place of Cumbria.
+    assert unsure == {"B", "W", "X", "Y", "Z"}
+    assert not dats.complete
+
+
+def test_a_prison_that_opens_is_not_shown_as_closed():
+    assert LISTS["PRISON"].labels["FEI"] == "Fosse Way (HMP & YOI)"
 
 
 def test_a_client_who_already_has_naloxone_is_recorded_in_the_documents_words():
@@ -250,13 +285,13 @@ def test_no_second_substance_is_a_blank_and_not_a_code():
     ("name", "codes"),
     [
         ("ETHNIC", {"Z", "99"}),
-        ("SEXUALO", {"U", "Z", "9"}),
+        ("SEXUALO", {"U", "Z"}),
         ("RELIGION", {"M", "N"}),
         ("DISABLE", {"ZZ"}),
         ("PRNTSTAT", {"15"}),
         ("EHCS", {"7", "99"}),
         ("INJSTAT", {"Z"}),
-        ("NALOXAD", {"X01", "X02"}),
+        ("NALOXAD", {"U", "Z"}),
         # "No – client declined" answers whether naloxone was issued.
         ("NALOXISS", set()),
         ("SEX", set()),

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from cjit import reference
-from cjit.check import check
+from cjit.check import check, check_rows
 from cjit.cli import main
 from cjit.dataset import Code, Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
-from cjit.datasets.q.example import EXAMPLE_TODAY
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.reference import (
     ReferenceProblem,
     directory,
@@ -104,6 +104,19 @@ def test_codes_are_kept_in_capitals_as_a_files_codes_are_read(tmp_path: Path, fo
     assert install(Q, "DAT", file(tmp_path, "code,label\na09b,Gateshead\n"), folder).codes == ("A09B",)
 
 
+def test_a_dat_that_only_the_official_list_has_is_not_doubted(tmp_path: Path, folder: Path):
+    record = EXAMPLE | {"DAT": "A99B"}
+    assert [seen.rule.id for seen in check_rows(Q, [record], today=EXAMPLE_TODAY)] == ["DAT.is_known_in_england"]
+    install(Q, "DAT", file(tmp_path, "code,label\nA99B,Newtown\n"), folder)
+    official = with_installed(Q, folder)
+    assert check_rows(official, [record], today=EXAMPLE_TODAY) == []
+    # And one that it has not is wrong, not merely doubtful.
+    said = check_rows(official, [record | {"DAT": "A98B"}], today=EXAMPLE_TODAY)
+    assert [(seen.rule.id, seen.rule.message) for seen in said] == [
+        ("DAT.is_in_list", "The DAT of residence must be A99B (Newtown)")
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "say"),
     [
@@ -125,6 +138,7 @@ def test_codes_are_kept_in_capitals_as_a_files_codes_are_read(tmp_path: Path, fo
         ("PK\x03\x04rest of a workbook", "official.csv is not a CSV file"),
         (b"\xff\xfec\0o\0d\0e\0", "official.csv is not a CSV file"),
         (b"code,label\n1,\x81\n", "official.csv is not text in UTF-8"),
+        ("code,label\n1.01E+03,Heroin\n", "official.csv, code 1.01E+03: a spreadsheet has shortened it"),
     ],
 )
 def test_a_faulty_list_is_turned_away_and_the_one_before_stays(

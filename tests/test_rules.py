@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cjit import derive
 from cjit.check import check_rows
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Rule, Severity
+from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import KOSOVO
@@ -116,6 +117,15 @@ BREAKS = [
     ("DAT.agrees_with_the_postcode", {"DAT": "A09B", "PC": "EH1 1", "UTLA": "S92000003"}),
     ("DAT.agrees_with_the_postcode", {"DAT": "A09B", "PC": "BT1 1", "UTLA": ""}),
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B", "UTLA": "Z99999999"}),
+    ("DAT.agrees_with_the_postcode", {"DAT": "W01B", "UTLA": ""}),
+    ("DAT.agrees_with_the_postcode", {"PC": "NR14 7", "UTLA": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "Z00B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "X01B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "BF1 2"}),
+    ("DAT.is_known_in_england", {"DAT": "gateshead"}),
+    ("DAT.is_known_in_england", {"DAT": "E08000037"}),
+    ("DAT.is_known_in_england", {"DAT": "A13B", "PC": "EH1 1", "UTLA": ""}),
     ("AGNCY.looks_like_an_agency_code", {"AGNCY": "CJI123"}),
     ("EHCS.stands_alone", {"EHCS": "5", "EHCSC3": "1"}),
     ("EHCSC2.leaves_no_gap", {"EHCS": "", "EHCSC2": "1"}),
@@ -173,6 +183,8 @@ HOLDS = [
     {"PC": "", "UTLA": "", "DAT": "Z00B"},
     {"PC": "EH1 1", "UTLA": "", "DAT": "Z00B"},
     {"PC": "EH1 1", "UTLA": "", "DAT": "Z99Z"},
+    {"PC": "EH1 1", "UTLA": "", "DAT": "X01B"},
+    {"PC": "NE8 1", "UTLA": "", "DAT": "X99B"},
     {"PC": "TD15 1", "UTLA": "", "DAT": "A10B"},
     {"PC": "TD15 1", "UTLA": "", "DAT": "Z00B"},
     {"DAT": "Z00B", "PC": "EH1 1", "UTLA": "S92000003"},
@@ -238,6 +250,10 @@ SILENT = [
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B"}),
     ("DAT.agrees_with_the_postcode", {"DAT": "Z00B", "UTLA": "S92000003"}),
     ("DAT.agrees_with_the_postcode", {"PC": "EH1 1"}),
+    ("DAT.agrees_with_the_postcode", {"DAT": "A12B"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "SR1 1"}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "UTLA": ""}),
+    ("DAT.agrees_with_the_local_authority", {"DAT": "A12B", "PC": "ZZ99 9"}),
     ("DAT.agrees_with_the_postcode", {"PC": "EH1 1", "UTLA": "W92000004"}),
     ("EPISODID.is_sent_once", [NO_REFERRAL, {"REFERID": ""}]),
     ("EPISODID.is_sent_once", [{"REFERID": ""}, {"REFERID": "", "REFDATE": "02/12/2025"}]),
@@ -429,10 +445,52 @@ def test_a_postcode_of_the_forces_is_in_use(digit):
     assert found({"PC": f"BF1 {digit}", "UTLA": ""}) == []
 
 
-@pytest.mark.parametrize("dat", ["A09B", "B18B", "00EQ"])
-def test_a_dat_in_england_needs_a_postcode_that_touches_england(dat):
+@pytest.mark.parametrize("dat", ["A09B", "B18B", "00EW"])
+def test_a_dat_in_england_needs_a_postcode_that_touches_it(dat):
     assert found({"DAT": dat, "PC": "CF10 1", "UTLA": ""}) == ["DAT.agrees_with_the_postcode"]
-    assert found({"DAT": dat, "PC": "CH4 0", "UTLA": ""}) == []
+    # On both sides of the border of Cheshire West and Chester.
+    border = [] if dat == "00EW" else ["DAT.agrees_with_the_postcode"]
+    assert found({"DAT": dat, "PC": "CH4 0", "UTLA": ""}) == border
+
+
+def test_a_client_who_moved_and_kept_their_old_dat_is_told_of():
+    moved = {"PC": "SR1 1", "UTLA": "E08000024"}
+    assert found(moved) == ["DAT.agrees_with_the_local_authority"]
+    assert found(moved | {"UTLA": ""}) == ["DAT.agrees_with_the_postcode"]
+    assert found(moved | {"DAT": "A12B"}) == []
+
+
+@pytest.mark.parametrize(
+    ("dat", "utla", "pc"),
+    [
+        ("D12B", "E08000035", "LS1 4"),
+        ("G09B", "E10000020", "NR14 7"),
+        ("K13B", "E06000053", "TR21 0"),
+        ("K13B", "E06000052", "TR1 2"),
+        # Reorganised: the DAT and the authority may each be the former or the later one.
+        *((dat, utla, "TA1 1") for dat in ("K15B", "K18B") for utla in ("E10000027", "E06000066")),
+        *((dat, utla, "YO11 1") for dat in ("D05B", "D16B") for utla in ("E10000023", "E06000065")),
+        *((dat, "E06000064", "LA9 4") for dat in ("B16B", "B23B", "B24B")),
+        *((dat, "E10000006", "CA1 1") for dat in ("B16B", "B23B", "B24B")),
+        *((dat, "E06000061", "NN16 0") for dat in ("E09B", "E10B")),
+        *((dat, "E06000060", "HP20 1") for dat in ("J07B", "J20B")),
+        *(("D09B", utla, "S70 1") for utla in ("E08000016", "E08000038")),
+    ],
+)
+def test_an_area_that_was_reorganised_is_known_by_its_old_and_its_new_name(dat, utla, pc):
+    assert found({"DAT": dat, "UTLA": utla, "PC": pc}) == []
+    assert found({"DAT": dat, "UTLA": utla, "PC": ""}) == []
+    assert found({"DAT": dat, "UTLA": "", "PC": pc}) == []
+
+
+def test_cumbrias_successors_are_not_each_anothers_neighbours():
+    assert found({"DAT": "D05B", "UTLA": "E06000064", "PC": ""}) == ["DAT.agrees_with_the_local_authority"]
+
+
+def test_of_no_fixed_abode_the_dat_is_the_teams_and_the_authority_any():
+    assert found({"PC": "ZZ99 3", "DAT": "A09B", "UTLA": "E10000020"}) == []
+    # But a team is not out of England.
+    assert found({"PC": "ZZ99 3", "DAT": "Z00B"}) == ["DAT.agrees_with_the_local_authority"]
 
 
 def test_out_of_england_with_a_postcode_in_england_is_told_once():
@@ -464,6 +522,31 @@ def test_children_who_are_not_there_receive_no_help():
 @pytest.mark.parametrize("reason", ["73", "1", "2"])
 def test_a_caseload_start_after_a_closure_prior_to_caseload_is_told_at_the_reason(reason):
     assert found({"DISD": "10/11/2025", "CJDISRSN": reason, **NO_REFERRAL}) == ["CJDISRSN.is_from_caseload"]
+
+
+# ---- a referral without its ID ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", ["31/02/2026", "31/12/2026", "20251301", "01/12/0026", "n/a", "no date", "?"])
+@pytest.mark.parametrize("dataset", [P, Q], ids=lambda dataset: dataset.letter)
+def test_a_referral_whose_date_is_none_is_not_accepted_without_its_id(dataset, sent):
+    said = check_rows(dataset, [EXAMPLE | {"REFERID": "", "REFDATE": sent}], today=EXAMPLE_TODAY)
+    assert [seen.rule.id for seen in said if seen.rule.severity is Severity.REJECT] == ["REFERID.is_given_with_a_date"]
+
+
+def test_a_file_is_told_of_a_referral_without_its_id_whatever_its_date_is(checked):
+    told = checked(*({"REFERID": "", "REFDATE": date} for date in ("31/02/2026", " ", "", "01/12/2025", "soon")))
+    lacking = told.frame.filter(pl.col("rule") == "REFERID.is_given_with_a_date")
+    assert lacking["row"].to_list() == [2, 5, 6]
+    assert told.rejected == 3
+
+
+def test_a_referral_whose_date_is_none_is_a_referral_all_the_same():
+    other = {**OTHER_CLIENT, **CLOSED, "CPLANDT": "", "CJDISRSN": "99"}
+    wanted = ["REFERID.is_given_with_a_date", "REFDATE.is_a_date"]
+    assert found([{}, other | {"REFERID": "", "REFDATE": "31/02/2026"}]) == wanted
+    # Nor is it a second row that says nothing new.
+    assert found([NO_REFERRAL, {"REFERID": "", "REFDATE": "31/02/2026"}]) == wanted
 
 
 # ---- one mistake, one message ----------------------------------------------------------------------
@@ -620,6 +703,34 @@ def test_an_id_that_a_spreadsheet_shortened_is_told_once(header, text):
 )
 def test_an_id_that_only_looks_a_little_like_a_power_of_ten_is_left_alone(header, text):
     assert found({header: text}) == []
+
+
+@pytest.mark.parametrize("header", IDS)
+def test_an_id_that_is_a_power_of_ten_makes_no_one_person_of_several(header):
+    several = [{}, {**OTHER_CLIENT, "DOB": "01/01/1990", "SEX": "F", "TRIAGED": "07/11/2025", "HOUSING": "2"}]
+    shortened = [row | {header: "1.11E+08"} for row in several]
+    rule = WRITTEN[f"{header}.is_not_shortened"]
+    assert rule.severity is Severity.REJECT
+    # And nothing else is said of how the two differ: they are not one.
+    assert found(shortened) == [rule.id] * 2
+
+
+def test_an_id_that_is_a_power_of_ten_is_rejected_on_one_row_alone_too(checked):
+    told = checked({}, {"CLIENTID": "1.11E+08", "CLIENT": "A2", "EPISODID": "2", "REFERID": "3"})
+    assert (told.accepted, told.rejected) == (1, 1)
+
+
+def test_rows_that_keep_their_id_are_still_held_against_one_another_beside_shortened_ones(checked):
+    client = {"CLIENTID": "1", "CLIENT": "A1"}
+    whole = [client | {"EPISODID": "1", "REFERID": f"{n}", "HOUSING": f"{n}"} for n in (1, 2)]
+    shortened = [client | {"REFERID": f"{n}", "EPISODID": "2.01E+09", "HOUSING": f"{n}"} for n in (3, 4)]
+    told = checked(*whole, *shortened).frame
+    assert told.select("row", "rule").rows() == [
+        (2, "HOUSING.is_the_same_on_every_row"),
+        (3, "HOUSING.is_the_same_on_every_row"),
+        (4, "EPISODID.is_not_shortened"),
+        (5, "EPISODID.is_not_shortened"),
+    ]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in Q.written if rule.id.endswith("is_not_shortened")])

@@ -55,13 +55,10 @@ class Book:
             for f in dataset.fields
             if (bad := derive.no_value(f, dataset)) is not None
         }
-        #: Columns the written rules read beside the values: "X as read" of some fields.
-        self.also_read = {
-            name.removesuffix(" as read")
-            for i in self.written
-            for name in self.rules[i].headers
-            if name.endswith(" as read")
-        }
+        #: Columns the written rules read beside the values: "X as read" and "X as sent" of some fields.
+        read = [name for i in (*self.written, *self.across) for name in self.rules[i].headers]
+        self.also_read = {name.removesuffix(" as read") for name in read if name.endswith(" as read")}
+        self.also_sent = {name.removesuffix(" as sent") for name in read if name.endswith(" as sent")}
         self.given = {
             h: i for h, own_rules in self.derived.items() for i in own_rules if self.rules[i].id.endswith(".is_given")
         }
@@ -96,7 +93,8 @@ class Book:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
         columns = [*(hashed(key) for key in self.keys), *(pl.col(f"story of {key}") for key in self.told)]
         read = {h for i in self.across for h in self.rules[i].headers} - set(self.keys)
-        return columns + [self._narrow(field) for field in self.dataset.fields if field.header in read]
+        columns += [self._narrow(field) for field in self.dataset.fields if field.header in read]
+        return columns + [hashed(name) for name in sorted(read) if name.endswith(" as sent")]
 
     def _narrow(self, field: Field) -> pl.Expr:
         codes = self.dataset.codes_of(field.header)

@@ -461,7 +461,9 @@ class _Run:
             rows = "row was" if self.blank == 1 else "rows were"
             notes.append(f"{self.blank:,} blank {rows} left out")
         for f in self.book.dataset.fields:
-            count = self.counts.get(f"unknown {f.header}", 0)
+            # A code that a rule of its list queries is not one of those of which nothing is said.
+            said = (n for i, n in self.fired.items() if f.codes and self.book.rules[i].of_list == f.codes)
+            count = self.counts.get(f"unknown {f.header}", 0) - sum(said)
             if count:
                 rows = "row has a code" if count == 1 else "rows have codes"
                 status = f.codes and self.book.dataset.lists[f.codes].status

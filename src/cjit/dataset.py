@@ -8,6 +8,7 @@ function here reads a file, a clock or a global: the engines (`read`, `check`,
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -198,7 +199,8 @@ class Rule:
     fails hides every other finding and every value of its row; it stands for all derived rules of its
     field. Where a rule that `replaces` another fires, that other one is silent. `likely` is a cheap
     condition, true wherever a dear `fails_when` is: it spares the other rows a closer look (None:
-    `fails_when` is cheap). `reading` says why, where the clause is our reading.
+    `fails_when` is cheap). `of_list` names a code list whose packaged codes the rule knows: with another in its place
+    the rule goes. `reading` says why, where the clause is our reading.
     """
 
     id: str
@@ -212,6 +214,7 @@ class Rule:
     gate: bool = False
     replaces: str = ""
     likely: pl.Expr | None = None
+    of_list: str = ""
     reading: str = ""
 
     @property
@@ -280,7 +283,8 @@ class Dataset:
 
     def with_lists(self, lists: Mapping[str, CodeList]) -> Dataset:
         """The same dataset with some code lists replaced (official ones over the packaged)."""
-        return dataclasses.replace(self, lists={**self.lists, **lists})
+        written = tuple(rule for rule in self.written if rule.of_list not in lists)
+        return dataclasses.replace(self, lists={**self.lists, **lists}, written=written)
 
     def revise(
         self,
@@ -311,7 +315,7 @@ class Dataset:
             headers = [f.header for f in fields]
             fields.insert(headers.index(after) + 1 if after else len(fields), field)
         known = {f.header for f in fields} | {TODAY, SUBMITTER, WITHHELD}
-        readable = (r for r in self.written if known.issuperset(h.removesuffix(" as read") for h in r.headers))
+        readable = (r for r in self.written if known.issuperset(re.sub(" as (read|sent)$", "", h) for h in r.headers))
         new = {rule.id: rule for rule in written}
         kept = [new.pop(rule.id, rule) for rule in readable]
         return Dataset(

@@ -27,6 +27,8 @@ EARLIEST = date(1900, 1, 1)
 _DATE = r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"
 _ISO_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _NUMBER = r"^(0|[1-9][0-9]{0,8})$"
+#: A long number as a spreadsheet shows it: 1.23E+11.
+POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
 _CODE = r"^([1-9A-Z][0-9A-Z]*|0[0-9A-Z]{2,}|0)$"
 _PADDED_NUMBER = r"^[0-9]{1,9}$"
 
@@ -368,7 +370,7 @@ def _two(field: Field, codes: CodeList | None) -> tuple[str, str]:
 def _choices(noun: str, codes: CodeList) -> str:
     """What a field with a complete list must be: each code where that can be read at a glance, else their count."""
     spelt = [f"{code} ({codes.labels[code]})" for code in codes.codes]
-    each = f"The {noun} must be {', '.join(spelt[:-1])} or {spelt[-1]}"
+    each = f"The {noun} must be {' or '.join(filter(None, (', '.join(spelt[:-1]), spelt[-1])))}"
     if len(spelt) <= 5 and len(each) <= 150 and "))" not in each:
         return each
     first = codes.rows[0]

@@ -17,7 +17,7 @@ import polars as pl
 
 from cjit import derive
 from cjit.book import Book, hashed
-from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule
+from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule, Severity
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
 from cjit.read import Batch, repeating
@@ -67,13 +67,14 @@ class _Typed:
 class _Looked:
     """Some texts of a field, by number: their values, and where derived rules fail.
 
-    `value` and `read` are columns as `derive.columns` makes them, `hash` one of the values (None: no story tells
-    the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
+    `value`, `read` and `sent` are columns as `derive.columns` makes them, `hash` one of the values (None: no story
+    tells the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
     somewhere by id, and `no H`; `odd` is where any does. They may be longer than the texts are many.
     """
 
     value: pl.Series
     read: pl.Series
+    sent: pl.Series
     hash: pl.Series | None
     altered: bool
     fails: dict[str, pl.Series]
@@ -104,6 +105,7 @@ class Examiner:
         gates = {h for i in book.gates for h in book.rules[i].headers}
         self.no_value = {h: bad for h, bad in book.no_value.items() if active or h in gates}
         self.also_read = book.also_read if active else book.also_read & {h.removesuffix(" as read") for h in gates}
+        self.also_sent = book.also_sent if active else book.also_sent & {h.removesuffix(" as sent") for h in gates}
         self.story = book.story if active else {}
         self.across = [i for i in book.across if i in active]
         # Where the submitter is told, its own rule says more of a field than a comparison of rows.
@@ -128,6 +130,10 @@ class Examiner:
         within = self.gather({i: at for i, at in sorted(found.items()) if at.len()}, frame, rows)
         values = typed.values.with_columns(rows.alias("row"))
         keys = values.select("row", *book.key_columns).with_columns(gated.alias(WITHHELD))
+        for i, fails in failing.items():
+            # An id that is none names nobody: the rows that share it are not rows of one client, episode or referral.
+            if book.rules[i].severity is Severity.REJECT and (header := book.rules[i].header) in book.gathered:
+                keys = keys.with_columns(pl.when(~fails.fill_null(False)).then(pl.col(header)).alias(header))
         counts = values.select(book.tally).row(0, named=True)
         if shut.len():
             # Of what is withheld only the client's id looks beyond its row: another row may say otherwise.
@@ -236,6 +242,7 @@ class Examiner:
         return values.with_columns(
             *(spread(looked[h].value, h, h) for h in numbers.columns if looked[h].altered),
             *(spread(looked[h].read, h, f"{h} as read") for h in self.also_read),
+            *(spread(looked[h].sent, h, f"{h} as sent") for h in self.also_sent),
             # A sum does well enough: each field's hashes have a seed of their own.
             *hashes.select(
                 pl.sum_horizontal(some).alias(f"story of {key}") for key, some in book.told.items() if self.story
@@ -294,6 +301,7 @@ class Examiner:
             h: _Looked(
                 value=full[h],
                 read=full[f"{h} as read"],
+                sent=full[f"{h} as sent"],
                 hash=fails[f"hash {h}"] if h in self.story else None,
                 altered=anywhere[f"altered {h}"],
                 fails={name: fails[name] for name in names[h] if anywhere[name]},
@@ -482,7 +490,7 @@ class Examiner:
         unsure = [book.no_value[h] for h in odd if h in book.no_value]
         own = full.select_seq(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
-        told = {*filled, *(f"{h} as read" for h in filled)}
+        told = {f"{h}{which}" for h in filled for which in ("", " as read", " as sent")}
         asked_of_all = [i for i in self.written if i not in book.idle or not told.isdisjoint(book.rules[i].headers)]
         failing, gated = self._written(full, asked_of_all, bad)
         found = set(failing)

@@ -196,7 +196,7 @@ def authorities_of_sector(sector: str, on: date | None = None) -> frozenset[str]
         return frozenset({NORTHERN_IRELAND})
     today = _upper_tiers().get(sector, ())
     if on is None:
-        return frozenset(authority.code for code in today for authority in _line(code))
+        return frozenset(authority.code for code in today for authority in line(code))
     return frozenset(_in_force(code, on) for code in today)
 
 
@@ -222,8 +222,8 @@ def upper_tier_for_sector(sector: str, on: date | None = None) -> str | None:
     return code if authorities()[code].country == "England" else None
 
 
-def _line(code: str) -> Iterator[Authority]:
-    """An authority, then its predecessor, and so on back."""
+def line(code: str) -> Iterator[Authority]:
+    """An authority by its code, then its predecessor, and so on back."""
     here: str | None = code
     while here:
         authority = authorities()[here]
@@ -233,7 +233,7 @@ def _line(code: str) -> Iterator[Authority]:
 
 def _in_force(code: str, on: date | None) -> str:
     """The code that the land of an authority of today had on a day."""
-    for authority in _line(code):
+    for authority in line(code):
         last = authority.code
         if on is None or authority.start is None or authority.start <= on:
             break
@@ -266,6 +266,52 @@ def sector_allows(pc: pl.Expr, utla: pl.Expr) -> pl.Expr:
     return _place(pc, utla, sectors, upper).is_in(places.implode())
 
 
+def area_has_sector(area: pl.Expr, pc: pl.Expr, areas: Mapping[str, frozenset[str]]) -> pl.Expr:
+    """True where a sector lies, wholly or partly, in an area; False where it does not.
+
+    `areas` has the upper tier authorities of each area, by the code of the area. The default sector lies in every one.
+    Null where either is blank or is not known.
+    """
+    import polars as pl
+
+    sectors, upper, places = _listed()
+    codes, members = _members(areas, upper)
+    lies = pl.DataFrame({"sector": places // len(upper.categories), "authority": places % len(upper.categories)})
+    pairs = lies.join(members, on="authority").select(pl.col("sector") * len(codes.categories) + pl.col("area"))
+    return _place(pc, area, sectors, codes).is_in(pairs.to_series().unique().implode())
+
+
+def area_has_authority(area: pl.Expr, utla: pl.Expr, areas: Mapping[str, frozenset[str]]) -> pl.Expr:
+    """True where an upper tier authority is one of an area's; False where it is not.
+
+    `areas` is as above. Null where either is blank or is not known.
+    """
+    import polars as pl
+
+    _, upper, _ = _listed()
+    codes, members = _members(areas, upper)
+    pairs = members.select(pl.col("authority") * len(codes.categories) + pl.col("area"))
+    return _place(utla, area, upper, codes).is_in(pairs.to_series().implode())
+
+
+def _members(areas: Mapping[str, frozenset[str]], upper: pl.Enum) -> tuple[pl.Enum, pl.DataFrame]:
+    """The codes of some areas, and the number of each area beside that of each of its authorities."""
+    import polars as pl
+
+    codes = pl.Enum(list(areas))
+    members = [(area, authority) for area, of_it in areas.items() for authority in sorted(of_it)]
+    frame = pl.DataFrame(members, schema=["area", "authority"], orient="row")
+    numbers = frame.select(_number(pl.col("area"), codes), _number(pl.col("authority"), upper))
+    return codes, numbers.drop_nulls()
+
+
+def _number(code: pl.Expr, codes: pl.Enum) -> pl.Expr:
+    """A code as its position in a list; null where the list does not have it."""
+    import polars as pl
+
+    return code.cast(codes, strict=False).to_physical().cast(pl.UInt32)
+
+
 def sector_in_england(pc: pl.Expr) -> pl.Expr:
     """True where every postcode of a sector lies in England, False where none does.
 
@@ -294,16 +340,12 @@ def _in_england() -> tuple[pl.Series, pl.Series]:
     return numbers.filter("all")["sector"], outside
 
 
-def _place(pc: pl.Expr, utla: pl.Expr, sectors: pl.Enum, upper: pl.Enum) -> pl.Expr:
-    """One number for a sector and an authority, from their positions in their lists; else null.
+def _place(one: pl.Expr, other: pl.Expr, ones: pl.Enum, others: pl.Enum) -> pl.Expr:
+    """One number for two codes, such as a sector and an authority, from their positions in their lists; else null.
 
     Numbers, for Polars looks them up faster than text, and anew at each evaluation.
     """
-    import polars as pl
-
-    sector = pc.cast(sectors, strict=False).to_physical().cast(pl.UInt32)
-    authority = utla.cast(upper, strict=False).to_physical().cast(pl.UInt32)
-    return sector * len(upper.categories) + authority
+    return _number(one, ones) * len(others.categories) + _number(other, others)
 
 
 @cache
@@ -313,7 +355,7 @@ def _listed() -> tuple[pl.Enum, pl.Enum, pl.Series]:
 
     known = authorities()
     upper = [code for code, authority in known.items() if authority.tier != "district"]
-    earlier = [(code, old.code) for code in upper for old in _line(code) if old.code != code]
+    earlier = [(code, old.code) for code in upper for old in line(code) if old.code != code]
     before = pl.DataFrame(earlier, schema=["authority", "earlier"], orient="row")
     northern_ireland = [f"BT{district} {digit}" for district in range(1, 100) for digit in range(10)]
     today = _frame("sectors.parquet")

@@ -8,6 +8,7 @@ never half of either.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ import platformdirs
 
 from cjit.dataset import CodeList, Dataset, Status
 from cjit.datasets.lists import ListProblem, joined, read_list, write_list
+from cjit.derive import POWER_OF_TEN
 
 #: The columns a user's file may have, and what each is in a packaged list.
 COLUMNS: Mapping[str, str] = {
@@ -104,6 +106,7 @@ def install(dataset: Dataset, name: str, path: Path | str, directory: Path | Non
         )
     except ListProblem as problem:
         raise ReferenceProblem(str(problem)) from None
+    _check_whole(codes, path.name)
     _check_groups(codes, dataset.lists[name], path.name)
     _check_gates(codes, dataset, path.name)
     _replace(_kept(dataset, name, directory or _meant()[0]), write_list(codes))
@@ -253,6 +256,16 @@ def _list_name(dataset: Dataset, said: str) -> str:
             f"{wanted} has no code list, so none can be installed for it: choose one of {', '.join(names)}"
         )
     return name
+
+
+def _check_whole(codes: CodeList, file: str) -> None:
+    """A code that a spreadsheet has shortened is none: with it in the list, the code itself would be wrong."""
+    for code in codes.codes:
+        if re.match(POWER_OF_TEN, code):
+            raise ReferenceProblem(
+                f"{file}, code {code}: a spreadsheet has shortened it to a power of ten, so save the list again with "
+                "the column code as text"
+            )
 
 
 def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:

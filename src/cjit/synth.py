@@ -25,6 +25,7 @@ from typing import BinaryIO
 import polars as pl
 
 from cjit.dataset import CodeList, Dataset
+from cjit.datasets.q.tables import dat_of
 from cjit.faults import with_faults
 from cjit.geography import DEFAULT_SECTOR
 
@@ -43,7 +44,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
         "GBR": 90, "POL": 2, "ROU": 1.5, "IRL": 1, "LTU": 1, "LVA": 0.5, "PAK": 0.6, "IND": 0.4, "IRN": 0.4,
         "JAM": 0.4, "PRT": 0.4, "SOM": 0.3, "IRQ": 0.3, "SRB": 0.2,
     },
-    "SEXUALO": {"1": 90, "2": 2, "3": 2, "4": 0.5, "U": 0.5, "Z": 4, "9": 1},
+    "SEXUALO": {"1": 90, "2": 2, "3": 2, "4": 0.5, "U": 0.5, "Z": 4},
     "RELIGION": {
         "L": 55, "C": 28, "G": 5, "K": 2, "I": 0.5, "D": 0.4, "B": 0.4, "F": 0.2, "H": 0.2, "M": 5, "N": 3,
     },
@@ -55,9 +56,9 @@ SHARES: Mapping[str, Mapping[str, float]] = {
         "X11": 2, "X12": 2,
     },
     "OFFENCE": {
-        "X01": 28, "X02": 1, "X03": 2, "X04": 7, "X05": 6, "X06": 4, "X07": 3, "X08": 1, "X09": 2, "X10": 1,
-        "X11": 2, "X12": 16, "X13": 5, "X14": 1, "X15": 0.5, "X16": 6, "X17": 4, "X18": 3, "X19": 3, "X20": 1,
-        "X21": 1, "X22": 1, "X23": 1, "X24": 3, "X25": 1.5,
+        "X01": 38, "X07": 3, "X05": 9, "X27": 0.5, "X28": 1, "X29": 0.5, "X08": 1, "X10": 1, "X30": 4, "X31": 8,
+        "X32": 2, "X09": 1.5, "X33": 0.3, "X34": 0.2, "X11": 2, "X35": 6, "X36": 2, "X15": 0.5, "X16": 6, "X17": 4,
+        "X18": 3, "X19": 3, "X20": 1, "X21": 1, "X22": 1, "X23": 1, "X24": 3, "X25": 1.5,
     },
     "DISABLE": {
         "1": 30, "2": 4, "3": 3, "4": 14, "5": 15, "6": 1, "7": 2, "8": 13, "9": 3, "10": 2, "XX": 13,
@@ -66,7 +67,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
         "1": 6, "2": 15, "3": 25, "4": 5, "5": 4, "7": 3, "8": 12, "9": 2, "12": 2, "13": 0.3, "14": 4, "15": 4,
         "16": 5, "17": 6, "18": 1, "19": 0.5, "20": 0.7, "21": 3, "22": 1, "23": 0.5,
     },
-    "HOMELESS": {"N": 76, "Y": 22, "Z": 2},
+    "HOMELESS": {"N": 77, "Y": 23},
     "PARENT": {"Y": 38, "N": 59, "Z": 3},
     "PRNTSTAT": {"11": 20, "12": 8, "13": 69, "15": 3},
     "EHCS": {"1": 8, "2": 11, "3": 9, "4": 14, "5": 42, "6": 3, "7": 9, "99": 4},
@@ -74,7 +75,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
         "1011": 34, "3201": 16, "3200": 20, "5000": 11, "7000": 11, "3100": 1.5, "2200": 2, "1000": 2, "1105": 0.5,
         "8799": 1, "9005": 0.7, "4000": 0.2, "3406": 0.1,
     },
-    "NALOXAD": {"N": 80, "Y": 12, "X01": 5, "X02": 3},
+    "NALOXAD": {"N": 80, "Y": 12, "U": 5, "Z": 3},
 }
 
 #: How each substance is taken; any other substance is swallowed.
@@ -377,11 +378,10 @@ def _sectors() -> Mapping[str, list[str]]:
 
 
 def _areas(dats: CodeList, utlas: CodeList) -> tuple[list[_Area], list[_Area]]:
-    """The partnerships named as an upper tier authority is (a DAT code is no ONS code), and those outside."""
+    """The partnerships of the upper tier authorities of today that have one for certain, and those outside England."""
     sectors = _sectors()
-    names = {row.label: row.code for row in utlas.rows}
-    known = {dat: names[label] for dat, label in dats.labels.items() if label in names}
-    # An installed list may name the partnerships in another way: then any code goes with any authority.
+    known = {dat: utla for utla in utlas.codes if utla in sectors and (dat := dat_of(utla)) in dats.codes}
+    # An installed list may have the partnerships under other codes: then any code goes with any authority.
     known = known or dict(zip(dats.codes, utlas.codes, strict=False))
     england = [_Area(dat, utla, tuple(sectors[utla])) for dat, utla in known.items() if utla in sectors]
     abroad = tuple(s for code, some in sectors.items() if code.startswith(("S", "W")) for s in some)

@@ -240,8 +240,8 @@ def test_a_client_who_presents_again_gets_a_new_episode(browser, episode, keywor
     newest = episode.client.episodes.exclude(pk=episode.pk).get()
     assert newest.values["PC"] == "NE1 4ST"
     assert (
-        "Taken over from the last episode, to be checked with the client: postcode, upper tier local authority."
-        in words(begun)
+        "Taken over from the last episode, to be checked with the client: postcode, DAT of residence, "
+        "upper tier local authority." in words(begun)
     )
 
 

@@ -207,6 +207,18 @@ def test_a_row_without_an_id_or_with_one_too_long_is_left_out_and_counted(import
     assert Client.objects.count() == 1
 
 
+@pytest.mark.parametrize("header", ["CLIENTID", "EPISODID", "REFERID"])
+def test_people_whose_ids_a_spreadsheet_shortened_do_not_arrive_as_one(imported, header):
+    people = [
+        {"CLIENTID": f"c{n}", "CLIENT": f"C{n}", "EPISODID": f"e{n}", "REFERID": f"r{n}", header: "1.11E+08"}
+        for n in range(3)
+    ]
+    done = imported(*people, {})
+
+    assert done.without_ids == 3
+    assert Client.objects.count() == 1
+
+
 def test_an_id_that_is_another_clients_is_left_out_and_counted(imported):
     done = imported(
         {"CLIENTID": "a", "EPISODID": "e", "REFERID": "r1"},

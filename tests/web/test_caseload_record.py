@@ -145,6 +145,25 @@ def test_the_local_authority_and_the_dat_follow_the_postcode_where_they_are_cert
     assert record.places("NR14", OWN) == {}
 
 
+@pytest.mark.parametrize(
+    ("postcode", "utla", "dat"),
+    [
+        ("LS1 4AP", "E08000035", "D12B"),
+        ("NR14 7UJ", "E10000020", "G09B"),
+        # Somerset since 2023, Barnsley under the code it has today, the Isles of Scilly.
+        ("TA1 1HE", "E06000066", "K18B"),
+        ("S70 2TA", "E08000038", "D09B"),
+        ("TR21 0LW", "E06000053", "K13B"),
+    ],
+)
+def test_the_dat_is_that_of_the_authority_wherever_in_england_a_client_lives(postcode, utla, dat):
+    assert record.places(postcode, OWN) == {"UTLA": utla, "DAT": dat}
+
+
+def test_the_dat_is_left_to_choose_where_it_is_not_known_which_of_two_it_is():
+    assert record.places("CA3 8QG", OWN) == {"UTLA": "E06000063"}
+
+
 @pytest.mark.parametrize("postcode", ["ZZ99 3VZ", "zz993vz", "ZZ99 3"])
 def test_the_agencys_own_dat_is_taken_for_no_fixed_abode(postcode):
     assert record.places(postcode, OWN) == {"DAT": OWN}

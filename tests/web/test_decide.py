@@ -65,6 +65,27 @@ def many(accepted, sent):
     return sent(*[person(n, SINITIAL="X") for n in people])
 
 
+# ---- what is never asked nor accepted --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["CLIENTID", "CLIENT", "EPISODID", "REFERID"])
+def test_a_file_whose_ids_a_spreadsheet_shortened_merges_nobody(accepted, agency, header):
+    accepted(person(1), person(2))
+    took = accepted(*(person(n, **{header: "1.11E+08"}) for n in (1, 2, 3)), person(4))
+
+    assert (took.rows, took.rejected) == (4, 3)
+    assert sorted(held(agency, "CLIENTID")) == ["1", "2", "4"]
+    assert len(held(agency, "EPISODID", Entity.EPISODE)) == len(held(agency, "REFERID", Entity.REFERRAL)) == 3
+
+
+@pytest.mark.parametrize("date", ["31/02/2026", "n/a", "31/12/2999"])
+def test_a_referral_without_its_id_does_not_vanish_in_an_accepted_record(accepted, agency, date):
+    took = accepted(person(1), person(2, REFERID="", REFDATE=date))
+
+    assert took.rejected == 1
+    assert held(agency, "CLIENTID") == ["1"]
+
+
 # ---- what is shown ---------------------------------------------------------------------------------
 
 

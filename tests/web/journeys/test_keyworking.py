@@ -137,10 +137,15 @@ def test_a_first_triage_with_two_referrals(somebody, keyworker, agency):
     kit.goes_to(f"/caseload/episodes/{Episode.objects.get().pk}/contact/")
     kit.sees("What brought the client here")
     fills(kit.page, REFLD=text(ago(3)), CJRFLS="Voluntary – following release from prison", TRIAGED=text(ago(2)))
-    fills(kit.page, OFFENCE="Theft – shoplifting")
+    fills(kit.page, OFFENCE="Theft (section 1 Theft Act 1968), including shoplifting and attempts")
     presses(kit, "Save and continue")
     kit.sees("Where the client lives")
-    fills(kit.page, PC="ne8 1ab", HOUSING="Other – living with family permanently", HOMELESS="No")
+    fills(
+        kit.page,
+        PC="ne8 1ab",
+        HOUSING="Other – living with family permanently",
+        HOMELESS="No – not at risk of homelessness",
+    )
     kit.pictured("questions-living")
     presses(kit, "Save and continue")
     kit.sees("About the client")
@@ -157,7 +162,7 @@ def test_a_first_triage_with_two_referrals(somebody, keyworker, agency):
     fills(kit.page, DRUG1="Heroin", ROUTE="Smoke", INJSTAT="Never injected", ALCDDAYS="0")
     presses(kit, "Save and continue")
     kit.sees("Care plan and naloxone")
-    fills(kit.page, CPLANDT=text(ago(1)), NALOXISS="Yes – nasal", NALOXAD="No")
+    fills(kit.page, CPLANDT=text(ago(1)), NALOXISS="Yes – nasal", NALOXAD="No – has never been administered naloxone")
     presses(kit, "Save and continue")
 
     # and two referrals are made

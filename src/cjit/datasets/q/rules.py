@@ -14,6 +14,7 @@ rule that is our reading with its reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import polars as pl
@@ -21,8 +22,17 @@ from polars import col
 
 from cjit.dataset import OUR_READING, Rule, Severity
 from cjit.datasets.q.lists import LISTS
-from cjit.derive import as_read
-from cjit.geography import DEFAULT_POSTCODE, DEFAULT_SECTOR, sector_allows, sector_in_england, sector_known
+from cjit.datasets.q.tables import REGION_LETTERS, authorities_by_dat, region_of
+from cjit.derive import POWER_OF_TEN, as_read, sent
+from cjit.geography import (
+    DEFAULT_POSTCODE,
+    DEFAULT_SECTOR,
+    area_has_authority,
+    area_has_sector,
+    sector_allows,
+    sector_in_england,
+    sector_known,
+)
 
 REJECT, QUERY = Severity.REJECT, Severity.QUERY
 
@@ -38,8 +48,8 @@ PLANNED = ("10", "15", "4", "99", "13", "14", "74", "7")
 TRANSFERRED_NOT_IN_CUSTODY, DIED = "99", "9"
 
 OUT_OF_ENGLAND = "Z00B"
-#: The DATs our list has, all of England; official ones installed over it are not told apart.
-DATS_OF_ENGLAND = tuple(code for code in LISTS["DAT"].codes if code != OUT_OF_ENGLAND)
+#: The DATs our list has that lie in no region of England; of other codes it is not known.
+DATS_OUTSIDE_ENGLAND = tuple(code for code in LISTS["DAT"].codes if region_of(code) is None)
 #: British Forces Post Office: the postcode of no place.
 FORCES = "BF1 "
 ALCOHOL = "7000"
@@ -152,8 +162,6 @@ def _is_nhs_number(ten: pl.Expr) -> pl.Expr:
 #: What leaves no mark on a page: control and format characters (a line feed, a zero-width space, a soft hyphen,
 #: a byte order mark), and every space but the plain one.
 _INVISIBLE = r"[\p{Cc}\p{Cf}\p{Z}--[ ]]"
-#: A long number as a spreadsheet shows it: 1.23E+11.
-_POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
 
 
 def _seen(text: pl.Expr) -> pl.Expr:
@@ -176,18 +184,24 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
     )
 
 
+def is_shortened(text: str) -> bool:
+    """Whether an id is a power of ten, as a spreadsheet writes a long number: no id any more."""
+    return bool(re.match(POWER_OF_TEN, text.strip()))
+
+
 def _is_not_shortened(header: str, noun: str) -> Rule:
     """An id must have all its figures."""
     return Rule(
         f"{header}.is_not_shortened",
-        QUERY,
+        REJECT,
         f"Make the extract again without opening it in a spreadsheet: the {noun} was shortened to a power of ten",
         OUR_READING,
-        col(header).str.contains(_POWER_OF_TEN),
+        col(header).str.contains(POWER_OF_TEN),
         breaks={header: "1.23E+11"},
         holds={header: "123E11"},
         reading="A spreadsheet shows a long number as a power of ten, such as 1.23E+11, and saves what it shows: the "
-        "other figures are lost, and the IDs of several become one.",
+        "other figures are lost, and the IDs of several become one. What is left is no unique identifier, so the ID is "
+        "not completed and the record is rejected, on one row as on many: taken, it would make one person of several.",
     )
 
 
@@ -283,7 +297,7 @@ def _in_turn(
 
 # A client's, and an episode's, rows looked at together.
 _newest = col.TRIAGED.max().over("CLIENTID")
-_referrals = col.REFERID.count().over("EPISODID") + col.REFDATE.count().over("EPISODID")
+_referrals = col.REFERID.count().over("EPISODID") + sent("REFDATE").count().over("EPISODID")
 
 # A blank middle date must not let the dates around it pass each other.
 _before_contact = pl.coalesce(col.REFLD, col.DOB)
@@ -292,6 +306,10 @@ _pc = col.PC.cast(pl.String)
 _utla_possible = sector_allows(col.PC, col.UTLA)
 _utla_in_england = col.UTLA.cast(pl.String).str.starts_with("E").fill_null(False)
 _pc_in_england = sector_in_england(col.PC)
+_dat = col.DAT.cast(pl.String)
+_dat_outside_england = col.DAT.is_in(DATS_OUTSIDE_ENGLAND)
+_dat_has_utla = area_has_authority(col.DAT, col.UTLA, authorities_by_dat())
+_dat_has_pc = area_has_sector(col.DAT, col.PC, authorities_by_dat())
 _lives_with_children = (col.CHILDWTH > 0) & (col.CHILDWTH != CHILDREN_DECLINED)
 # With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
 _no_children = (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null()
@@ -302,7 +320,7 @@ def sent_once(parts: Mapping[str, str]) -> Rule:
     """An episode is sent once for each of its parts: header of the id by name; a row has at most one of each."""
     *others, last = parts
     # A referral that lacks its id is no repeat, and is said at REFERID.
-    unnamed = pl.when(col.REFERID.is_null()).then(col.REFDATE)
+    unnamed = pl.when(col.REFERID.is_null()).then(sent("REFDATE"))
     return Rule(
         "EPISODID.is_sent_once",
         QUERY,
@@ -468,33 +486,43 @@ RULES: tuple[Rule, ...] = (
         likely=~sector_known(col.PC),
     ),
     Rule(
+        "DAT.is_known_in_england",
+        QUERY,
+        "Check the DAT of residence: its code begins as those in England do, but no such DAT is known",
+        OUR_READING,
+        _dat.str.head(1).is_in(REGION_LETTERS) & ~col.DAT.is_in(LISTS["DAT"].codes),
+        breaks={"DAT": "A99B"},
+        holds={"DAT": "X99B"},
+        likely=~col.DAT.is_in(LISTS["DAT"].codes),
+        replaces="DAT.is_plainly_written",
+        of_list="DAT",
+        reading="Our list has every DAT in England that a list of 2024/25 has, and the first letter of each is that of "
+        "its region: a code that begins so and is not among them is more likely a slip, a name or the code of an "
+        "authority. Outside England the list is known in part, so there an unknown code is counted in a note.",
+    ),
+    Rule(
         "DAT.agrees_with_the_local_authority",
         QUERY,
-        "Check the DAT of residence: it is “Out of England”, but the upper tier local authority is in England",
-        OUR_READING,
-        # Where the postcode contradicts the authority, that is said at UTLA.
-        (col.DAT == OUT_OF_ENGLAND) & _utla_in_england & _utla_possible.fill_null(True),
-        breaks={"DAT": OUT_OF_ENGLAND},
-        holds={"DAT": OUT_OF_ENGLAND, "UTLA": "", "PC": "EH1 1"},
-        reading="Both fields follow the postcode of the same residence. Public notes on the adult dataset have the "
-        "authority left blank for a DAT of “Out of England”; the business definitions ask for the code that "
-        "reflects it: so an authority in England is queried, and a blank one is not.",
-        likely=col.DAT == OUT_OF_ENGLAND,
+        "Check the DAT of residence: the upper tier local authority lies elsewhere",
+        "Episode details: UTLA",
+        # Where the postcode contradicts the authority, that is said at UTLA. Of no fixed abode the DAT is the team's,
+        # and the authority the one where the client was last so.
+        _utla_in_england
+        & _utla_possible.fill_null(True)
+        & (_dat_outside_england | (~_dat_has_utla & ~_pc.str.starts_with("ZZ").fill_null(False))),
+        breaks={"DAT": "A12B"},
+        holds={"DAT": "A12B", "UTLA": "E08000024", "PC": "SR1 1"},
     ),
     Rule(
         "DAT.agrees_with_the_postcode",
         QUERY,
-        "Check the DAT of residence and the postcode: one of them is in England and the other is not",
-        OUR_READING,
-        # Where the authority contradicts either, that is said of it.
-        ~_utla_in_england
-        & _utla_possible.fill_null(True)
-        & (((col.DAT == OUT_OF_ENGLAND) & _pc_in_england) | (col.DAT.is_in(DATS_OF_ENGLAND) & ~_pc_in_england)),
-        breaks={"DAT": OUT_OF_ENGLAND, "UTLA": ""},
-        holds={"UTLA": ""},
+        "Check the DAT of residence: the postcode lies elsewhere",
+        "Episode details: DAT",
+        # Where an authority in England is given, it is held against both.
+        ~_utla_in_england & _utla_possible.fill_null(True) & ((_dat_outside_england & _pc_in_england) | ~_dat_has_pc),
+        breaks={"DAT": "A12B", "UTLA": ""},
+        holds={"DAT": "A12B", "UTLA": "", "PC": "SR1 1"},
         likely=~_utla_in_england & col.DAT.is_not_null(),
-        reading="The DAT of residence is told by the postcode. Which DAT a postcode lies in is not public, but whether "
-        "it lies in England is; the default postcode, and one on both sides of the border, say nothing.",
     ),
     Rule(
         "UTLA.contains_the_postcode",
@@ -503,7 +531,7 @@ RULES: tuple[Rule, ...] = (
         "Episode details: UTLA",
         ~_utla_possible,
         breaks={"UTLA": "E10000020"},
-        holds={"UTLA": "E10000020", "PC": "NR14 7"},
+        holds={"DAT": "G09B", "UTLA": "E10000020", "PC": "NR14 7"},
     ),
     Rule(
         "REFLD.is_after_birth",
@@ -830,9 +858,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "REFERID.is_given_with_a_date",
         REJECT,
-        "Ask your software supplier to fill in the ID of the referral: its date is given",
+        "Ask your software supplier to fill in the ID of the referral, or leave its date blank if there was none",
         "Referrals to structured treatment: REFERID",
-        col.REFERID.is_null() & col.REFDATE.is_not_null(),
+        # What was sent, not the date it is: a referral whose date is none lacks its ID all the same.
+        col.REFERID.is_null() & sent("REFDATE").is_not_null(),
         breaks={"REFERID": ""},
         holds=_NO_REFERRAL,
     ),

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from cjit.dataset import Changes, Entity
-from cjit.datasets.q.rules import OUT_OF_ENGLAND
+from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND
 from cjit.web import kept
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note
@@ -357,7 +357,7 @@ def _placed(episode: Episode, wanted: Mapping[str, str], touched: Collection[str
     if "UTLA" not in touched and not (nowhere and was_nowhere):
         made["UTLA"] = new.get("UTLA", "")
     # Of no fixed abode it is the agency's own, whatever was chosen for a place; outside the UK it is not.
-    homeless = nowhere and not was_nowhere and "DAT" in new and dat != OUT_OF_ENGLAND
+    homeless = nowhere and not was_nowhere and "DAT" in new and dat not in DATS_OUTSIDE_ENGLAND
     if "DAT" not in touched and (homeless or dat in ("", old.get("DAT"))):
         made["DAT"] = new.get("DAT", "")
     return made

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from cjit.check import check
 from cjit.dataset import Entity, Rule
 from cjit.dataset import Record as Texts
+from cjit.datasets.q.rules import is_shortened
 from cjit.extract import NOT_SENT, canonical
 from cjit.read import Unusable, open_file
 from cjit.web.agencies.models import Agency
@@ -127,7 +128,8 @@ def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: 
     """Take a row as a client, an episode and a referral, as far as they are not known from an earlier one."""
     done = arrived.done
     ids = [row["CLIENTID"] or "", row["EPISODID"] or "", row["REFERID"] or ""]
-    if not (ids[0] and ids[1]) or any(len(each) > LONGEST_ID for each in ids):
+    # An id that a spreadsheet shortened is several at once: taken, it would make one client of them.
+    if not (ids[0] and ids[1]) or any(len(each) > LONGEST_ID or is_shortened(each) for each in ids):
         done.without_ids += 1
         return
     clientid, episodid, referid = ids

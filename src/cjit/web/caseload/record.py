@@ -17,6 +17,7 @@ from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule
 from cjit.dataset import Record as Texts
 from cjit.datasets.q.rules import OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
+from cjit.datasets.q.tables import dat_of
 from cjit.extract import holds_back, is_blank
 from cjit.geography import (
     DEFAULT_SECTOR,
@@ -288,10 +289,9 @@ def is_default_postcode(postcode: str) -> bool:
 def places(postcode: str, agency_dat: str) -> dict[str, str]:
     """UTLA and DAT of a postcode, as far as they are certain: by header, a header left out is not.
 
-    The DAT is that with the name of the upper tier authority (our reading: a partnership area is one, where both have
-    one name), and outside England the one that says so, where UTLA is left blank: its codes there are not public, and
-    our stand-ins (`cjit.geography`) are for nobody's record. Of no fixed abode the DAT is the agency's own (DAT of
-    residence).
+    The DAT is that of the upper tier authority (`tables.dat_of`), and outside England the one that says so, where UTLA
+    is left blank: its codes there are not public, and our stand-ins (`cjit.geography`) are for nobody's record. Of no
+    fixed abode the DAT is the agency's own (DAT of residence).
     """
     if is_default_postcode(postcode):
         return {"DAT": agency_dat} if agency_dat else {}
@@ -301,9 +301,8 @@ def places(postcode: str, agency_dat: str) -> dict[str, str]:
     dats = DATASET.lists["DAT"].labels
     if authorities()[upper].country != "England":
         return {"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {}
-    name = authorities()[upper].name.casefold()
-    same = [code for code, label in dats.items() if label.casefold() == name]
-    return {"UTLA": upper} | ({"DAT": same[0]} if len(same) == 1 else {})
+    dat = dat_of(upper)
+    return {"UTLA": upper} | ({"DAT": dat} if dat in dats else {})
 
 
 # ---- as people read it -----------------------------------------------------------------------------
