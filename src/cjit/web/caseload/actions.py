@@ -57,6 +57,7 @@ from cjit.web.caseload.record import (
     is_default_postcode,
     keep,
     look,
+    met,
     places,
     plain,
     settle,
@@ -506,8 +507,11 @@ def take_back_closure(*, by: Person, episode: Episode) -> None:
     fields = {h: (before[h], "") for h in (*questions.CLOSURE.headers, "destination") if before.get(h)}
     now.values = {**now.values, **dict.fromkeys(questions.CLOSURE.headers, "")}
     now.local = {**now.local, "destination": ""}
+    if now.imported and not now.counted_from:
+        # It was not closed elsewhere after all: from today on it is assessed here.
+        now.counted_from = timezone.localdate()
     now.changed = timezone.now()
-    now.save(update_fields=["values", "local", "changed"])
+    now.save(update_fields=["values", "local", "counted_from", "changed"])
     _remember(by, client, "took back a closure", fields, episode=now, why=CORRECTION)
     _settle(client)
 
@@ -538,6 +542,27 @@ def remove_contact(*, by: Person, contact: Contact) -> None:
     contact = _now(contact)
     _remember(by, client, "removed a contact", {"contact": (contact.get_kind_display(), "")}, episode=contact.episode)
     contact.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def say_no_contact(*, by: Person, episode: Episode, none: bool) -> None:
+    """Say of an episode that was imported that there was no contact after the last one its dates tell, or take it back.
+
+    Raises `Refused` where they tell none.
+    """
+    client = _locked(episode.client)
+    now = _now(episode)
+    last = met(now)
+    if not now.imported or last is None:
+        raise Refused("Record the last contact: no date of an earlier one is known")
+    if now.no_contact == none:
+        return
+    now.no_contact = none
+    now.save(update_fields=["no_contact"])
+    said = f"None after {last:%d/%m/%Y}"
+    what = "said there was no contact" if none else "took back that there was none"
+    _remember(by, client, what, {"contact": ("", said) if none else (said, "")}, episode=now)
     _settle(client)
 
 
@@ -678,13 +703,22 @@ def _last_change(client: Client, record: Record, header: str) -> Change | None:
 
 
 def import_records(
-    *, by: Person | None, agency: Agency, file: BinaryIO | str | os.PathLike[str], name: str
+    *,
+    by: Person | None,
+    agency: Agency,
+    file: BinaryIO | str | os.PathLike[str],
+    name: str,
+    counted_from: date | None = None,
 ) -> Imported:
     """Put in what a file has that the agency sent before, of the clients who consent. Nothing of the file is kept.
 
-    Raises `Unusable` for a file that cannot be used.
+    The next assessments of interventions are counted from the day `counted_from`, today by default. Raises `Unusable`
+    for a file that cannot be used.
     """
-    arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
+    today = timezone.localdate()
+    arrived = arriving.read(
+        file, name, agency=agency, now=timezone.now(), today=today, counted_from=counted_from or today
+    )
     return sum((bring_in(by=by, agency=agency, part=part) for part in arriving.in_parts(arrived)), Imported())
 
 
@@ -832,10 +866,13 @@ def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
     note("ordered an extract", by=by, agency=now.agency, about=now.agency.code)
 
 
-def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> Import:
+def ask_for_import(
+    *, by: Person, agency: Agency, file: BinaryIO, name: str, counted_from: date | None = None
+) -> Import:
     """Keep a file, and have it read: what it would bring. Another that the same person did not import gives way.
 
-    Raises `Refused` where it cannot be kept.
+    The next assessments of interventions are counted from the day `counted_from`, today by default. Raises `Refused`
+    where it cannot be kept.
     """
     try:
         stored, size, sha256 = kept.keep(file)
@@ -845,7 +882,10 @@ def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> 
         with transaction.atomic():
             _give_way(Import.objects.filter(by=by, agency=agency))
             note("chose a file to import", by=by, agency=agency, about=agency.code, counts={"bytes": size})
-            return Import.objects.create(agency=agency, by=by, name=name[-255:], stored=stored, sha256=sha256)
+            day = counted_from or timezone.localdate()
+            return Import.objects.create(
+                agency=agency, by=by, name=name[-255:], stored=stored, sha256=sha256, counted_from=day
+            )
     except BaseException:
         kept.remove(stored)
         raise

@@ -24,6 +24,7 @@ from cjit.web.agencies.access import whoever, works_at
 from cjit.web.agencies.actions import Refused
 from cjit.web.caseload import access, actions, asking, questions
 from cjit.web.caseload.actions import Saved
+from cjit.web.caseload.local import not_known
 from cjit.web.caseload.models import Client, Episode, Record, Referral
 from cjit.web.caseload.questions import CLIENT_DETAILS, GROUPS, REFERRAL, Group
 from cjit.web.caseload.record import Told, identify, label, plain, told
@@ -104,6 +105,7 @@ def _case(request: HttpRequest, client: Client, wanted: Episode | None) -> HttpR
         "episode": shown,
         "newest": bool(episodes) and shown is episodes[0],
         "same": _same_reference(client),
+        "not_known": not_known(shown) if shown else "",
         "others": [each for each in episodes if each is not shown],
         "none_open": not any(each.open for each in episodes),
         "tasks": _tasks(client, shown) if shown else [],

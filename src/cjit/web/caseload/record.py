@@ -169,13 +169,30 @@ def date_of(episode: Episode, contacts: Sequence[Contact], assessed: Sequence[In
     episode.triaged, episode.started, episode.closed = (
         day_of(given.get(h, "")) for h in ("TRIAGED", "CPLANDT", "DISD")
     )
-    episode.open = not (given.get("DISD", "").strip() or given.get("CJDISRSN", "").strip())
-    # Triage is the first contact face to face (TRIAGED), and a care plan is agreed with the client (CPLANDT).
-    met = [day for day in (episode.triaged, episode.started) if day]
-    episode.contact = max((*met, *(each.on for each in contacts)), default=None)
-    episode.face_to_face = max((*met, *(each.on for each in contacts if each.face_to_face)), default=None)
+    episode.open = not is_closed(given)
+    episode.contact = _last(episode, [each.on for each in contacts])
+    episode.face_to_face = _last(episode, [each.on for each in contacts if each.face_to_face])
     episode.custody = custody_since([(each.on, each.custody) for each in contacts])
     episode.review = _review(episode, assessed)
+
+
+def is_closed(values: Mapping[str, str]) -> bool:
+    """Whether an episode has a closure, be its date a date or not."""
+    return any(values.get(header, "").strip() for header in ("DISD", "CJDISRSN"))
+
+
+def met(episode: Episode) -> date | None:
+    """The last day on which the client was met, by the fields of an episode.
+
+    Triage is the first contact face to face (TRIAGED), and a care plan is agreed with the client (CPLANDT).
+    """
+    return max((day for day in (episode.triaged, episode.started) if day), default=None)
+
+
+def _last(episode: Episode, days: Sequence[date]) -> date | None:
+    """The last of some days of contact, if it is known: a file that was imported has no contacts."""
+    known = met(episode) if days or episode.no_contact or not episode.imported else None
+    return max((*days, *([known] if known else [])), default=None)
 
 
 def custody_since(contacts: Sequence[tuple[date, bool]]) -> date | None:
@@ -194,11 +211,12 @@ def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
         return None
     if not episode.open and episode.closed:
         # What was provided in an episode that was closed when it was imported was recorded elsewhere.
-        elsewhere = episode.closed.isoformat() <= episode.local.get("imported", "")
+        elsewhere = episode.imported and not episode.counted_from
         return None if elsewhere or any(each.leaving for each in assessed) else episode.closed
     if not episode.open:
         return None
-    return months_after(max((each.on for each in assessed), default=episode.started), REVIEW_MONTHS)
+    begun = max(episode.started, episode.counted_from or episode.started)
+    return months_after(max((each.on for each in assessed), default=begun), REVIEW_MONTHS)
 
 
 _BRITISH = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)

@@ -34,6 +34,7 @@ from cjit.web.agencies.models import Agency
 from cjit.web.caseload import access, actions, leaving, working
 from cjit.web.caseload.arriving import MOST
 from cjit.web.caseload.due import page_of
+from cjit.web.caseload.forms import a_day
 from cjit.web.caseload.leaving import FULL, Made
 from cjit.web.caseload.models import AT_WORK, Client, Episode, Extract, Import, Passage, Stage
 from cjit.web.caseload.record import Told, months_after, told
@@ -410,6 +411,10 @@ class ImportForm(forms.Form):
         allow_empty_file=True,
         error_messages={"required": "Choose a file", "invalid": "Choose the file again: it did not arrive"},
     )
+    counted_from = a_day(
+        "When were the last assessments of interventions made?",
+        "Enter the day of the last assessments, or today",
+    )
 
     def clean_file(self) -> UploadedFile[Any]:
         """A file that is not too large; that it is empty is told by its reader."""
@@ -419,6 +424,13 @@ class ImportForm(forms.Form):
                 f"The file is larger than {installation.UPLOAD_BYTES // 1_000_000:,} MB: divide it into parts"
             )
         return file
+
+    def clean_counted_from(self) -> date:
+        """A day that is over, or today."""
+        day: date = self.cleaned_data["counted_from"]
+        if day > timezone.localdate():
+            raise forms.ValidationError("The day of the last assessments must be today or earlier")
+        return day
 
 
 @_GET_OR_POST
@@ -431,7 +443,11 @@ def import_file(request: HttpRequest) -> HttpResponse:
         opened: BinaryIO = file.file  # type: ignore[assignment]
         try:
             asked = actions.ask_for_import(
-                by=whoever(request), agency=agency, file=opened, name=file.name or "The file"
+                by=whoever(request),
+                agency=agency,
+                file=opened,
+                name=file.name or "The file",
+                counted_from=form.cleaned_data["counted_from"],
             )
             return redirect("import-read", asked.pk)
         except Refused as problem:
