@@ -43,8 +43,12 @@ SLIPS = (
     "CJDISRSN.is_given_with_a_date",
 )
 REGIONS = {"NO": "Made-up North", "SO": "Made-up South"}
-#: Each agency by its number in `synth`: its name and its region.
-AGENCIES = {0: ("Northtown team", "NO"), 1: ("Northvale team", "NO"), 2: ("Southport team", "SO")}
+#: Each agency by its number in `synth`: its name, its region and its DAT.
+AGENCIES = {
+    0: ("Northtown team", "NO", "A09B"),
+    1: ("Northvale team", "NO", "A12B"),
+    2: ("Southport team", "SO", "B18B"),
+}
 #: Each by e-mail address: their roles, at the first agency or in its region, and their name.
 PEOPLE: dict[str, tuple[tuple[Role, ...], str]] = {
     "provider@example.org": ((Role.PROVIDER,), "Priya Provider"),
@@ -91,10 +95,10 @@ def make() -> str:
 def _register() -> list[Agency]:
     regions = {code: register.add_region(by=None, code=code, name=name) for code, name in REGIONS.items()}
     opened = date(2020, 4, 1)
-    for number, (name, region) in AGENCIES.items():
+    for number, (name, region, dat) in AGENCIES.items():
         code = synth.agency_code(number)
         if not Agency.objects.filter(code=code).exists():
-            register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened)
+            register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened, dat=dat)
     return list(Agency.objects.filter(code__in=[synth.agency_code(number) for number in AGENCIES]))
 
 

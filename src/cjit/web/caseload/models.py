@@ -66,9 +66,10 @@ class Client(models.Model):
 class Episode(models.Model):
     """An episode of a client. `values` holds the dataset's "episode details" but CONSENT and CMSID.
 
-    `local` is what never leaves: `destination`, the prison or area somebody was transferred to. `findings` are pairs of
-    a rule's id and the number of the referral it is about (0: none), `missing` of them only say that something is not
-    filled in, `rejects` hold it back from an extract: it would be rejected, or says who the client is.
+    `local` is what never leaves: `destination`, the prison or area somebody was transferred to, and `moved`, the DAT
+    from before a new postcode, until somebody says which is right. `findings` are pairs of a rule's id and the number
+    of the referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` hold it
+    back from an extract: it would be rejected, or says who the client is.
 
     Of contacts and assessments an import knows nothing. `imported` is the day of it (None: begun here), `counted_from`
     the day from which the six months until the next assessment count (None: it was closed then, and its assessments are

@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from cjit.dataset import Rule, Status
+from cjit.datasets.q.rules import OUT_OF_ENGLAND
 from cjit.extract import BadPattern, holds_back
 from cjit.report import placed
 from cjit.web import pages
@@ -323,8 +324,15 @@ def write(
 
 
 class PracticeForm(forms.Form):
-    """How an agency names its extracts, and asks for consent."""
+    """Where an agency is, how it names its extracts, and asks for consent."""
 
+    dat = forms.ChoiceField(
+        label="DAT of the agency",
+        help_text="The partnership area of your CJIT. It is recorded as the DAT of residence of a client of no fixed"
+        " abode. If it is not in the list, ask an administrator of this service to enter its code in the register",
+        required=False,
+        error_messages={"invalid_choice": "Select a DAT of the list"},
+    )
     file_name = forms.CharField(
         label="Name of the file",
         help_text="{agency} stands for the agency code, {until} for the last day, {scope} for full or new",
@@ -347,6 +355,15 @@ class PracticeForm(forms.Form):
     def __init__(self, agency: Agency, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agency = agency
+        # A CJIT is in England. What is in the register and not in the list stays.
+        named = {code: label for code, label in DATASET.lists["DAT"].labels.items() if code != OUT_OF_ENGLAND}
+        known = {agency.dat: f"“{agency.dat}”, which is not in the list"} if agency.dat else {}
+        some = sorted((known | named).items(), key=lambda each: each[1])
+        self.fields["dat"].choices = [("", "Not known"), *some]  # type: ignore[attr-defined]
+
+    def clean_dat(self) -> str:
+        """As it is, where a page did not ask for it."""
+        return str(self.cleaned_data["dat"]) if "dat" in self.data else self.agency.dat
 
     def clean_file_name(self) -> str:
         """A pattern of which a file name can be made."""
@@ -368,10 +385,10 @@ def _example(pattern: str, agency: Agency) -> str:
 
 @_GET_OR_POST
 def settings(request: HttpRequest) -> HttpResponse:
-    """The name pattern of the agency's extracts, the words it asks for consent with, and lists that are stand-ins."""
+    """The agency's DAT, the name pattern of its extracts, how it asks for consent, and lists that are stand-ins."""
     agency = access.agency(request, as_manager=True)
     kept = leaving.practice(agency)
-    initial = {"file_name": kept.file_name, "consent_wording": kept.consent_wording}
+    initial = {"dat": agency.dat, "file_name": kept.file_name, "consent_wording": kept.consent_wording}
     form = PracticeForm(agency, _typed(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         actions.set_practice(by=whoever(request), agency=agency, **form.cleaned_data)
