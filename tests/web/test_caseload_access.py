@@ -161,6 +161,18 @@ def test_nobody_chooses_an_agency_at_which_they_do_not_work(addresses, browser_o
             assert browser.get(addresses[name], {"agency": "CJ901"}).status_code == 404
 
 
+@pytest.mark.parametrize("who", ["keyworker", "another manager", "provider", "regional", "administrator"])
+def test_the_dat_of_an_agency_is_set_in_its_caseload_by_its_managers_alone(addresses, browser_of, agency, who):
+    typed = {"agency": agency.code, "file_name": "{agency}.csv", "dat": "A12B"}
+    assert browser_of(who).post(addresses["caseload-settings"], typed).status_code == 404
+    agency.refresh_from_db()
+    assert agency.dat == ""
+
+    assert browser_of("manager").post(addresses["caseload-settings"], typed).status_code == 302
+    agency.refresh_from_db()
+    assert agency.dat == "A12B"
+
+
 def test_a_manager_who_is_none_any_more_sends_nothing(manager, signed_in, addresses):
     browser = signed_in(manager)
     manager.memberships.all().delete()

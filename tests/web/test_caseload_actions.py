@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from cjit.dataset import Changes, Entity
+from cjit.geography import authorities, authorities_of_sector
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Agency, AuditEvent, Person, Role
 from cjit.web.caseload import actions, questions, record
@@ -444,10 +445,99 @@ def test_of_no_fixed_abode_it_is_taken_also_where_another_was_chosen_for_a_place
     assert lives(keyworker, episode, PC=GATESHEAD) == ("E08000037", "A09B")
 
 
-def test_a_dat_that_somebody_chose_stays_with_a_new_postcode(begun, keyworker, ours):
+STILL_THERE = "The postcode is now in Sunderland, and the DAT of residence is still Manchester: choose which is right"
+
+
+def test_a_dat_that_somebody_chose_is_neither_kept_silently_nor_replaced_when_the_client_moves(begun, keyworker, ours):
     episode = begun()
-    assert lives(keyworker, episode, PC=GATESHEAD, DAT="00EQ") == ("E08000037", "00EQ")
-    assert lives(keyworker, episode, PC=SUNDERLAND) == ("E08000024", "00EQ")
+    assert lives(keyworker, episode, PC=GATESHEAD, DAT="B18B") == ("E08000037", "B18B")
+    assert record.left_behind(again(episode)) == ""
+    assert lives(keyworker, episode, PC=SUNDERLAND) == ("E08000024", "B18B")
+    assert record.left_behind(again(episode)) == STILL_THERE
+
+    # An answer to another question settles nothing.
+    lives(keyworker, episode, HOUSING="8")
+    assert record.left_behind(again(episode)) == STILL_THERE
+
+    actions.save(by=keyworker, record=episode, typed={}, sure=["DAT"])
+    assert record.left_behind(again(episode)) == ""
+    assert values(episode)["DAT"] == "B18B"
+    assert again(episode).client.changes.first().what == "said that the DAT is right"
+
+
+def test_choosing_a_dat_settles_which_is_right(begun, keyworker):
+    episode = begun(PC=GATESHEAD, DAT="B18B")
+    lives(keyworker, episode, PC=SUNDERLAND)
+    lives(keyworker, episode, DAT="A09B")
+
+    assert record.left_behind(again(episode)) == ""
+    # It was said of that postcode, and of no later one.
+    lives(keyworker, episode, PC="M1 1AE")
+    assert "now in Manchester, and the DAT of residence is still Gateshead" in record.left_behind(again(episode))
+
+
+def test_a_client_who_moves_takes_no_dat_along_that_the_old_postcode_told_though_it_was_cut(begun, keyworker):
+    """As in a file that was imported: SR3 4 lies in Sunderland, and no whole postcode was ever known."""
+    episode = begun(PC="SR3 4", DAT="A12B")
+
+    assert lives(keyworker, episode, PC="M1 1AE") == ("E08000003", "B18B")
+    assert record.left_behind(again(episode)) == ""
+
+
+def test_of_a_cut_postcode_that_lies_in_several_areas_any_of_these_dats_was_told_by_it(begun, keyworker):
+    areas = authorities_of_sector("NE9 7")
+    assert {authorities()[code].name for code in areas} == {"Gateshead", "Sunderland"}
+
+    for dat in ("A09B", "A12B"):
+        assert lives(keyworker, begun(PC="NE9 7", DAT=dat), PC="M1 1AE") == ("E08000003", "B18B")
+
+
+def test_a_dat_of_no_fixed_abode_does_not_outlive_it(begun, keyworker, ours):
+    episode = begun(PC=NOWHERE)
+    assert lives(keyworker, episode, DAT="B18B") == ("", "B18B")
+    assert lives(keyworker, episode, PC=SUNDERLAND) == ("E08000024", "A12B")
+
+
+def test_a_dat_that_was_there_before_any_postcode_is_asked_about_unless_the_postcode_tells_it(begun, keyworker):
+    episode = begun()
+    lives(keyworker, episode, DAT="A12B")
+    assert lives(keyworker, episode, PC=SUNDERLAND) == ("E08000024", "A12B")
+    assert record.left_behind(again(episode)) == ""
+
+    other = begun(DAT="B18B")
+    assert lives(keyworker, other, PC=SUNDERLAND) == ("E08000024", "B18B")
+    assert record.left_behind(again(other)) == STILL_THERE
+
+
+def test_of_a_postcode_whose_area_nobody_knows_here_an_old_dat_is_asked_about_all_the_same(begun, keyworker):
+    episode = begun(PC=GATESHEAD, DAT="B18B")
+
+    assert lives(keyworker, episode, PC=UNKNOWN) == ("", "B18B")
+    assert record.left_behind(again(episode)) == (
+        "The area of the new postcode is not known here, and the DAT of residence is still Manchester:"
+        " choose which is right"
+    )
+
+
+def test_what_is_no_postcode_asks_nothing_of_the_dat(begun, keyworker):
+    episode = begun(PC=GATESHEAD, DAT="B18B")
+
+    assert lives(keyworker, episode, PC="near the station") == ("", "B18B")
+    assert record.left_behind(again(episode)) == ""
+
+
+def test_what_is_to_be_said_of_a_move_is_not_forgotten_in_the_next_episode(begun, keyworker):
+    episode = begun(PC=GATESHEAD, DAT="B18B", TRIAGED="01/06/2025")
+    lives(keyworker, episode, PC=SUNDERLAND)
+    actions.close_episode(by=keyworker, episode=episode, typed={"DISD": "01/06/2025", "CJDISRSN": "73"})
+
+    assert record.left_behind(actions.begin_episode(by=keyworker, client=episode.client)) == STILL_THERE
+
+
+def test_a_client_from_scotland_who_is_of_no_fixed_abode_here_has_the_agencys_dat(begun, keyworker, ours):
+    episode = begun()
+    assert lives(keyworker, episode, PC=EDINBURGH) == ("", "Z00B")
+    assert lives(keyworker, episode, PC=NOWHERE) == ("", ours)
 
 
 def test_outside_the_uk_is_not_of_no_fixed_abode(begun, keyworker, ours):

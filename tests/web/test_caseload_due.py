@@ -82,6 +82,8 @@ EPISODES = st.fixed_dictionaries(
         "assessed": st.lists(st.tuples(PAST, st.booleans()), max_size=2),
         "referrals": st.lists(DAYS, max_size=2),
         "findings": st.tuples(*[st.integers(0, 1)] * 3),
+        # An episode that was imported: the day from which assessments count, and whether there was no contact since.
+        "imported": st.one_of(st.none(), st.tuples(st.one_of(st.none(), PAST), st.booleans())),
     }
 )
 
@@ -94,6 +96,9 @@ def _made(agency: Agency, number: int, drawn: dict[str, Any], today: date) -> No
     rejects, faults, missing = drawn["findings"]
     episode = Episode(client=client, agency=agency, episodid=f"E{number}", values=values)
     episode.changed, episode.begun = timezone.now(), today
+    if drawn["imported"]:
+        episode.imported = today
+        episode.counted_from, episode.no_contact = drawn["imported"]
     episode.rejects, episode.faults, episode.missing = rejects, faults, missing
     episode.save()
     for on, face_to_face, custody in drawn["contacts"]:
@@ -113,11 +118,17 @@ def _read(drawn: dict[str, Any], today: date) -> dict[str, int]:
     contacts = sorted(drawn["contacts"], key=lambda each: each[0], reverse=True)
     days = [on for on in (drawn["TRIAGED"], drawn["CPLANDT"], *(on for on, _, _ in contacts)) if on]
     is_open, started = drawn["DISD"] is None, drawn["CPLANDT"]
+    counted_from, no_contact = drawn["imported"] or (None, False)
+    unknown = drawn["imported"] is not None and not contacts and not (no_contact and days)
+    days = [] if unknown else days
     in_prison = bool(contacts) and any(custody for on, _, custody in contacts if on == contacts[0][0])
     if started is None:
         assess = None
     elif is_open:
-        assess = months_after(max([on for on, _ in drawn["assessed"]] or [started]), 6)
+        begun = max(started, counted_from or started)
+        assess = months_after(max([on for on, _ in drawn["assessed"]] or [begun]), 6)
+    elif drawn["imported"] and counted_from is None:
+        assess = None
     else:
         assess = None if any(leaving for _, leaving in drawn["assessed"]) else drawn["DISD"]
     silent = is_open and not in_prison and bool(days) and months_after(max(days), 2) <= today
@@ -125,7 +136,8 @@ def _read(drawn: dict[str, Any], today: date) -> dict[str, int]:
         "reviews": assess is not None and (assess - today).days <= 14,
         "prison": is_open and in_prison,
         "no-contact": silent,
-        "undecided": is_open and drawn["TRIAGED"] is not None and not (started or in_prison or silent),
+        "imported": is_open and unknown,
+        "undecided": is_open and drawn["TRIAGED"] is not None and not (started or in_prison or silent or unknown),
         "referrals": sum(on is None for on in drawn["referrals"]),
         "consent": drawn["consent"] == "",
         "findings": any(drawn["findings"]),
@@ -203,6 +215,7 @@ def test_every_kind_leads_to_the_page_that_settles_it(agency, client_of, episode
         episode_of(contact=long_ago),
     )
     undecided = episode_of(triaged=today, contact=today)
+    imported = episode_of(triaged=long_ago, imported=today)
     referral = Referral.objects.create(episode=review, agency=agency, referid="R1", changed=timezone.now())
     asked = client_of(consent="")
     episode_of(asked)
@@ -213,6 +226,7 @@ def test_every_kind_leads_to_the_page_that_settles_it(agency, client_of, episode
         "reviews": [reverse("interventions", args=[review.pk])],
         "prison": [reverse("episode-close", args=[prison.pk])],
         "no-contact": [reverse("episode-close", args=[silent.pk])],
+        "imported": [reverse("contacts", args=[imported.pk])],
         "undecided": [reverse("questions", args=[undecided.pk, "plan"])],
         "referrals": [reverse("referral", args=[referral.pk])],
         "consent": [reverse("client-consent", args=[asked.pk])],

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from tests.web.conftest import follow
 
-from cjit.web.agencies.models import Membership, Role
+from cjit.web.agencies.models import Agency, Membership, Role
 from cjit.web.caseload import actions, asking, questions
 from cjit.web.caseload.models import Change, Client, Episode, Referral
 from cjit.web.dataset import DATASET
@@ -69,7 +69,8 @@ def shown(browser, address: str) -> dict[str, str]:
 def fills_in(browser, address: str, was: dict[str, str] | None = None, *, script: bool = False, **changes: str):
     """Send a page as a browser does: every box as it is shown, but for some changes."""
     was = shown(browser, address) if was is None else was
-    sent = {name: text for header, each in was.items() for name, text in asking.boxes(header, each).items()}
+    shows = asking.posed(was).items()
+    sent = {name: text for header, each in shows for name, text in asking.boxes(header, each).items()}
     sent |= {"was": json.dumps(was)} | {name.replace("_", "-"): text for name, text in changes.items()}
     return browser.post(address, sent, headers={"accept": "application/json"} if script else {})
 
@@ -335,6 +336,166 @@ def test_of_a_postcode_the_areas_are_filled_in_and_no_fixed_abode_is_one_tick(br
     fills_in(browser, at(episode, "living"), PC="", PC_apart="ZZ99 3VZ")
     assert values(episode)["PC"] == "ZZ99 3VZ"
     assert 'value="ZZ99 3VZ" checked' in browser.get(at(episode, "living")).content.decode()
+
+
+# ---- where a client lives --------------------------------------------------------------------------
+
+NFA: dict[str, Any] = {"PC": "", "PC_apart": "ZZ99 3VZ", "PC_abroad": ""}
+ABROAD: dict[str, Any] = {"PC": "", "PC_apart": "", "PC_abroad": "abroad"}
+
+
+@pytest.fixture
+def ours(agency):
+    Agency.objects.filter(pk=agency.pk).update(dat="A09B")
+
+
+def lives(episode: Episode) -> tuple[str, ...]:
+    now = values(episode)
+    return tuple(now.get(header, "") for header in ("PC", "UTLA", "DAT"))
+
+
+def ticks(browser, episode: Episode) -> list[str]:
+    """Which of the two ticks beside the postcode are on."""
+    page = browser.get(at(episode, "living")).content.decode()
+    return re.findall(r'name="PC-(apart|abroad)" type="checkbox" value="[^"]*" checked', page)
+
+
+def test_no_fixed_abode_and_abroad_are_a_tick_each_and_told_apart_when_the_page_is_shown_again(browser, episode, ours):
+    fills_in(browser, at(episode, "living"), **ABROAD)
+    assert lives(episode) == ("ZZ99 3VZ", "", "Z00B")
+    assert ticks(browser, episode) == ["abroad"]
+
+    # Back, and of no fixed abode: the postcode is the same, and the DAT is the agency's.
+    fills_in(browser, at(episode, "living"), **NFA)
+    assert lives(episode) == ("ZZ99 3VZ", "", "A09B")
+    assert ticks(browser, episode) == ["apart"]
+
+    fills_in(browser, at(episode, "living"), UTLA="E08000024")
+    fills_in(browser, at(episode, "living"), **ABROAD)
+    assert lives(episode) == ("ZZ99 3VZ", "", "Z00B")
+
+    fills_in(browser, at(episode, "living"), PC="SR1 1RE", PC_abroad="")
+    assert lives(episode) == ("SR1 1RE", "E08000024", "A12B")
+    assert ticks(browser, episode) == []
+
+
+def test_a_client_from_abroad_never_has_the_agencys_dat(browser, episode, ours):
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH")
+    fills_in(browser, at(episode, "living"), **ABROAD)
+
+    assert lives(episode) == ("ZZ99 3VZ", "", "Z00B")
+    assert "The client lives outside the UK: the DAT of residence is “Out of England”" in words(
+        browser.get(at(episode, "living"))
+    )
+
+
+def test_opening_and_saving_the_page_of_a_client_from_abroad_changes_nothing(browser, episode, keyworker, ours):
+    for postcode in ("ZZ99 3", "zz993vz"):
+        Episode.objects.update(values={"PC": postcode, "DAT": "Z00B"})
+        fills_in(browser, at(episode, "living"))
+        assert lives(episode) == (postcode, "", "Z00B")
+        assert ticks(browser, episode) == ["abroad"]
+
+
+def test_what_somebody_chose_besides_a_tick_counts(browser, episode, ours):
+    fills_in(browser, at(episode, "living"), **ABROAD, DAT="B18B")
+
+    assert lives(episode) == ("ZZ99 3VZ", "", "B18B")
+
+
+def test_whoever_ticks_both_is_asked(browser, episode):
+    fills_in(browser, at(episode, "living"), **NFA | {"PC_abroad": "abroad"})
+
+    assert values(episode)["PC"] == "ZZ99 3VZ or abroad"
+    assert "Enter the postcode with its space" in words(browser.get(at(episode, "living")))
+
+
+def test_the_script_is_told_which_tick_and_which_dat_are_shown_then(browser, episode, ours):
+    told = fills_in(browser, at(episode, "living"), script=True, **ABROAD).json()
+
+    assert told["boxes"]["DAT"]["DAT"] == "Z00B"
+    assert told["was"]["PC"] == "ZZ99 3VZ"
+    assert "outside the UK" in told["notes"]["PC"]
+
+
+def test_why_the_dat_of_no_fixed_abode_stays_blank_and_whom_to_ask_is_said(browser, episode, agency):
+    fills_in(browser, at(episode, "living"), **NFA)
+    assert (
+        "The DAT of residence stays blank, because the DAT of your agency is not recorded here: ask the manager of the"
+        " caseload to enter it under Settings"
+    ) in words(browser.get(at(episode, "living")))
+
+    Agency.objects.filter(pk=agency.pk).update(dat="A09B")
+    assert "that of your agency: choose Gateshead" in words(browser.get(at(episode, "living")))
+    fills_in(browser, at(episode, "living"), DAT="A09B")
+    assert "that of your agency: choose" not in words(browser.get(at(episode, "living")))
+
+
+@pytest.mark.parametrize(
+    ("postcode", "country"), [("EH1 1BB", "Scotland"), ("CF10 1EP", "Wales"), ("BT1 5GS", "Northern Ireland")]
+)
+def test_what_is_recorded_of_a_client_in_another_country_of_the_uk_is_said(browser, episode, postcode, country):
+    told = fills_in(browser, at(episode, "living"), script=True, PC=postcode).json()
+
+    assert lives(episode) == (postcode, "", "Z00B")
+    assert told["notes"]["PC"] == (
+        f"The client lives in {country}: the DAT of residence is “Out of England”, and the upper tier local authority"
+        " stays blank: no code of it is known here"
+    )
+    assert told["notes"]["PC"] in words(browser.get(at(episode, "living")))
+
+
+def test_of_a_postcode_that_tells_both_nothing_more_is_said(browser, episode):
+    told = fills_in(browser, at(episode, "living"), script=True, PC="SR1 1RE").json()
+
+    assert told["notes"] == {"PC": ""}
+
+
+def test_the_hints_say_what_the_definitions_say(browser, episode):
+    page = words(browser.get(at(episode, "living")))
+
+    assert "Of a client of no fixed abode, the area in which they were last of no fixed abode" in page
+    assert "last had a home" not in page
+    assert "Of a client of no fixed abode it is that of your agency" in page
+
+
+MOVED = "The postcode is now in Manchester, and the DAT of residence is still Sunderland: choose which is right"
+
+
+@pytest.fixture
+def moved(browser, episode):
+    """A client whose DAT was not told by the postcode before, and who has moved to Manchester."""
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH", DAT="A12B")
+    return fills_in(browser, at(episode, "living"), PC="M1 1AE", do="continue")
+
+
+@pytest.mark.parametrize(("right", "dat"), [("follows", "B18B"), ("stays", "A12B")])
+def test_after_a_move_the_page_asks_which_dat_is_right_until_somebody_says(browser, episode, moved, right, dat):
+    here = at(episode, "living")
+    assert moved.url == here
+    page = browser.get(here)
+    assert MOVED in words(page)
+    assert "Which DAT of residence is right?" in words(page)
+    living = words(browser.get(reverse("episode", args=[episode.pk]))).split("Where the client lives")[1]
+    assert living.split()[:3] == ["1", "to", "check"]
+
+    fills_in(browser, here, DAT_right=right)
+
+    assert values(episode)["DAT"] == dat
+    assert MOVED not in words(browser.get(here))
+
+
+def test_what_was_said_of_one_postcode_is_not_said_of_another(browser, episode, moved):
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH", DAT_right="stays")
+
+    assert "now in Gateshead, and the DAT of residence is still Sunderland" in words(browser.get(at(episode, "living")))
+
+
+def test_the_script_says_beside_the_dat_that_the_postcode_is_elsewhere(browser, episode):
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH", DAT="A12B")
+    told = fills_in(browser, at(episode, "living"), script=True, PC="M1 1AE").json()
+
+    assert told["findings"]["DAT"] == MOVED
 
 
 def test_an_answer_that_is_no_longer_asked_is_taken_out_and_the_page_says_so(browser, episode):

@@ -575,6 +575,36 @@ def test_settings_are_kept_and_the_page_shows_the_name_that_comes_out(browser, a
     assert AuditEvent.objects.filter(action="changed the settings of a caseload").exists()
 
 
+def test_a_manager_sets_the_dat_of_the_agency_and_the_audit_trail_says_so(browser, agency, manager):
+    page, kept = reverse("caseload-settings"), {"file_name": "{agency}.csv", "consent_wording": ""}
+    assert "Out of England" not in browser.get(page).text
+    browser.post(page, {**kept, "dat": "A12B"})
+
+    agency.refresh_from_db()
+    assert agency.dat == "A12B"
+    event = AuditEvent.objects.get(action="edited an agency")
+    assert (event.person, event.agency, event.counts) == (manager, agency, {"changed": "dat"})
+    assert '<option value="A12B" selected>Sunderland</option>' in browser.get(page).text
+
+    # A page that did not ask for it leaves it alone, and what is in no list is refused.
+    browser.post(page, kept)
+    assert "Select a DAT of the list" in browser.post(page, {**kept, "dat": "XXXX"}).text
+    agency.refresh_from_db()
+    assert agency.dat == "A12B"
+
+
+def test_a_dat_of_the_register_that_the_list_does_not_have_stays(browser, agency):
+    agency.dat = "Q99Q"
+    agency.save()
+    page = reverse("caseload-settings")
+    assert "“Q99Q”, which is not in the list" in browser.get(page).text
+    browser.post(page, {"file_name": "{agency}.csv", "consent_wording": "", "dat": "Q99Q"})
+
+    agency.refresh_from_db()
+    assert agency.dat == "Q99Q"
+    assert not AuditEvent.objects.filter(action="edited an agency").exists()
+
+
 @pytest.mark.parametrize("pattern", ["", "{client}.csv", "a/b.csv", "{agency", "x" * 121])
 def test_a_name_of_which_no_file_can_be_made_is_refused(browser, pattern):
     answer = browser.post(reverse("caseload-settings"), {"file_name": pattern, "consent_wording": ""})

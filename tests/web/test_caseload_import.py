@@ -3,17 +3,20 @@
 import io
 import threading
 from datetime import date, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.urls import reverse
 from django.utils import timezone
 
 from cjit.datasets.q.example import EXAMPLE
 from cjit.extract import canonical, write
 from cjit.read import Unusable
-from cjit.web import kept, worker
+from cjit.web import kept, pages, worker
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent
-from cjit.web.caseload import actions, arriving, record
+from cjit.web.caseload import actions, arriving, due, record
 from cjit.web.caseload.models import Change, Client, Consent, Episode, Import, Referral
 from cjit.web.dataset import DATASET
 
@@ -24,11 +27,10 @@ TWO_REFERRALS = ({"EPISODID": "e1", "CLIENTID": "c1", "CLIENT": "A1"},) * 2
 def imported(agency, manager, csv_of):
     """What an import of a made-up file of the agency says; faultless records with some changes."""
 
-    def run(*changes, data: bytes | None = None):
+    def run(*changes, data: bytes | None = None, **told):
         rows = [{"AGNCY": agency.code, **change} for change in changes]
-        return actions.import_records(
-            by=manager, agency=agency, file=io.BytesIO(data if data is not None else csv_of(*rows)), name="last.csv"
-        )
+        file = io.BytesIO(data if data is not None else csv_of(*rows))
+        return actions.import_records(by=manager, agency=agency, file=file, name="last.csv", **told)
 
     return run
 
@@ -37,10 +39,12 @@ def imported(agency, manager, csv_of):
 def page(manager, signed_in):
     browser = signed_in(manager)
 
-    def send(data: bytes, name: str = "last.csv"):
+    def send(data: bytes, name: str = "last.csv", counted_from: date | None = None):
         file = io.BytesIO(data)
         file.name = name
-        return browser.post(reverse("caseload-import"), {"file": file})
+        day = counted_from or timezone.localdate()
+        parts = {f"counted_from_{part}": getattr(day, part) for part in ("day", "month", "year")}
+        return browser.post(reverse("caseload-import"), {"file": file, **parts})
 
     return send
 
@@ -50,8 +54,8 @@ def brought(manager, signed_in, page):
     """Choose a file and have it read, and where `order` says so imported. Returns what the page says then."""
     browser = signed_in(manager)
 
-    def send(data: bytes, name: str = "last.csv", *, order: bool = False):
-        answer = page(data, name)
+    def send(data: bytes, name: str = "last.csv", *, order: bool = False, counted_from: date | None = None):
+        answer = page(data, name, counted_from)
         worker.run(threading.Event(), once=True)
         if order:
             arrived = Import.objects.latest("pk")
@@ -164,13 +168,191 @@ def test_what_is_computed_of_an_imported_record_is_what_a_save_would_compute(imp
             assert sorted(map(tuple, now.get("findings", []))) == sorted(map(tuple, was.get("findings", [])))
 
 
-def test_an_assessment_of_what_was_closed_before_the_import_is_not_asked_for(imported):
-    imported({"DISD": "15/01/2026", "CJDISRSN": "10"}, {})
-    closed, open_ = Episode.objects.order_by("open")
+# ---- the first morning after it --------------------------------------------------------------------
 
-    assert closed.closed == date(2026, 1, 15)
-    assert closed.review is None
-    assert open_.review == date(2026, 5, 20)
+CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
+
+
+def test_after_an_import_nobody_counts_as_disengaged_and_nothing_is_overdue(imported, agency):
+    """The faultless record has a care plan of November 2025 and no word of any contact since."""
+    imported({})
+    today = timezone.localdate()
+    told = due.counts(agency, today)
+
+    assert (told["no-contact"], told["undecided"], told["overdue"], told["imported"]) == (0, 0, 0, 1)
+    episode = Episode.objects.get()
+    assert (episode.contact, episode.face_to_face) == (None, None)
+    assert episode.review == record.months_after(today, 6)
+
+
+def test_the_two_months_count_from_the_last_contact_once_it_is_recorded(imported, agency, manager):
+    imported({})
+    episode, today = Episode.objects.get(), timezone.localdate()
+    spring = date(2026, 4, 7)
+    actions.add_contact(by=manager, episode=episode, on=spring, kind="telephone", face_to_face=False)
+    episode.refresh_from_db()
+
+    # By telephone: when they were last met nobody has said.
+    assert (episode.contact, episode.face_to_face) == (spring, None)
+    told = due.counts(agency, today)
+    assert (told["no-contact"], told["imported"]) == (1, 0)
+
+    actions.add_contact(by=manager, episode=episode, on=date(2026, 3, 3), kind="office", face_to_face=True)
+    episode.refresh_from_db()
+    assert (episode.contact, episode.face_to_face) == (spring, date(2026, 3, 3))
+
+
+def test_whoever_says_there_was_no_contact_since_has_the_file_s_dates_count_and_can_take_it_back(
+    imported, agency, manager
+):
+    imported({})
+    episode, today = Episode.objects.get(), timezone.localdate()
+
+    actions.say_no_contact(by=manager, episode=episode, none=True)
+    episode.refresh_from_db()
+    assert episode.contact == episode.face_to_face == episode.started == date(2025, 11, 20)
+    assert due.counts(agency, today)["no-contact"] == 1
+    assert Change.objects.get(what="said there was no contact").fields == {"contact": ["", "None after 20/11/2025"]}
+
+    actions.say_no_contact(by=manager, episode=episode, none=False)
+    episode.refresh_from_db()
+    assert (episode.contact, episode.face_to_face) == (None, None)
+    assert due.counts(agency, today)["imported"] == 1
+
+
+def test_nobody_says_that_there_was_no_contact_since_a_day_that_is_not_known(imported, enter, manager):
+    imported({"TRIAGED": "", "CPLANDT": ""})
+    kept_here = enter()
+
+    for episode in (Episode.objects.exclude(pk=kept_here.pk).get(), kept_here):
+        with pytest.raises(Refused, match=r"^Record the last contact: no date of an earlier one is known$"):
+            actions.say_no_contact(by=manager, episode=episode, none=True)
+
+
+def test_the_six_months_count_from_the_day_that_is_given_or_from_a_later_care_plan(imported, manager):
+    given = date(2026, 2, 10)
+    imported({}, {"CPLANDT": "01/03/2026"}, {"CPLANDT": ""}, counted_from=given)
+    one, later, planless = Episode.objects.order_by("pk")
+
+    assert (one.review, later.review, planless.review) == (date(2026, 8, 10), date(2026, 9, 1), None)
+
+    # An assessment that is recorded says more than what was given for all.
+    actions.add_intervention(by=manager, episode=one, on=date(2026, 1, 5), kinds=["RECHSE"], leaving=False)
+    one.refresh_from_db()
+    assert one.review == date(2026, 7, 5)
+
+
+def test_an_assessment_of_what_was_closed_before_the_import_is_not_asked_for(imported, manager):
+    imported(CLOSED, {**CLOSED, "DISD": ""})
+    closed, without_date = Episode.objects.order_by("pk")
+
+    assert (closed.closed, closed.review, without_date.review) == (date(2026, 1, 15), None, None)
+
+    # Nor when the closure is corrected.
+    actions.close_episode(by=manager, episode=closed, typed={**CLOSED, "DISD": "16/01/2026"}, why="correction")
+    closed.refresh_from_db()
+    assert (closed.closed, closed.review) == (date(2026, 1, 16), None)
+
+
+def test_an_episode_that_was_open_is_asked_for_its_leaving_assessment_whenever_it_is_closed(imported, manager):
+    imported({})
+    episode = Episode.objects.get()
+    actions.close_episode(by=manager, episode=episode, typed=CLOSED)
+    episode.refresh_from_db()
+
+    assert episode.review == date(2026, 1, 15) < timezone.localdate()
+
+
+def test_an_episode_whose_closure_was_a_mistake_of_the_file_is_assessed_here_from_then_on(imported, manager):
+    imported(CLOSED)
+    episode, today = Episode.objects.get(), timezone.localdate()
+    actions.take_back_closure(by=manager, episode=episode)
+    episode.refresh_from_db()
+    assert episode.review == record.months_after(today, 6)
+
+    actions.close_episode(by=manager, episode=episode, typed=CLOSED)
+    episode.refresh_from_db()
+    assert episode.review == date(2026, 1, 15)
+
+
+def test_what_is_not_known_since_the_import_is_said_on_the_pages_and_no_closure_is_offered(
+    imported, manager, signed_in
+):
+    imported({})
+    episode, browser = Episode.objects.get(), signed_in(manager)
+    said = f"No contact is recorded here since the import of {pages.day(timezone.localdate())}: record the last one"
+    names = ("client", "contacts", "episode-close")
+    shown = {name: browser.get(reverse(name, args=[episode.client_id if name == "client" else episode.pk])).text
+             for name in names}  # fmt: skip
+
+    assert all(said in page for page in shown.values())
+    assert not any("disengaged." in page or "Close as" in page for page in shown.values())
+    assert "The last contact face to face," not in shown["episode-close"]
+    assert "20 November 2025" not in shown["client"].split("What there is to do")[1].split("Case closure")[0]
+    assert browser.post(reverse("episode-close", args=[episode.pk]), {"do": "disengaged"}).status_code == 200
+    episode.refresh_from_db()
+    assert episode.open
+
+    browser.post(reverse("contacts", args=[episode.pk]), {"do": "no-contact"})
+    page = browser.get(reverse("episode-close", args=[episode.pk])).text
+    assert "Close as “Incomplete – dropped out” on 20 November 2025" in page
+    assert said not in page
+    assert "Take this back" in browser.get(reverse("contacts", args=[episode.pk])).text
+
+
+def test_after_a_telephone_call_it_is_asked_when_the_client_was_last_met(imported, manager, signed_in):
+    imported({})
+    episode, browser = Episode.objects.get(), signed_in(manager)
+    actions.add_contact(by=manager, episode=episode, on=date(2026, 2, 3), kind="telephone", face_to_face=False)
+    page = browser.get(reverse("episode-close", args=[episode.pk])).text
+
+    assert "No contact face to face is recorded here since the import of" in page
+    assert "Close as" not in page
+
+
+def test_a_closure_that_was_imported_is_not_doubted_for_contacts_nobody_recorded_here(imported, manager, signed_in):
+    imported({**CLOSED, "CJDISRSN": "8"})
+    episode = Episode.objects.get()
+
+    assert "check the case closure date, or the contacts" not in signed_in(manager).get(
+        reverse("episode-close", args=[episode.pk])
+    ).text  # fmt: skip
+
+
+def test_what_was_imported_before_this_was_known_is_settled_alike_when_the_service_is_updated(imported, manager):
+    imported({}, {}, CLOSED, {}, {**CLOSED, "DISD": "10/01/2026"})
+    quiet, met, closed, closed_here, _ = Episode.objects.order_by("pk")
+    actions.add_contact(by=manager, episode=met, on=date(2026, 2, 3), kind="office", face_to_face=True)
+    actions.close_episode(by=manager, episode=closed_here, typed=CLOSED)
+    columns = ("imported", "counted_from", "contact", "face_to_face", "review")
+    wanted = list(Episode.objects.order_by("pk").values(*columns))
+
+    # As it was kept then: as if the client was last met when the care plan was agreed, and assessed from then on.
+    Episode.objects.update(
+        local={"imported": f"{quiet.imported}", "destination": ""}, imported=None, counted_from=None, review=None
+    )
+    Episode.objects.filter(contact=None).update(contact=closed.started, face_to_face=closed.started)
+    import_module("cjit.web.caseload.migrations.0002_what_an_import_does_not_know").take_over(apps, None)
+
+    assert list(Episode.objects.order_by("pk").values(*columns)) == wanted
+    assert {"imported"}.isdisjoint(key for each in Episode.objects.all() for key in each.local)
+
+
+def test_the_page_asks_from_which_day_assessments_count_and_goes_by_it(
+    brought, page, manager, signed_in, csv_of, agency
+):
+    today = timezone.localdate()
+    form = signed_in(manager).get(reverse("caseload-import")).text
+    assert "When were the last assessments of interventions made?" in form
+    assert f'name="counted_from_day" type="text" value="{today.day}"' in form
+
+    data = csv_of({"AGNCY": agency.code})
+    assert "must be today or earlier" in page(data, counted_from=today + timedelta(days=1)).text
+    assert not Import.objects.exists()
+
+    given = today - timedelta(days=200)
+    assert f"counted from {pages.day(given)}" in brought(data, order=True, counted_from=given).text
+    assert Episode.objects.get().review == record.months_after(max(given, date(2025, 11, 20)), 6)
 
 
 # ---- what is not -----------------------------------------------------------------------------------

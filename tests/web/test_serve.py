@@ -11,11 +11,13 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from cjit import reference
 from cjit.datasets.q import Q
 from cjit.web import demo
 from cjit.web.agencies.models import Agency, AuditEvent, Person
+from cjit.web.caseload import due
 from cjit.web.portal.models import State, Submission
 
 # ---- the demo --------------------------------------------------------------------------------------
@@ -40,6 +42,12 @@ def test_a_demo_has_somebody_of_each_role_and_last_months_records(made, settings
     assert all(submission.rows > 20 for submission in accepted)
     # Of each agency this month's file waits to be sent, and of two last month's is there to be looked at.
     assert len(list((settings.HOME / "demo").glob("CJ90?-*.csv"))) == 5
+
+
+def test_something_is_due_of_every_kind_in_the_demo(made):
+    told = due.counts(Agency.objects.get(code="CJ900"), timezone.localdate())
+
+    assert {kind for kind, number in told.items() if not number} == set()
 
 
 def test_everybody_of_the_demo_signs_in_as_it_says(made):

@@ -18,6 +18,7 @@ from cjit.web.agencies import actions as register
 from cjit.web.agencies.models import OF_AN_AGENCY, Agency, Person, Role
 from cjit.web.caseload import actions as caseload
 from cjit.web.caseload.models import Client, Contact, Episode
+from cjit.web.caseload.record import REVIEW_MONTHS, met, months_after
 from cjit.web.portal import actions as portal
 from cjit.web.portal.models import Scope, State, Submission
 
@@ -42,8 +43,12 @@ SLIPS = (
     "CJDISRSN.is_given_with_a_date",
 )
 REGIONS = {"NO": "Made-up North", "SO": "Made-up South"}
-#: Each agency by its number in `synth`: its name and its region.
-AGENCIES = {0: ("Northtown team", "NO"), 1: ("Northvale team", "NO"), 2: ("Southport team", "SO")}
+#: Each agency by its number in `synth`: its name, its region and its DAT.
+AGENCIES = {
+    0: ("Northtown team", "NO", "A09B"),
+    1: ("Northvale team", "NO", "A12B"),
+    2: ("Southport team", "SO", "B18B"),
+}
 #: Each by e-mail address: their roles, at the first agency or in its region, and their name.
 PEOPLE: dict[str, tuple[tuple[Role, ...], str]] = {
     "provider@example.org": ((Role.PROVIDER,), "Priya Provider"),
@@ -90,10 +95,10 @@ def make() -> str:
 def _register() -> list[Agency]:
     regions = {code: register.add_region(by=None, code=code, name=name) for code, name in REGIONS.items()}
     opened = date(2020, 4, 1)
-    for number, (name, region) in AGENCIES.items():
+    for number, (name, region, dat) in AGENCIES.items():
         code = synth.agency_code(number)
         if not Agency.objects.filter(code=code).exists():
-            register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened)
+            register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened, dat=dat)
     return list(Agency.objects.filter(code__in=[synth.agency_code(number) for number in AGENCIES]))
 
 
@@ -153,20 +158,23 @@ def _caseload(agency: Agency) -> None:
     if sent is None or Client.objects.filter(agency=agency).exists():
         return
     manager, keyworker = (Person.objects.get(email=email) for email in ("manager@example.org", "keyworker@example.org"))
-    with kept.opened(sent) as path:
-        caseload.import_records(by=manager, agency=agency, file=path, name=sent.name)
-    caseload.set_practice(by=manager, agency=agency, file_name="{agency}_{until}_{scope}.csv", consent_wording=WORDING)
     today = timezone.localdate()
+    assessed = months_after(today, -REVIEW_MONTHS) - timedelta(days=2)
+    with kept.opened(sent) as path:
+        caseload.import_records(by=manager, agency=agency, file=path, name=sent.name, counted_from=assessed)
+    caseload.set_practice(by=manager, agency=agency, file_name="{agency}_{until}_{scope}.csv", consent_wording=WORDING)
     found = Episode.objects.filter(agency=agency, open=True).select_related("client__agency")
-    open_ = list(found.order_by("contact", "pk"))
-    # Of the first two, who were seen longest ago, nothing was heard since.
-    for number, episode in enumerate(open_[2:]):
+    open_ = list(found.order_by("triaged", "pk"))
+    # Of the first two, who were seen longest ago, nothing was heard since; of the next two nobody has said.
+    for episode in open_[:2]:
+        caseload.say_no_contact(by=keyworker, episode=episode, none=True)
+    for number, episode in enumerate(open_[4:]):
         in_prison = number == 0
         kind = Contact.Kind.PRISON if in_prison else (Contact.Kind.OFFICE, Contact.Kind.TELEPHONE)[number % 2]
         caseload.add_contact(
             by=keyworker,
             episode=episode,
-            on=max(today - timedelta(days=3 + number % 40), episode.contact or today),
+            on=max(today - timedelta(days=3 + number % 40), met(episode) or today),
             kind=kind,
             face_to_face=kind != Contact.Kind.TELEPHONE,
             custody=in_prison,
@@ -177,9 +185,9 @@ def _caseload(agency: Agency) -> None:
             caseload.add_intervention(
                 by=keyworker, episode=episode, on=on, kinds=["RECPEER", "RECEMP"][: 1 + number % 2], leaving=False
             )
-    if len(open_) > 3:
-        caseload.add_referral(by=keyworker, episode=open_[3], typed={})
-        caseload.add_note(by=keyworker, client=open_[3].client, text="Asked for a women’s group; ring the centre.")
+    if len(open_) > 5:
+        caseload.add_referral(by=keyworker, episode=open_[5], typed={})
+        caseload.add_note(by=keyworker, client=open_[5].client, text="Asked for a women’s group; ring the centre.")
         caseload.record_consent(
             by=keyworker, client=open_[-1].client, given=False, on=today, evidence="Said so by phone"
         )

@@ -26,7 +26,7 @@ from django.utils import timezone
 from cjit.dataset import Changes, Entity
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND
 from cjit.web import kept
-from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.actions import Refused, edit_agency
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.caseload import arriving, questions
@@ -55,11 +55,15 @@ from cjit.web.caseload.record import (
     day_of,
     identify,
     is_default_postcode,
+    is_doubtful,
     keep,
+    left_behind,
     look,
+    met,
     places,
     plain,
     settle,
+    tells,
 )
 from cjit.web.clock import database_now
 from cjit.web.dataset import DATASET
@@ -164,15 +168,20 @@ def begin_episode(*, by: Person, client: Client) -> Episode:
     if any(each.open for each in client.episodes.all()):
         raise Refused("This client has an open episode: go on with that one, or close it before a new one begins")
     carried = {h: last.values[h] for h in questions.CARRIED if last.values.get(h)} if last else {}
-    return _begin_episode(by, client, carried)
+    # Nor is what is to be said of a move lost.
+    moved = {"moved": carried["DAT"]} if last and left_behind(last) else {}
+    return _begin_episode(by, client, carried, moved)
 
 
-def _begin_episode(by: Person, client: Client, values: dict[str, str]) -> Episode:
+def _begin_episode(
+    by: Person, client: Client, values: dict[str, str], local: Mapping[str, str] | None = None
+) -> Episode:
     episode = Episode.objects.create(
         client=client,
         agency=client.agency,
         episodid=_new_id(),
         values=values,
+        local=dict(local or {}),
         changed=timezone.now(),
         begun=timezone.localdate(),
     )
@@ -263,14 +272,20 @@ def _new_id() -> str:
 
 @transaction.atomic
 def save(
-    *, by: Person, record: Record, typed: Mapping[str, str], was: Mapping[str, str] | None = None, why: str = ""
+    *,
+    by: Person,
+    record: Record,
+    typed: Mapping[str, str],
+    was: Mapping[str, str] | None = None,
+    why: str = "",
+    sure: Collection[str] = (),
 ) -> Saved:
     """Save what was typed of a record: of each header its text, whatever it is.
 
     `was` is what the page showed of each header when it was opened (None: what the record has now). `why` says whether
     changes of fields that should not change are a `CORRECTION` or a `NEW_FACT`; without it they are not saved but
-    asked about (`Saved.asks`), from the day after a record was begun, or once it was extracted or closed. A closure
-    is not saved here (`close_episode`).
+    asked about (`Saved.asks`), from the day after a record was begun, or once it was extracted or closed. `sure` are
+    headers whose text is right as it is, though the postcode is new. A closure is not saved here (`close_episode`).
     """
     client = _locked(client_of(record))
     record = _now(record)
@@ -303,16 +318,25 @@ def save(
         del wanted[header]
     values = record.values | wanted
     dropped: tuple[str, ...] = ()
+    moved = ""
     if isinstance(record, Episode):
-        values |= _placed(record, wanted, {*wanted, *(clash.header for clash in clashes)}, client.agency)
+        touched = {*wanted, *(clash.header for clash in clashes)}
+        values |= _placed(record, wanted, touched, client.agency)
+        moved = _moved(record, values, wanted, touched if "PC" in wanted else {*touched, *sure})
         # Those of the page that is saved: what is wrong on another page is told there.
         dropped = tuple(h for h in questions.idle(values) if not typed.keys().isdisjoint(questions.of(h).headers))
         values |= dict.fromkeys(dropped, "")
     fields = {h: (record.values.get(h, ""), t) for h, t in values.items() if record.values.get(h, "") != t}
     # The history keeps an answer also where it was typed together with the one by which it does not apply.
     fields |= {h: (wanted[h], "") for h in dropped if wanted.get(h) and not record.values.get(h)}
+    is_said = isinstance(record, Episode) and record.local.get("moved", "") != moved
+    if isinstance(record, Episode) and is_said:
+        record.local = {**record.local, "moved": moved}
+        record.save(update_fields=["local"])
     if fields:
         _write(by, client, record, fields, why if asked_about(record, fields) else "")
+    elif isinstance(record, Episode) and is_said:
+        _remember(by, client, "said that the DAT is right", {}, episode=record)
     return Saved(tuple(fields), others, dropped, tuple(clashes), asks, later)
 
 
@@ -346,21 +370,38 @@ def _held_back(record: Record, wanted: Mapping[str, str], why: str) -> tuple[tup
 
 
 def _placed(episode: Episode, wanted: Mapping[str, str], touched: Collection[str], agency: Agency) -> dict[str, str]:
-    """UTLA, and DAT where nobody has chosen another, of a postcode that is new."""
+    """UTLA and DAT of a postcode that is new, the DAT where it follows it."""
     if "PC" not in wanted:
         return {}
     before, dat = episode.values.get("PC", ""), episode.values.get("DAT", "")
-    new, old = places(wanted["PC"], agency.dat), places(before, agency.dat)
-    nowhere, was_nowhere = is_default_postcode(wanted["PC"]), is_default_postcode(before)
+    new = places(wanted["PC"], agency.dat)
     made: dict[str, str] = {}
     # Of no fixed abode it is asked, since no postcode tells it; before, it was that of a place.
-    if "UTLA" not in touched and not (nowhere and was_nowhere):
+    if "UTLA" not in touched and not (is_default_postcode(wanted["PC"]) and is_default_postcode(before)):
         made["UTLA"] = new.get("UTLA", "")
-    # Of no fixed abode it is the agency's own, whatever was chosen for a place; outside the UK it is not.
-    homeless = nowhere and not was_nowhere and "DAT" in new and dat not in DATS_OUTSIDE_ENGLAND
-    if "DAT" not in touched and (homeless or dat in ("", old.get("DAT"))):
+    if "DAT" not in touched and _follows(dat, before, wanted["PC"]):
         made["DAT"] = new.get("DAT", "")
     return made
+
+
+def _follows(dat: str, before: str, now: str) -> bool:
+    """Whether a DAT goes with a postcode that is replaced: it is blank, was told by that, or belonged to no place."""
+    if not dat or tells(before, dat):
+        return True
+    if is_default_postcode(now):
+        # Of no fixed abode it is the agency's own, whatever was chosen for a place; outside the UK it is not.
+        return not is_default_postcode(before) and dat not in DATS_OUTSIDE_ENGLAND
+    return is_default_postcode(before)
+
+
+def _moved(episode: Episode, values: Mapping[str, str], wanted: Mapping[str, str], touched: Collection[str]) -> str:
+    """The DAT that is left from before a new postcode, of which it is to be said whether it is right ("": none)."""
+    dat = values.get("DAT", "")
+    if "DAT" in touched:
+        return ""
+    if "PC" in wanted:
+        return dat if episode.values.get("DAT") == dat and is_doubtful(wanted["PC"], dat) else ""
+    return str(episode.local.get("moved", ""))
 
 
 def _write(
@@ -507,8 +548,11 @@ def take_back_closure(*, by: Person, episode: Episode) -> None:
     fields = {h: (before[h], "") for h in (*questions.CLOSURE.headers, "destination") if before.get(h)}
     now.values = {**now.values, **dict.fromkeys(questions.CLOSURE.headers, "")}
     now.local = {**now.local, "destination": ""}
+    if now.imported and not now.counted_from:
+        # It was not closed elsewhere after all: from today on it is assessed here.
+        now.counted_from = timezone.localdate()
     now.changed = timezone.now()
-    now.save(update_fields=["values", "local", "changed"])
+    now.save(update_fields=["values", "local", "counted_from", "changed"])
     _remember(by, client, "took back a closure", fields, episode=now, why=CORRECTION)
     _settle(client)
 
@@ -539,6 +583,27 @@ def remove_contact(*, by: Person, contact: Contact) -> None:
     contact = _now(contact)
     _remember(by, client, "removed a contact", {"contact": (contact.get_kind_display(), "")}, episode=contact.episode)
     contact.delete()
+    _settle(client)
+
+
+@transaction.atomic
+def say_no_contact(*, by: Person, episode: Episode, none: bool) -> None:
+    """Say of an episode that was imported that there was no contact after the last one its dates tell, or take it back.
+
+    Raises `Refused` where they tell none.
+    """
+    client = _locked(episode.client)
+    now = _now(episode)
+    last = met(now)
+    if not now.imported or last is None:
+        raise Refused("Record the last contact: no date of an earlier one is known")
+    if now.no_contact == none:
+        return
+    now.no_contact = none
+    now.save(update_fields=["no_contact"])
+    said = f"None after {last:%d/%m/%Y}"
+    what = "said there was no contact" if none else "took back that there was none"
+    _remember(by, client, what, {"contact": ("", said) if none else (said, "")}, episode=now)
     _settle(client)
 
 
@@ -608,11 +673,15 @@ def _not_in_the_future(on: date, what: str) -> None:
 
 
 @transaction.atomic
-def set_practice(*, by: Person, agency: Agency, file_name: str, consent_wording: str) -> Practice:
-    """Set the name pattern of an agency's extracts, and the words it asks for consent with."""
+def set_practice(
+    *, by: Person, agency: Agency, file_name: str, consent_wording: str, dat: str | None = None
+) -> Practice:
+    """Set the name pattern of an agency's extracts, the words it asks for consent with, and its DAT if it is told."""
     practice, _ = Practice.objects.select_for_update().get_or_create(agency=agency)
     practice.file_name, practice.consent_wording = file_name, consent_wording
     practice.save(update_fields=["file_name", "consent_wording"])
+    if dat is not None:
+        edit_agency(by=by, agency=agency, name=agency.name, dat=dat)
     note("changed the settings of a caseload", by=by, agency=agency, about=agency.code)
     return practice
 
@@ -679,13 +748,22 @@ def _last_change(client: Client, record: Record, header: str) -> Change | None:
 
 
 def import_records(
-    *, by: Person | None, agency: Agency, file: BinaryIO | str | os.PathLike[str], name: str
+    *,
+    by: Person | None,
+    agency: Agency,
+    file: BinaryIO | str | os.PathLike[str],
+    name: str,
+    counted_from: date | None = None,
 ) -> Imported:
     """Put in what a file has that the agency sent before, of the clients who consent. Nothing of the file is kept.
 
-    Raises `Unusable` for a file that cannot be used.
+    The next assessments of interventions are counted from the day `counted_from`, today by default. Raises `Unusable`
+    for a file that cannot be used.
     """
-    arrived = arriving.read(file, name, agency=agency, now=timezone.now(), today=timezone.localdate())
+    today = timezone.localdate()
+    arrived = arriving.read(
+        file, name, agency=agency, now=timezone.now(), today=today, counted_from=counted_from or today
+    )
     return sum((bring_in(by=by, agency=agency, part=part) for part in arriving.in_parts(arrived)), Imported())
 
 
@@ -833,10 +911,13 @@ def order_extract(*, by: Person, extract: Extract, to_portal: bool) -> None:
     note("ordered an extract", by=by, agency=now.agency, about=now.agency.code)
 
 
-def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> Import:
+def ask_for_import(
+    *, by: Person, agency: Agency, file: BinaryIO, name: str, counted_from: date | None = None
+) -> Import:
     """Keep a file, and have it read: what it would bring. Another that the same person did not import gives way.
 
-    Raises `Refused` where it cannot be kept.
+    The next assessments of interventions are counted from the day `counted_from`, today by default. Raises `Refused`
+    where it cannot be kept.
     """
     try:
         stored, size, sha256 = kept.keep(file)
@@ -846,7 +927,10 @@ def ask_for_import(*, by: Person, agency: Agency, file: BinaryIO, name: str) -> 
         with transaction.atomic():
             _give_way(Import.objects.filter(by=by, agency=agency))
             note("chose a file to import", by=by, agency=agency, about=agency.code, counts={"bytes": size})
-            return Import.objects.create(agency=agency, by=by, name=name[-255:], stored=stored, sha256=sha256)
+            day = counted_from or timezone.localdate()
+            return Import.objects.create(
+                agency=agency, by=by, name=name[-255:], stored=stored, sha256=sha256, counted_from=day
+            )
     except BaseException:
         kept.remove(stored)
         raise

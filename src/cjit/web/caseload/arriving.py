@@ -20,7 +20,19 @@ from cjit.extract import NOT_SENT, canonical
 from cjit.read import Unusable, open_file
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Record, Referral
-from cjit.web.caseload.record import KEPT, YES, Told, as_sent, cut, date_of, day_of, identify, keep, texts
+from cjit.web.caseload.record import (
+    KEPT,
+    YES,
+    Told,
+    as_sent,
+    cut,
+    date_of,
+    day_of,
+    identify,
+    is_closed,
+    keep,
+    texts,
+)
 from cjit.web.dataset import DATASET
 
 #: The most records of one file, and of how many clients they are put in together: others save meanwhile.
@@ -81,8 +93,18 @@ class Arrived:
     done: Imported = field(default_factory=Imported)
 
 
-def read(file: BinaryIO | str | os.PathLike[str], name: str, *, agency: Agency, now: datetime, today: date) -> Arrived:
+def read(
+    file: BinaryIO | str | os.PathLike[str],
+    name: str,
+    *,
+    agency: Agency,
+    now: datetime,
+    today: date,
+    counted_from: date,
+) -> Arrived:
     """The records in a file of clients who consent, as an agency keeps them: the postcode is that of the sector.
+
+    The next assessments of interventions are counted from the day `counted_from`.
 
     Raises `Unusable` for a file that cannot be read, is too long, or has records of another agency.
     """
@@ -94,7 +116,7 @@ def read(file: BinaryIO | str | os.PathLike[str], name: str, *, agency: Agency, 
             f" {agency.code} on every row"
         )
     for row in rows:
-        _take(row, arrived, agency, now, today)
+        _take(row, arrived, agency, now, today, counted_from)
     _check(arrived, agency, today)
     return arrived
 
@@ -124,7 +146,9 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     return canonical(DATASET, some.iter_rows(named=True), keep_odd=True).to_dicts()
 
 
-def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: datetime, today: date) -> None:
+def _take(
+    row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: datetime, today: date, counted_from: date
+) -> None:
     """Take a row as a client, an episode and a referral, as far as they are not known from an earlier one."""
     done = arrived.done
     ids = [row["CLIENTID"] or "", row["EPISODID"] or "", row["REFERID"] or ""]
@@ -148,9 +172,9 @@ def _take(row: Mapping[str, str | None], arrived: Arrived, agency: Agency, now: 
     else:
         done.differ += differing(client, values[Entity.CLIENT])
     if episode is None:
-        local = {"imported": today.isoformat()}
-        episode = Episode(client=client, episodid=episodid, begun=today, local=local, **sent)
+        episode = Episode(client=client, episodid=episodid, begun=today, imported=today, **sent)
         episode.values = values[Entity.EPISODE]
+        episode.counted_from = None if is_closed(episode.values) else counted_from
         date_of(episode, [], [])
         arrived.episodes[episodid] = episode
     else:

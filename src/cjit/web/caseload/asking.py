@@ -18,15 +18,18 @@ from functools import cache
 from typing import Any
 
 from cjit.dataset import Code, Field, Kind
+from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND
+from cjit.geography import DEFAULT_POSTCODE
 from cjit.web.caseload import questions
-from cjit.web.caseload.record import shown
+from cjit.web.caseload.record import is_abroad, is_default_postcode, shown
 from cjit.web.dataset import DATASET
 
 #: Up to so many codes are asked with radios; a longer list can be searched by typing.
 RADIOS = 8
 #: The choice with which a code is typed that is not in the list.
 ANOTHER = "another"
-NO_FIXED_ABODE = "ZZ99 3VZ"
+#: What a tick beside the postcode stands for. Of both the default postcode is recorded; the DAT tells them apart.
+NO_FIXED_ABODE, ABROAD = DEFAULT_POSTCODE, "abroad"
 #: Said beside a question; what a field is stands under "What to record".
 HINTS: Mapping[str, str] = {
     "FINITIAL": "One letter: of a hyphenated name, that of its first part",
@@ -34,8 +37,10 @@ HINTS: Mapping[str, str] = {
     "DOB": "For example, 31 3 1980",
     "CLIENT": "The same in all of the client's episodes here, and with nothing in it that tells who they are",
     "PC": "For example, NR14 7UJ",
-    "UTLA": "Filled in from the postcode when you save. For a client of no fixed abode, where they last had a home",
-    "DAT": "Filled in from the postcode when you save; correct it if it is wrong, as for a client outside the UK",
+    "UTLA": "Filled in from the postcode when you save. Of a client of no fixed abode, the area in which they were last"
+    " of no fixed abode",
+    "DAT": "Filled in when you save, where the area of the postcode is known here; correct it if it is wrong. Of a"
+    " client of no fixed abode it is that of your agency",
     "PRISON": "Only for a client who was transferred to you",
     "REFLD": "For example, 27 3 2026. If no event came before, give the contact/assessment date",
     "CPLANDT": "Leave it blank until a care plan is agreed",
@@ -72,9 +77,8 @@ def boxes(header: str, text: str) -> dict[str, str]:
             day, month, year = [*text.split("/", 2), "", ""][:3]
             return {f"{header}-day": day, f"{header}-month": month, f"{header}-year": year}
         case Shape.TEXT:
-            apart = text if text in _apart(field) else ""
-            beside = {f"{header}-apart": apart} if _apart(field) else {}
-            return {header: "" if apart else text} | beside
+            beside = {name: text if text == code else "" for name, (code, _) in _apart(field).items()}
+            return {header: "" if any(beside.values()) else text} | beside
         case _ if _takes_another(field):
             known = not text or _listed(field, text)
             return {header: text if known else ANOTHER, f"{header}-another": "" if known else text}
@@ -85,8 +89,9 @@ def boxes(header: str, text: str) -> dict[str, str]:
 def read(posted: Mapping[str, str], was: Mapping[str, str]) -> dict[str, str]:
     """The texts of the fields of a page, by header; `was` is what it showed of each."""
     found: dict[str, str] = {}
+    shows = posed(was)
     for header, before in was.items():
-        made = boxes(header, before)
+        made = boxes(header, shows[header])
         sent = {name: posted.get(name, "") for name in made}
         found[header] = before if sent == made else _joined(header, sent, made)
     return found
@@ -97,17 +102,39 @@ def _joined(header: str, sent: Mapping[str, str], made: Mapping[str, str]) -> st
     contents = [content.strip() for content in sent.values()]
     if shape(DATASET.by_header[header]) is Shape.DATE:
         return "/".join(contents).rstrip("/")
-    main, *rest = contents
-    beside = rest[0] if rest else ""
-    main = "" if main == ANOTHER else main
-    if not (main and beside):
-        return main or beside
-    # Of two answers to one question that counts which is new. Two new ones are both kept, which is no answer, as the
-    # page then says: it cannot know which was meant. With the script, there is only one.
-    before = list(made.values())
-    if beside == before[1]:
-        return main
-    return beside if main == before[0] else f"{main} or {beside}"
+    given = {name: "" if content == ANOTHER else content for name, content in zip(sent, contents, strict=True)}
+    answers = [content for content in given.values() if content]
+    # Of several answers to one question that counts which is new. Several new ones are all kept, which is no answer, as
+    # the page then says: it cannot know which was meant. With the script, there is only one.
+    new = [content for name, content in given.items() if content and content != made[name]]
+    return " or ".join(new if len(answers) > 1 and new else answers)
+
+
+def posed(values: Mapping[str, str]) -> dict[str, str]:
+    """Texts by header as a page shows them: for the default postcode what it stands for."""
+    if not is_default_postcode(values.get("PC", "")):
+        return dict(values)
+    return {**values, "PC": ABROAD if is_abroad(values) else NO_FIXED_ABODE}
+
+
+def ticked(posted: Mapping[str, str], was: Mapping[str, str], answers: Mapping[str, str], ours: str) -> dict[str, str]:
+    """What a tick beside the postcode says of other fields, that nobody answered otherwise: by header. `ours` is a DAT.
+
+    Where somebody of no fixed abode goes abroad, or is back, the postcode stays the same.
+    """
+    if "PC" not in was:
+        return {}
+    before = boxes("PC", posed(was)["PC"])
+    new = {posted.get(name, "") for name, content in before.items() if name != "PC" and posted.get(name, "") != content}
+    if answers["PC"] not in new:
+        return {}
+    said: dict[str, str] = {}
+    if answers["PC"] == ABROAD:
+        said = {"DAT": OUT_OF_ENGLAND, "UTLA": ""}
+    elif was.get("DAT") in DATS_OUTSIDE_ENGLAND:
+        said = {"DAT": ours}
+    said = {header: text for header, text in said.items() if answers.get(header, "") == was.get(header, "")}
+    return said | {"PC": was["PC"] if is_default_postcode(was["PC"]) else NO_FIXED_ABODE}
 
 
 def shown_before(posted: Mapping[str, str], headers: Iterable[str]) -> dict[str, str]:
@@ -123,11 +150,16 @@ def shown_before(posted: Mapping[str, str], headers: Iterable[str]) -> dict[str,
     return {header: told[header] for header in headers if header in told}
 
 
-def _apart(field: Field) -> Mapping[str, str]:
-    """Answers that are ticked beside a box, and what they mean."""
+def _apart(field: Field) -> Mapping[str, tuple[str, str]]:
+    """Answers that are ticked beside a box, by the name of the tick, and what they mean."""
+    apart = f"{field.header}-apart"
     if field.kind is Kind.POSTCODE:
-        return {NO_FIXED_ABODE: f"No fixed abode, or lives outside the UK ({NO_FIXED_ABODE})"}
-    return {code: label[:1].upper() + label[1:] for code, label in field.apart.items()}
+        return {
+            apart: (NO_FIXED_ABODE, f"No fixed abode ({NO_FIXED_ABODE})"),
+            f"{field.header}-{ABROAD}": (ABROAD, f"Lives abroad, outside the UK ({NO_FIXED_ABODE})"),
+        }
+    told = [(code, label[:1].upper() + label[1:]) for code, label in field.apart.items()]
+    return dict(zip([apart], told, strict=True)) if told else {}
 
 
 def _takes_another(field: Field) -> bool:
@@ -149,7 +181,8 @@ class Question:
     """A field as a page asks it.
 
     `given` is what its GOV.UK component takes, `beside` what that of the second box does. `when` says in words when it
-    is asked, `data` the same for the script. `defined` are the codes whose definitions stand apart from their list.
+    is asked, `data` the same for the script. `defined` are the codes whose definitions stand apart from their list,
+    `note` what follows from the answer (None: nothing ever does).
     """
 
     field: Field
@@ -159,6 +192,7 @@ class Question:
     when: str
     data: str
     defined: tuple[Code, ...]
+    note: str | None = None
 
     @property
     def first(self) -> str:
@@ -166,11 +200,11 @@ class Question:
         return f"{self.field.header}-day" if self.shape is Shape.DATE else self.field.header
 
 
-def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = ()) -> Question:
-    """A field as a page asks it, with the text it has in `values`, and what is wrong with that."""
+def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note: str | None = None) -> Question:
+    """A field as a page asks it, with the text it has in `values`, what is wrong with that and what follows from it."""
     field = DATASET.by_header[header]
     when = questions.ASKED.get(header)
-    made = boxes(header, values.get(header) or "")
+    made = boxes(header, posed(values).get(header) or "")
     error = ". ".join(errors)
     given: dict[str, Any] = {"id": header, "idPrefix": header, "name": header}
     if error:
@@ -186,7 +220,7 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = ()) -> Q
         case Shape.TEXT:
             given |= {"value": made[header], **_writing(field)}
             if apart := _apart(field):
-                beside = _ticked(header, apart, made[f"{header}-apart"])
+                beside = _ticks(header, apart, made)
         case _:
             given["items"] = _choices(field, asked_with, made[header])
             beside = _another(header, made[f"{header}-another"]) if _takes_another(field) else None
@@ -202,6 +236,7 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = ()) -> Q
         when=when.text if when else "",
         data=json.dumps(when.data()) if when else "",
         defined=defined,
+        note=note,
     )
 
 
@@ -241,10 +276,12 @@ def _writing(field: Field) -> dict[str, Any]:
             return {"classes": "govuk-input--width-20", "spellcheck": False}
 
 
-def _ticked(header: str, apart: Mapping[str, str], text: str) -> dict[str, Any]:
-    name = f"{header}-apart"
-    items = [{"value": code, "text": label, "checked": code == text} for code, label in apart.items()]
-    return {"name": name, "idPrefix": name, "classes": "govuk-checkboxes--small", "items": items}
+def _ticks(header: str, apart: Mapping[str, tuple[str, str]], made: Mapping[str, str]) -> dict[str, Any]:
+    items = [
+        {"id": name, "name": name, "value": code, "text": label, "checked": made[name] == code}
+        for name, (code, label) in apart.items()
+    ]
+    return {"name": header, "idPrefix": f"{header}-apart", "classes": "govuk-checkboxes--small", "items": items}
 
 
 def _another(header: str, text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cjit.web.agencies.access import whoever
 from cjit.web.agencies.actions import Refused
 from cjit.web.caseload import access, actions, questions
 from cjit.web.caseload.forms import LAST_CONTACT, OTHER, ClosureForm
-from cjit.web.caseload.local import destination
+from cjit.web.caseload.local import destination, not_known
 from cjit.web.caseload.models import Episode
 from cjit.web.caseload.questions import Test, When
 from cjit.web.caseload.record import DISENGAGED_MONTHS, FROM, PRIOR, day_of, label, months_after, plain, shown
@@ -120,6 +120,7 @@ def _context(episode: Episode, form: ClosureForm, asks: tuple[str, ...]) -> dict
         "when": {name: (when.text, json.dumps(when.data())) for name, when in ASKED.items()},
         "referrals": episode.referrals.exists(),
         "lapsed": shown("CJDISRSN", lapsed, caseload=caseload) if lapsed else "",
+        "not_known": not_known(episode),
         "disengaged": DISENGAGED,
         "correction": actions.CORRECTION,
         "asks": [

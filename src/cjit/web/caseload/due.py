@@ -95,6 +95,10 @@ def _disengaged(today: date) -> Q:
     return Q(open=True, custody__isnull=True, contact__lte=disengaged_since(today))
 
 
+def _without_contact(_: date) -> Q:
+    return Q(open=True, imported__isnull=False, contact__isnull=True)
+
+
 def _unasked(_: date) -> Q:
     return Q(Exists(Episode.objects.filter(client=OuterRef("pk"))), consent="")
 
@@ -217,6 +221,17 @@ KINDS = (
         ("contact", "pk"),
         _at("episode-close"),
         _since("Last contact", "contact"),
+    ),
+    Kind(
+        "imported",
+        "No contact recorded here since the import",
+        "The file that was imported has no contacts: record the last one with each client, or say that there was none."
+        " The 2 months without contact are counted only then (Business definitions: DISD).",
+        Episode,
+        _without_contact,
+        ("imported", "pk"),
+        _at("contacts"),
+        _since("Imported on", "imported"),
     ),
     Kind(
         "undecided",

@@ -22,15 +22,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from cjit.web import pages
 from cjit.web.agencies.access import whoever, works_at
 from cjit.web.agencies.actions import Refused
+from cjit.web.agencies.models import Agency
 from cjit.web.caseload import access, actions, asking, questions
 from cjit.web.caseload.actions import Saved
+from cjit.web.caseload.local import not_known
 from cjit.web.caseload.models import Client, Episode, Record, Referral
 from cjit.web.caseload.questions import CLIENT_DETAILS, GROUPS, REFERRAL, Group
-from cjit.web.caseload.record import Told, identify, label, plain, told
+from cjit.web.caseload.record import Told, about_place, identify, label, left_behind, places, plain, told
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: What is asked to begin a client; the rest of the client details follows.
 BEGIN = Group("new", "New client", ("FINITIAL", "SINITIAL", "DOB", "SEX"), CLIENT_DETAILS.about)
+#: How it is said which is right, a DAT that is left from before a new postcode or that of the postcode.
+FOLLOWS, STAYS = "follows", "stays"
 #: How many clients with the same initials and birth date are shown before another one is begun.
 ALIKE = 20
 
@@ -104,6 +108,7 @@ def _case(request: HttpRequest, client: Client, wanted: Episode | None) -> HttpR
         "episode": shown,
         "newest": bool(episodes) and shown is episodes[0],
         "same": _same_reference(client),
+        "not_known": not_known(shown) if shown else "",
         "others": [each for each in episodes if each is not shown],
         "none_open": not any(each.open for each in episodes),
         "tasks": _tasks(client, shown) if shown else [],
@@ -131,7 +136,8 @@ def _tasks(client: Client, episode: Episode) -> list[dict[str, Any]]:
         return {"title": {"text": title}, "status": status, **({"href": href} if href else {})}
 
     def group(group: Group, values: Mapping[str, str], href: str) -> dict[str, Any]:
-        state = _state(group, values, found)
+        moved = "DAT" in group.headers and bool(left_behind(episode))
+        state = _state(group, values, found, moved)
         return task(group.title, href, state, done=state == "Completed")
 
     listed = [group(CLIENT_DETAILS, client.values, reverse("client-details", kwargs={"pk": client.pk}))]
@@ -163,9 +169,9 @@ def _tasks(client: Client, episode: Episode) -> list[dict[str, Any]]:
     return listed
 
 
-def _state(group: Group, values: Mapping[str, str], found: Iterable[Told]) -> str:
-    """How far a group is, in words."""
-    if doubts := len({each.rule.id for each in found if each.header in group.headers and not each.is_missing}):
+def _state(group: Group, values: Mapping[str, str], found: Iterable[Told], moved: bool = False) -> str:
+    """How far a group is, in words; `moved` says that the DAT is to be looked at again."""
+    if doubts := moved + len({each.rule.id for each in found if each.header in group.headers and not each.is_missing}):
         return f"{doubts} to check"
     if missing := len(questions.unanswered(group, values)):
         return f"{missing} to answer"
@@ -239,12 +245,18 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
     client = actions.client_of(record)
     if request.method != "POST":
         context = _page(client, group, _texts(record, group), _findings(record, group), back=back)
-        return pages.render(request, "caseload/questions.html", context | {"record": record})
+        context |= {"record": record, "which": _which_is_right(record, client.agency) if "DAT" in group.headers else []}
+        return pages.render(request, "caseload/questions.html", context)
     try:
         was = asking.shown_before(request.POST, group.headers)
     except ValueError as slip:
         raise BadRequest("a page of questions without what it showed") from slip
-    typed = asking.read(request.POST, was)
+    boxed = asking.read(request.POST, was)
+    typed = boxed | asking.ticked(request.POST, was, boxed, client.agency.dat)
+    # Which is right of a new postcode and an old DAT, if nothing else was said of either meanwhile.
+    right = request.POST.get("DAT-right") if all(typed.get(h) == was.get(h) for h in ("PC", "DAT")) else ""
+    if right == FOLLOWS:
+        typed["DAT"] = places(record.values.get("PC", ""), client.agency.dat).get("DAT", "")
     for header in was:
         # A clash that was shown, and is decided now: the page has seen the other text.
         if (choice := request.POST.get(f"{header}-clash")) and (now := request.POST.get(f"{header}-now")) is not None:
@@ -259,6 +271,7 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
             typed=typed,
             was=was,
             why="" if script else request.POST.get("why", ""),
+            sure=("DAT",) if right == STAYS else (),
         )
     except Refused as slip:
         if script:
@@ -274,7 +287,7 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
         # Somebody removed it a moment ago.
         raise Http404 from None
     if script:
-        return JsonResponse(_answer(record, group, saved, typed, was))
+        return JsonResponse(_answer(record, group, saved, boxed, was))
     for sentence in _notices(saved):
         messages.info(request, sentence)
     if not saved.is_whole:
@@ -307,7 +320,28 @@ def _findings(record: Record, group: Group) -> dict[str, list[str]]:
     for each in (one for episode in episodes for one in told(episode)):
         if not each.is_missing and each.referral == referral and each.message not in found.get(each.header, ()):
             found.setdefault(each.header, []).append(each.message)
+    if isinstance(record, Episode) and (doubt := left_behind(record)):
+        found.setdefault("DAT", []).append(doubt)
     return {header: found[header] for header in group.headers if header in found}
+
+
+def _notes(client: Client, values: Mapping[str, str]) -> dict[str, str]:
+    """What follows from the answers of a page, by the header at which it is said."""
+    return {"PC": about_place(values, client.agency.dat)} if "PC" in values else {}
+
+
+def _which_is_right(record: Record, agency: Agency) -> list[dict[str, Any]]:
+    """The choice between the DAT of a new postcode and the one that is left from before; none where that is said."""
+    if not isinstance(record, Episode) or not left_behind(record):
+        return []
+    dat = places(record.values.get("PC", ""), agency.dat).get("DAT", "")
+    new = asking.said("DAT", dat) if dat else "Neither: the DAT is left blank until somebody knows it"
+    return [
+        {"value": FOLLOWS, "text": new, "hint": {"text": "As the postcode tells"}}
+        if dat
+        else {"value": FOLLOWS, "text": new},
+        {"value": STAYS, "text": asking.said("DAT", record.values["DAT"]), "hint": {"text": "As it is recorded"}},
+    ]
 
 
 def _page(
@@ -319,7 +353,8 @@ def _page(
     back: str,
 ) -> dict[str, Any]:
     """What a page of questions is made of."""
-    asked = [asking.ask(header, values, findings.get(header, ())) for header in group.headers]
+    notes = _notes(client, values)
+    asked = [asking.ask(h, values, findings.get(h, ()), notes.get(h)) for h in group.headers]
     return {
         "client": client,
         "group": group,
@@ -365,12 +400,14 @@ def _answer(
 ) -> dict[str, Any]:
     """What the script is told of a save. It never asks: what was held back is named.
 
-    `was` is what the page now knows of each field; `boxes` what others' fields, and those filled in, are to show.
+    `typed` is what its boxes say, `was` what the page now knows of each field; `boxes` what others' fields, and those
+    filled in, are to show.
     A field that is no longer asked keeps its text on the page until that is left: who turns back has it still.
     """
     held = {*(clash.header for clash in saved.clashes), *saved.asks, *saved.later}
     kept = {header: was[header] if header in held else record.values.get(header, "") for header in was}
-    anew = [h for h in kept if h not in held and h not in saved.dropped and kept[h] != plain(h, typed[h])]
+    shows = asking.posed(kept)
+    anew = [h for h in kept if h not in held and h not in saved.dropped and shows[h] != plain(h, typed[h])]
     sentences = [f"Saved at {localtime():%H:%M}.", *_notices(saved)]
     if saved.asks or saved.later:
         headers = (*saved.asks, *saved.later)
@@ -381,8 +418,9 @@ def _answer(
     return {
         "told": " ".join(sentences),
         "was": kept,
-        "boxes": {header: asking.boxes(header, kept[header]) for header in anew},
+        "boxes": {header: asking.boxes(header, shows[header]) for header in anew},
         "findings": {header: ". ".join(found) for header, found in _findings(record, group).items()},
+        "notes": _notes(actions.client_of(record), kept),
         "to_do": _to_do(group, record.values),
     }
 

@@ -44,7 +44,7 @@ _IN_CUSTODY = (*(r for r, where in questions.DESTINATIONS.items() if where == "P
 _NOT_A_DAY = "Enter a day that exists, like 27 3 2026"
 
 
-def _day(label: str, wrong: str) -> forms.DateField:
+def a_day(label: str, wrong: str) -> forms.DateField:
     """A day in three boxes, today unless another is typed."""
     return forms.DateField(
         label=label,
@@ -88,7 +88,7 @@ def _list(label: str) -> forms.ChoiceField:
 class ContactForm(forms.Form):
     """A contact with a client. Whether it was face to face follows from its kind where nothing is said."""
 
-    on = _day("Date of the contact", "Enter the date of the contact")
+    on = a_day("Date of the contact", "Enter the date of the contact")
     kind = _choice("How was it held?", Kind.choices, "Select how the contact was held")
     face_to_face = _choice(
         "Was it face to face, or equivalent?",
@@ -115,7 +115,7 @@ class ContactForm(forms.Form):
 class InterventionForm(forms.Form):
     """An assessment of what a client was provided with since the one before."""
 
-    on = _day("Date of the assessment", "Enter the date of the assessment")
+    on = a_day("Date of the assessment", "Enter the date of the assessment")
     kinds = forms.MultipleChoiceField(
         label="What was the client provided with?",
         choices=[*SUPPORT.items(), (NOTHING, "None of these")],
@@ -149,7 +149,7 @@ class ConsentForm(forms.Form):
         (("yes", "Yes"), ("no", "No, or not any more")),
         "Select whether the client consents",
     )
-    on = _day("Date of the answer", "Enter the date of the answer")
+    on = a_day("Date of the answer", "Enter the date of the answer")
     wording = _text("The words they were asked with", 4000, rows=6)
     evidence = forms.CharField(
         label="Evidence",

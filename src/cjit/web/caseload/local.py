@@ -23,7 +23,7 @@ from cjit.web.caseload import access, actions
 from cjit.web.caseload.forms import SUPPORT, ConsentForm, ContactForm, InterventionForm, NoteForm
 from cjit.web.caseload.models import Change, Client, Episode, Practice
 from cjit.web.caseload.questions import CLIENT_DETAILS, CLOSURE, GROUPS
-from cjit.web.caseload.record import NO, YES, day_of, label, shown
+from cjit.web.caseload.record import NO, YES, day_of, label, met, shown
 from cjit.web.dataset import DATASET
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
@@ -51,17 +51,44 @@ def _recorded(form: Form, at: str | None, record: Callable[[], object]) -> bool:
 
 # ---- of an episode ---------------------------------------------------------------------------------
 
+#: What is posted, as `do`, to say that there was no contact after those that the file tells, and to take that back.
+NO_CONTACT, TAKE_BACK = "no-contact", "take-back"
+
+
+def not_known(episode: Episode) -> str:
+    """What is not known of the contacts of an open episode that was imported, and what to do ("": nothing)."""
+    if not episode.open or episode.imported is None or episode.face_to_face:
+        return ""
+    what = "contact face to face" if episode.contact else "contact"
+    return f"No {what} is recorded here since the import of {pages.day(episode.imported)}: record the last one"
+
 
 @_GET_OR_POST
 def contacts(request: HttpRequest, pk: int) -> HttpResponse:
     """The contacts of an episode, and a form for another."""
     episode = access.episode(request, pk)
+    by, do = whoever(request), request.POST.get("do")
+    if do in (NO_CONTACT, TAKE_BACK):
+        try:
+            actions.say_no_contact(by=by, episode=episode, none=do == NO_CONTACT)
+        except Refused as refused:
+            messages.error(request, str(refused))
+        return redirect("contacts", pk)
     form = ContactForm(request.POST or None)
-    if _recorded(form, "on", lambda: actions.add_contact(by=whoever(request), episode=episode, **form.cleaned_data)):
+    if _recorded(form, "on", lambda: actions.add_contact(by=by, episode=episode, **form.cleaned_data)):
         messages.success(request, "The contact is recorded")
         return redirect("contacts", pk)
     page = _page(request, episode.contacts.select_related("by"))
-    context = {"episode": episode, "client": episode.client, "form": form, "page": page}
+    context = {
+        "episode": episode,
+        "client": episode.client,
+        "form": form,
+        "page": page,
+        "not_known": not_known(episode),
+        "met": met(episode),
+        "no_contact": NO_CONTACT,
+        "take_back": TAKE_BACK,
+    }
     return pages.render(request, "caseload/contacts.html", context)
 
 

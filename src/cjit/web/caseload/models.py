@@ -66,10 +66,14 @@ class Client(models.Model):
 class Episode(models.Model):
     """An episode of a client. `values` holds the dataset's "episode details" but CONSENT and CMSID.
 
-    `local` is what never leaves: `destination`, the prison or area somebody was transferred to, and `imported`, the day
-    on which an import brought the episode (yyyy-mm-dd). `findings` are pairs of a rule's id and the number of the
-    referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` hold it back
-    from an extract: it would be rejected, or says who the client is.
+    `local` is what never leaves: `destination`, the prison or area somebody was transferred to, and `moved`, the DAT
+    from before a new postcode, until somebody says which is right. `findings` are pairs of a rule's id and the number
+    of the referral it is about (0: none), `missing` of them only say that something is not filled in, `rejects` hold it
+    back from an extract: it would be rejected, or says who the client is.
+
+    Of contacts and assessments an import knows nothing. `imported` is the day of it (None: begun here), `counted_from`
+    the day from which the six months until the next assessment count (None: it was closed then, and its assessments are
+    elsewhere), `no_contact` that somebody said there was none after the dates that the file has.
     """
 
     client = models.ForeignKey(Client, models.CASCADE, related_name="episodes")
@@ -80,6 +84,9 @@ class Episode(models.Model):
     extracted = models.DateTimeField(null=True)
     changed = models.DateTimeField()
     begun = models.DateField()
+    imported = models.DateField(null=True)
+    counted_from = models.DateField(null=True)
+    no_contact = models.BooleanField(default=False)
     # Computed.
     findings = models.JSONField(default=list)
     rejects = models.PositiveSmallIntegerField(default=0)
@@ -90,7 +97,8 @@ class Episode(models.Model):
     closed = models.DateField(null=True)
     #: Whether it has a closure, be its date a date or not.
     open = models.BooleanField(default=True)
-    #: The day of the last contact, and of the last one face to face; triage and the care plan count as such.
+    #: The day of the last contact, and of the last one face to face. Triage and the care plan count as such; of what
+    #: was imported, only once something is known of the time since.
     contact = models.DateField(null=True)
     face_to_face = models.DateField(null=True)
     #: Since when the client is known to be in prison, by the last contact.
@@ -108,6 +116,11 @@ class Episode(models.Model):
                 fields=["agency", "contact", "custody", "triaged", "started"],
                 name="episode_open",
                 condition=Q(open=True),
+            ),
+            models.Index(
+                fields=["agency", "imported"],
+                name="episode_without_contact",
+                condition=Q(open=True, imported__isnull=False, contact__isnull=True),
             ),
             models.Index(
                 fields=["agency", "triaged"],
@@ -327,7 +340,12 @@ class Extract(Passage):
 
 
 class Import(Passage):
-    """A file with which a caseload begins: the one the agency sent last."""
+    """A file with which a caseload begins: the one the agency sent last.
+
+    `counted_from` is the day of the last assessments of interventions, or from which the next ones count.
+    """
+
+    counted_from = models.DateField(default=timezone.localdate)
 
 
 #: Anything with `values` by header.

@@ -16,12 +16,14 @@ from importlib.metadata import version
 from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule
 from cjit.dataset import Record as Texts
-from cjit.datasets.q.rules import OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
-from cjit.datasets.q.tables import dat_of
+from cjit.datasets.q import tables
+from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
 from cjit.extract import holds_back, is_blank
 from cjit.geography import (
     DEFAULT_SECTOR,
+    LIST_DATE,
     authorities,
+    authorities_of_sector,
     is_whole,
     truncate,
     upper_tier_of,
@@ -170,13 +172,30 @@ def date_of(episode: Episode, contacts: Sequence[Contact], assessed: Sequence[In
     episode.triaged, episode.started, episode.closed = (
         day_of(given.get(h, "")) for h in ("TRIAGED", "CPLANDT", "DISD")
     )
-    episode.open = not (given.get("DISD", "").strip() or given.get("CJDISRSN", "").strip())
-    # Triage is the first contact face to face (TRIAGED), and a care plan is agreed with the client (CPLANDT).
-    met = [day for day in (episode.triaged, episode.started) if day]
-    episode.contact = max((*met, *(each.on for each in contacts)), default=None)
-    episode.face_to_face = max((*met, *(each.on for each in contacts if each.face_to_face)), default=None)
+    episode.open = not is_closed(given)
+    episode.contact = _last(episode, [each.on for each in contacts])
+    episode.face_to_face = _last(episode, [each.on for each in contacts if each.face_to_face])
     episode.custody = custody_since([(each.on, each.custody) for each in contacts])
     episode.review = _review(episode, assessed)
+
+
+def is_closed(values: Mapping[str, str]) -> bool:
+    """Whether an episode has a closure, be its date a date or not."""
+    return any(values.get(header, "").strip() for header in ("DISD", "CJDISRSN"))
+
+
+def met(episode: Episode) -> date | None:
+    """The last day on which the client was met, by the fields of an episode.
+
+    Triage is the first contact face to face (TRIAGED), and a care plan is agreed with the client (CPLANDT).
+    """
+    return max((day for day in (episode.triaged, episode.started) if day), default=None)
+
+
+def _last(episode: Episode, days: Sequence[date]) -> date | None:
+    """The last of some days of contact, if it is known: a file that was imported has no contacts."""
+    known = met(episode) if days or episode.no_contact or not episode.imported else None
+    return max((*days, *([known] if known else [])), default=None)
 
 
 def custody_since(contacts: Sequence[tuple[date, bool]]) -> date | None:
@@ -195,11 +214,12 @@ def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
         return None
     if not episode.open and episode.closed:
         # What was provided in an episode that was closed when it was imported was recorded elsewhere.
-        elsewhere = episode.closed.isoformat() <= episode.local.get("imported", "")
+        elsewhere = episode.imported and not episode.counted_from
         return None if elsewhere or any(each.leaving for each in assessed) else episode.closed
     if not episode.open:
         return None
-    return months_after(max((each.on for each in assessed), default=episode.started), REVIEW_MONTHS)
+    begun = max(episode.started, episode.counted_from or episode.started)
+    return months_after(max((each.on for each in assessed), default=begun), REVIEW_MONTHS)
 
 
 _BRITISH = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
@@ -281,28 +301,119 @@ def cut(postcode: str) -> str:
         return postcode
 
 
+def _is_one(postcode: str) -> bool:
+    """Whether it can be read as a postcode, whole or cut."""
+    try:
+        truncate(postcode)
+    except ValueError:
+        return False
+    return True
+
+
 def is_default_postcode(postcode: str) -> bool:
     """Whether it is the default postcode: no fixed abode, or outside the UK."""
     return cut(postcode) == DEFAULT_SECTOR
 
 
+def is_abroad(values: Mapping[str, str]) -> bool:
+    """Whether somebody lives outside the UK, and is not of no fixed abode: the DAT tells, the postcode is the same."""
+    return is_default_postcode(values.get("PC", "")) and values.get("DAT") in DATS_OUTSIDE_ENGLAND
+
+
 def places(postcode: str, agency_dat: str) -> dict[str, str]:
     """UTLA and DAT of a postcode, as far as they are certain: by header, a header left out is not.
 
-    The DAT is that of the upper tier authority (`tables.dat_of`), and outside England the one that says so, where UTLA
-    is left blank: its codes there are not public, and our stand-ins (`cjit.geography`) are for nobody's record. Of no
-    fixed abode the DAT is the agency's own (DAT of residence).
+    The DAT is that of the upper tier authority (`dat_of`). Outside England UTLA is left blank: its codes there are not
+    public, and our stand-ins (`cjit.geography`) are for nobody's record. Of no fixed abode the DAT is the agency's own
+    (DAT of residence).
     """
     if is_default_postcode(postcode):
         return {"DAT": agency_dat} if agency_dat else {}
-    upper = upper_tier_of(postcode)
+    upper = _upper_tier(postcode)
     if upper is None:
         return {}
-    dats = DATASET.lists["DAT"].labels
-    if authorities()[upper].country != "England":
-        return {"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {}
+    in_england = {"UTLA": upper} if authorities()[upper].country == "England" else {}
     dat = dat_of(upper)
-    return {"UTLA": upper} | ({"DAT": dat} if dat in dats else {})
+    return in_england | ({"DAT": dat} if dat else {})
+
+
+def dat_of(authority: str) -> str:
+    """The DAT of an upper tier authority, "" where none is certain.
+
+    Outside England it is the one that says so.
+    """
+    dats = DATASET.lists["DAT"].labels
+    if authorities()[authority].country != "England":
+        return OUT_OF_ENGLAND if OUT_OF_ENGLAND in dats else ""
+    dat = tables.dat_of(authority)
+    return dat if dat and dat in dats else ""
+
+
+def tells(postcode: str, dat: str) -> bool:
+    """Whether a postcode tells a DAT: that of its authority, or of the one before that; of a cut one, any it may be."""
+    if is_whole(postcode):
+        some = {upper_tier_of(postcode), upper_tier_of(postcode, LIST_DATE)}
+    else:
+        some = {*authorities_of_sector(cut(postcode))}
+    return dat in {dat_of(authority) for authority in some if authority}
+
+
+def _upper_tier(postcode: str) -> str | None:
+    """The upper tier authority of a postcode; of a cut one where its sector lies in one alone."""
+    if is_whole(postcode):
+        return upper_tier_of(postcode)
+    some = authorities_of_sector(cut(postcode), date.max)
+    return next(iter(some)) if len(some) == 1 else None
+
+
+def _area(postcode: str) -> str:
+    """What the area of a postcode is called, "" where it is not known."""
+    upper = _upper_tier(postcode)
+    return authorities()[upper].name if upper else ""
+
+
+def is_doubtful(postcode: str, dat: str) -> bool:
+    """Whether a DAT that was there before a postcode may be wrong with it: that is one, and does not tell it."""
+    return bool(dat) and _is_one(postcode) and not is_default_postcode(postcode) and not tells(postcode, dat)
+
+
+def left_behind(episode: Episode) -> str:
+    """That the postcode is new and the DAT is not, and which is right has not been said yet ("": it need not be)."""
+    postcode, dat = episode.values.get("PC", ""), episode.values.get("DAT", "")
+    if episode.local.get("moved") != dat or not is_doubtful(postcode, dat):
+        return ""
+    area = _area(postcode)
+    where = f"The postcode is now in {area}" if area else "The area of the new postcode is not known here"
+    return f"{where}, and the DAT of residence is still {shown('DAT', dat)}: choose which is right"
+
+
+def about_place(values: Mapping[str, str], agency_dat: str) -> str:
+    """What is recorded of the area of a postcode, or why nothing is, where that is not plain ("": it is)."""
+    postcode, dat, upper = values.get("PC", ""), values.get("DAT", ""), _upper_tier(values.get("PC", ""))
+    if is_abroad(values):
+        area = "outside the UK"
+    elif is_default_postcode(postcode):
+        if dat:
+            return ""
+        if agency_dat:
+            return f"Of no fixed abode the DAT of residence is that of your agency: choose {shown('DAT', agency_dat)}"
+        return (
+            "The DAT of residence stays blank, because the DAT of your agency is not recorded here: ask the manager of"
+            " the caseload to enter it under Settings"
+        )
+    elif upper is None:
+        known = dat or not _is_one(postcode)
+        return "" if known else "The area of this postcode is not known here: choose the DAT of residence"
+    elif authorities()[upper].country == "England":
+        missing = not dat and not dat_of(upper)
+        return f"The DAT of {_area(postcode)} is not known here: choose it, or enter its code" if missing else ""
+    else:
+        area = f"in {_area(postcode)}"
+    code = f"the DAT of residence is “{shown('DAT', dat)}”" if dat else "the DAT of residence stays blank"
+    blank = (
+        "" if values.get("UTLA") else ", and the upper tier local authority stays blank: no code of it is known here"
+    )
+    return f"The client lives {area}: {code}{blank}"
 
 
 # ---- as people read it -----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from cjit.dataset import Rule, Status
+from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND
 from cjit.extract import BadPattern, holds_back
 from cjit.report import placed
 from cjit.web import pages
@@ -34,6 +35,7 @@ from cjit.web.agencies.models import Agency
 from cjit.web.caseload import access, actions, leaving, working
 from cjit.web.caseload.arriving import MOST
 from cjit.web.caseload.due import page_of
+from cjit.web.caseload.forms import a_day
 from cjit.web.caseload.leaving import FULL, Made
 from cjit.web.caseload.models import AT_WORK, Client, Episode, Extract, Import, Passage, Stage
 from cjit.web.caseload.record import Told, months_after, told
@@ -322,8 +324,15 @@ def write(
 
 
 class PracticeForm(forms.Form):
-    """How an agency names its extracts, and asks for consent."""
+    """Where an agency is, how it names its extracts, and asks for consent."""
 
+    dat = forms.ChoiceField(
+        label="DAT of the agency",
+        help_text="The partnership area of your CJIT. It is recorded as the DAT of residence of a client of no fixed"
+        " abode. If it is not in the list, ask an administrator of this service to enter its code in the register",
+        required=False,
+        error_messages={"invalid_choice": "Select a DAT of the list"},
+    )
     file_name = forms.CharField(
         label="Name of the file",
         help_text="{agency} stands for the agency code, {until} for the last day, {scope} for full or new",
@@ -346,6 +355,15 @@ class PracticeForm(forms.Form):
     def __init__(self, agency: Agency, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agency = agency
+        # A CJIT is in England. What is in the register and not in the list stays.
+        named = {code: label for code, label in DATASET.lists["DAT"].labels.items() if code not in DATS_OUTSIDE_ENGLAND}
+        known = {agency.dat: f"“{agency.dat}”, which is not in the list"} if agency.dat else {}
+        some = sorted((known | named).items(), key=lambda each: each[1])
+        self.fields["dat"].choices = [("", "Not known"), *some]  # type: ignore[attr-defined]
+
+    def clean_dat(self) -> str:
+        """As it is, where a page did not ask for it."""
+        return str(self.cleaned_data["dat"]) if "dat" in self.data else self.agency.dat
 
     def clean_file_name(self) -> str:
         """A pattern of which a file name can be made."""
@@ -367,10 +385,10 @@ def _example(pattern: str, agency: Agency) -> str:
 
 @_GET_OR_POST
 def settings(request: HttpRequest) -> HttpResponse:
-    """The name pattern of the agency's extracts, the words it asks for consent with, and lists that are stand-ins."""
+    """The agency's DAT, the name pattern of its extracts, how it asks for consent, and lists that are stand-ins."""
     agency = access.agency(request, as_manager=True)
     kept = leaving.practice(agency)
-    initial = {"file_name": kept.file_name, "consent_wording": kept.consent_wording}
+    initial = {"dat": agency.dat, "file_name": kept.file_name, "consent_wording": kept.consent_wording}
     form = PracticeForm(agency, _typed(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         actions.set_practice(by=whoever(request), agency=agency, **form.cleaned_data)
@@ -410,6 +428,10 @@ class ImportForm(forms.Form):
         allow_empty_file=True,
         error_messages={"required": "Choose a file", "invalid": "Choose the file again: it did not arrive"},
     )
+    counted_from = a_day(
+        "When were the last assessments of interventions made?",
+        "Enter the day of the last assessments, or today",
+    )
 
     def clean_file(self) -> UploadedFile[Any]:
         """A file that is not too large; that it is empty is told by its reader."""
@@ -419,6 +441,13 @@ class ImportForm(forms.Form):
                 f"The file is larger than {installation.UPLOAD_BYTES // 1_000_000:,} MB: divide it into parts"
             )
         return file
+
+    def clean_counted_from(self) -> date:
+        """A day that is over, or today."""
+        day: date = self.cleaned_data["counted_from"]
+        if day > timezone.localdate():
+            raise forms.ValidationError("The day of the last assessments must be today or earlier")
+        return day
 
 
 @_GET_OR_POST
@@ -431,7 +460,11 @@ def import_file(request: HttpRequest) -> HttpResponse:
         opened: BinaryIO = file.file  # type: ignore[assignment]
         try:
             asked = actions.ask_for_import(
-                by=whoever(request), agency=agency, file=opened, name=file.name or "The file"
+                by=whoever(request),
+                agency=agency,
+                file=opened,
+                name=file.name or "The file",
+                counted_from=form.cleaned_data["counted_from"],
             )
             return redirect("import-read", asked.pk)
         except Refused as problem:

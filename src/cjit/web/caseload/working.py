@@ -193,7 +193,14 @@ def _make_import(claim: Claim[Import]) -> None:
 def _read(job: Import) -> Arrived:
     try:
         with kept.opened(job) as path:
-            return arriving.read(path, job.name, agency=job.agency, now=timezone.now(), today=timezone.localdate())
+            return arriving.read(
+                path,
+                job.name,
+                agency=job.agency,
+                now=timezone.now(),
+                today=timezone.localdate(),
+                counted_from=job.counted_from,
+            )
     except kept.NotKept:
         raise Refused("The file is not kept any more: choose it again") from None
     except Unusable as problem:

@@ -47,22 +47,24 @@ function answer(form, header) {
   }
   const given = boxes(question);
   const main = given[header] === "another" ? "" : (given[header] ?? "");
-  return (given[`${header}-apart`] || given[`${header}-another`] || main).trim().toUpperCase();
+  const ticked = given[`${header}-apart`] || given[`${header}-abroad`];
+  return (ticked || given[`${header}-another`] || main).trim().toUpperCase();
 }
 
-// Of two boxes for one answer, the one that is not used is emptied.
+// Of the boxes for one answer, those that are not used are emptied.
 function oneAnswer(form, element) {
   const [header, part] = (element.name ?? "").split("-");
-  if (part === "apart" && element.checked) {
+  const ticks = ["apart", "abroad"].map((each) => form.elements[`${header}-${each}`]).filter(Boolean);
+  if (ticks.includes(element) && element.checked) {
     form.elements[header].value = "";
+    ticks.forEach((tick) => (tick.checked = tick === element));
   } else if (header && part === undefined) {
     const another = form.elements[`${header}-another`];
     if (another && element.value !== "another") {
       another.value = "";
     }
-    const apart = form.elements[`${header}-apart`];
-    if (apart && element.value) {
-      apart.checked = false;
+    if (element.value) {
+      ticks.forEach((tick) => (tick.checked = false));
     }
   }
 }
@@ -319,6 +321,7 @@ class Saving {
         }
       }
       wrong(question, told.findings[header]);
+      note(question, told.notes[header] ?? "");
     });
     this.form.elements.was.value = JSON.stringify(was);
     this.saved = JSON.stringify(sent);
@@ -369,6 +372,15 @@ function fill(question, contents) {
         element.value = content;
       }
     }
+  }
+}
+
+// Say what follows from an answer.
+function note(question, text) {
+  const place = question.querySelector("[data-note]");
+  if (place && place.textContent !== text) {
+    place.textContent = text;
+    place.hidden = !text;
   }
 }
 
