@@ -144,8 +144,13 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
                 codes = read_list(name, _text(kept), file=kept.name)
                 _check_gates(codes, dataset, kept.name)
                 day = datetime.fromtimestamp(kept.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
+                also = _read_as(codes, dataset.lists[name])
                 found[name] = CodeList(
-                    name, tuple(replace(row, source=f"{row.source} on {day:%d/%m/%Y}") for row in codes.rows)
+                    name,
+                    tuple(
+                        replace(row, source=f"{row.source} on {day:%d/%m/%Y}", also=also.get(row.code, ()))
+                        for row in codes.rows
+                    ),
                 )
         except (ListProblem, ReferenceProblem, OSError):
             raise ReferenceProblem(
@@ -253,6 +258,20 @@ def _list_name(dataset: Dataset, said: str) -> str:
             f"{wanted} has no code list, so none can be installed for it: choose one of {', '.join(names)}"
         )
     return name
+
+
+def _read_as(codes: CodeList, packaged: CodeList) -> dict[str, tuple[str, ...]]:
+    """Of an official list, the codes that are read as one of its own: by code, those that the packaged one has so.
+
+    Where the official list has the packaged one's other code, by the same label, it is the other way round.
+    """
+    found = {}
+    for row in packaged.rows:
+        alike = (row.code, *row.also)
+        for own in codes.rows:
+            if row.also and (own.code == row.code or (own.code in row.also and own.label == row.label)):
+                found[own.code] = tuple(code for code in alike if code not in codes.labels)
+    return found
 
 
 def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
