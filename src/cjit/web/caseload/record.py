@@ -90,9 +90,10 @@ def texts(client: Client, episode: Episode, referral: Referral | None) -> Texts:
 def as_sent(row: Texts) -> Texts:
     """A row as the check is to see it, since that is how it leaves: the postcode cut, free text for codes blank.
 
-    And all dates are written one way.
+    And all dates are written one way, and codes of a list as the list has them.
     """
     cells = {**row, "PC": cut(row["PC"])} | {h: _one_way(row[h]) for h in _DATES if h in row}
+    cells |= {h: also.get(row[h].strip().upper(), row[h]) for h, also in _OTHERS.items() if h in row}
     return {header: "" if is_blank(DATASET, header, text) else text for header, text in cells.items()}
 
 
@@ -206,6 +207,8 @@ def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
 
 
 _DATES = tuple(field.header for field in DATASET.fields if field.kind is Kind.DATE)
+#: The other codes that are read, by the header of their list's field.
+_OTHERS = {f.header: codes.also for f in DATASET.fields if (codes := DATASET.codes_of(f.header)) and codes.also}
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
 _MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
