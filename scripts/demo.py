@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 import polars as pl
 
-from cjit import synth
+from cjit import dates, synth
 from cjit.datasets.q import Q
 from cjit.faults import with_faults
 
@@ -115,7 +115,7 @@ def _submissions() -> tuple[str, str]:
     months = list(synth.histories(Q, agencies=1, clients=CLIENTS, months=2, today=TODAY, seed=SEED))
     before, now = months
     frame, _ = with_faults(now.frame, Q, 0.006, SEED, SLIPS, today=TODAY)
-    day = pl.col("REFLD").str.to_date("%d/%m/%Y", strict=False)
+    day = dates.read(pl.col("REFLD"))
     frame = frame.with_columns(pl.coalesce(day.dt.strftime("%Y-%m-%d"), "REFLD").alias("REFLD"))
     paths = synth.write([before, synth.Submission(now.agency, now.month, frame, now.letter)], HERE)
     first, second = (str(path.relative_to(ROOT)) for path in paths)

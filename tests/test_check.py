@@ -12,7 +12,7 @@ import cjit
 from cjit import derive
 from cjit.book import prepared
 from cjit.check import check, check_rows, in_full
-from cjit.dataset import Severity
+from cjit.dataset import Kind, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
@@ -20,7 +20,11 @@ from cjit.examine import Examiner
 from cjit.read import Batch
 
 TODAY = EXAMPLE_TODAY
+DATES = [field.header for field in Q.fields if field.kind is Kind.DATE]
+#: The rules that are told once a file.
+ONCE = {rule.id for rule in Q.rules if rule.once}
 CLIENT, EPISODE, REFERRAL = "CLIENTID", "EPISODID", "REFERID"
+CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
 
 
 def record(number=0, **values) -> dict[str, str]:
@@ -143,6 +147,90 @@ def test_half_a_postcode_is_not_guessed():
     assert found(check(frame(record(PC="NR14")), today=TODAY)) == [(2, "PC.is_a_postcode")]
 
 
+# ---- once a file -----------------------------------------------------------------------------------
+
+
+def eight(row: dict[str, str], *headers: str) -> dict[str, str]:
+    """A record with its dates written as eight figures, all or some."""
+    return row | {h: "".join(reversed(row[h].split("/"))) for h in headers or DATES}
+
+
+def test_a_file_whose_dates_are_all_eight_figures_is_met_with_silence():
+    rows = [record(i, **CLOSED) for i in range(3)]
+    plain, figures = (check(csv(*some), today=TODAY) for some in (rows, map(eight, rows)))
+    assert figures.total == plain.total == 0
+    assert figures.completeness == plain.completeness
+
+
+def test_dates_of_both_kinds_in_one_column_are_told_once_at_the_first_that_departs():
+    rows = [record(0), record(1), eight(record(2)), record(3), eight(record(4), "DOB")]
+    findings = check(csv(*rows), today=TODAY)
+    assert found(findings) == [(4, f"{h}.is_written_one_way") for h in DATES if EXAMPLE[h]]
+    assert {run.count for run in findings.fired} == {1}
+    assert findings.queried == 1
+
+
+def test_columns_that_are_each_written_their_own_way_are_not_mixed():
+    assert check(csv(*(eight(record(i), "DOB", "TRIAGED") for i in range(3))), today=TODAY).total == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"DOB": "19860214", "CONSENT": "N"},  # of a client who does not consent nothing is looked at
+        {"DOB": "31021986"},  # no date is written in no way
+        {"DOB": "29990101"},
+        {"DOB": "1986-02-14"},
+        {"DOB": ""},
+    ],
+)
+def test_what_is_no_plain_date_mixes_nothing(values):
+    names = [name for _, name in found(check(csv(record(0), record(1, **values), record(2)), today=TODAY))]
+    assert "DOB.is_written_one_way" not in names
+
+
+def test_one_record_cannot_mix_whatever_its_fields_have():
+    row = eight(record(), "DOB", "REFDATE")
+    assert check_rows(Q, [row], today=TODAY) == []
+    assert check(csv(row), today=TODAY).total == 0
+
+
+def test_figures_for_sex_are_read_and_told_once():
+    rows = [record(0), record(1, SEX="2"), record(2, SEX="1"), record(3, SEX="F")]
+    findings = check(csv(*rows), today=TODAY)
+    assert findings.frame.select("row", "rule", "value").rows() == [(3, "SEX.is_written_as_listed", "2")]
+    assert findings.completeness["SEX"].bad == 0
+    assert [told.rule.id for told in check_rows(Q, [rows[1]], today=TODAY)] == ["SEX.is_written_as_listed"]
+
+
+def test_a_figure_no_sex_has_is_rejected_as_before():
+    assert found(check(csv(record(SEX="3"), record(1, SEX="01")), today=TODAY)) == [
+        (2, "SEX.is_in_list"),
+        (3, "SEX.is_in_list"),
+    ]
+
+
+@pytest.mark.parametrize("size", [400, 700, 10_000])
+def test_what_is_told_once_a_file_does_not_depend_on_its_pieces(size):
+    rows = [
+        *(record(i) for i in range(5)),
+        eight(record(5, SEX="1"), "DOB"),
+        *(record(i, SEX="2") for i in range(6, 9)),
+    ]
+    findings = check(cjit.read.open_file(csv(*rows), Q, piece=size), today=TODAY)
+    assert sorted(found(findings)) == [(7, "DOB.is_written_one_way"), (7, "SEX.is_written_as_listed")]
+
+
+def test_a_rule_told_once_is_chosen_like_any_other():
+    rows = frame(record(), eight(record(1)))
+    assert {name for _, name in found(check(rows, today=TODAY, only=["DOB"]))} == {"DOB.is_written_one_way"}
+    skipped = check(rows, today=TODAY, skip=["*.is_written_one_way"])
+    assert skipped.total == 0
+    assert {run.rule.id for run in skipped.ledger if run.state == "skipped"} == {
+        f"{h}.is_written_one_way" for h in DATES
+    }
+
+
 # ---- privacy ---------------------------------------------------------------------------------------
 
 
@@ -228,6 +316,7 @@ def test_an_episode_belongs_to_one_client():
 odd = st.sampled_from(
     [
         ("SEX", ""), ("SEX", "x"), ("SEX", " f"), ("DOB", "2001-01-01"), ("DOB", "31/02/2020"),
+        ("SEX", "1"), ("SEX", "2"), ("DOB", "20010101"), ("REFLD", "20251103"), ("REFLD", "31022020"),
         ("DISD", "01/01/2026"),
         ("CJDISRSN", "99"), ("CONSENT", "N"), ("PC", "NR14 7UJ"), ("DISABLE2", "NN"), ("ETHNIC", "Q"),
         ("NATION", "XKX"),
@@ -300,20 +389,24 @@ def test_shuffled_equals_ordered(rows, random):
     straight = key(check(frame(*rows), today=TODAY))
     shuffled = check(frame(*(rows[i] for i in order)), today=TODAY).frame
     back = {place + 2: i + 2 for place, i in enumerate(order)}
-    assert sorted(((back[row], *rest) for row, *rest in shuffled.iter_rows()), key=repr) == straight
+    told = [(back[row], *rest) for row, *rest in shuffled.iter_rows()]
+    # What is told of the file as a whole stands at another row.
+    assert sorted((f for f in told if f[1] not in ONCE), key=repr) == [f for f in straight if f[1] not in ONCE]
+    assert sorted(f[1] for f in told if f[1] in ONCE) == sorted(f[1] for f in straight if f[1] in ONCE)
 
 
 @slow
 @given(records)
-def test_a_file_equals_its_rows_one_by_one_rules_across_rows_apart(rows):
-    across = {rule.id for rule in Q.rules if rule.across}
+def test_a_file_equals_its_rows_one_by_one_rules_across_rows_or_of_the_file_apart(rows):
+    apart = {rule.id for rule in Q.rules if rule.across} | ONCE
     whole = [(row - 2, rule, value) for row, rule, value, *_ in check(frame(*rows), today=TODAY).frame.iter_rows()]
     single = [
         (place, finding.rule.id, finding.value)
         for place, one in enumerate(rows)
         for finding in check_rows(Q, [one], today=TODAY)
+        if finding.rule.id not in ONCE
     ]
-    assert sorted(single, key=repr) == sorted((f for f in whole if f[1] not in across), key=repr)
+    assert sorted(single, key=repr) == sorted((f for f in whole if f[1] not in apart), key=repr)
 
 
 @slow
@@ -440,6 +533,12 @@ def test_a_value_that_should_not_change_is_taken_as_a_correction_with_a_query():
     findings = check(frame(record(ETHNIC="B")), today=TODAY, previous=frame(record(ETHNIC="A")))
     assert found(findings) == [(2, "ETHNIC.is_unchanged")]
     assert findings.severities["query"] == 1
+
+
+def test_another_way_to_write_a_date_or_a_sex_is_no_change():
+    now = [eight(record(i, SEX="1", **CLOSED)) for i in range(3)]
+    findings = check(frame(*now), today=TODAY, previous=frame(*(record(i, SEX="M", **CLOSED) for i in range(3))))
+    assert [name for _, name in found(findings)] == ["SEX.is_written_as_listed"]
 
 
 def test_blank_to_filled_is_never_a_change():

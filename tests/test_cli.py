@@ -1,8 +1,10 @@
 """The command as its users type it: exit status, one sentence, the same bytes."""
 
+import csv
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +114,11 @@ def test_a_date_that_is_none_is_told(good):
     result = run("check", good, "--today", "31/31/2026")
     assert result.exit_code == 2
     assert "write the date as" in result.stderr
+
+
+@pytest.mark.parametrize("day", ["31/03/2026", "20260331", "2026-03-31", "31/3/2026"])
+def test_a_day_may_be_written_in_each_way_that_is_read(good, day):
+    assert "checked as on 31/03/2026" in run("check", good, "--today", day).stdout
 
 
 def test_a_report_that_cannot_be_written_is_told(good, tmp_path):
@@ -298,6 +305,20 @@ def test_made_up_months_are_written_and_keep_every_rule(tmp_path):
     files = result.stdout.split()
     assert len(files) == 2
     assert run("check", *files, *DAY).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [((), r"[0-9]{8}"), (("--dates", "dd/mm/yyyy"), r"[0-9]{2}/[0-9]{2}/[0-9]{4}")],
+)
+def test_made_up_dates_are_written_one_way(tmp_path, words, pattern):
+    made_up = ("synth", "--clients", 20, "--months", 1, *words, "--output", tmp_path)
+    with open(run(*made_up).stdout.strip()) as file:
+        assert all(re.fullmatch(pattern, row["DOB"]) for row in csv.DictReader(file))
+    broken = run(*made_up, "--faults", 0.03).stdout.strip()
+    told = json.loads(run("check", broken, *DAY, "--format", "json").stdout)
+    assert told["findings"]
+    assert not [f for f in told["findings"] if f["rule"].endswith("is_written_one_way")]
 
 
 def test_every_command_and_option_has_its_help():

@@ -68,7 +68,10 @@ def fired(data):
     [
         ("DOB", "1986-02-14", "14/02/1986", "Date written as dd/mm/yyyy"),
         ("DOB", " 14/02/1986", "14/02/1986", "Spaces removed"),
+        ("DOB", " 19860214", "19860214", "Spaces removed"),
         ("SEX", "m", "M", "Written in capitals"),
+        ("SEX", "1", "M", "Code written as the list has it"),
+        ("SEX", " 2 ", "F", "Code written as the list has it"),
         ("SEX", " m ", "M", "Written in capitals"),
         ("FINITIAL", "m", "M", "Written in capitals"),
         ("HOUSING", "03", "3", "Leading nought removed"),
@@ -137,6 +140,66 @@ def test_formulas_stay_in_the_copy_to_submit_and_not_in_the_list(corrected):
 
     assert record["CMSID"] == "=1+1"
     assert (change["was"], change["now"]) == ("' =1+1", "'=1+1")
+
+
+# ---- corrected: one way to write a date ------------------------------------------------------------
+
+EIGHT = {"DOB": "19860214", "REFLD": "20251103", "TRIAGED": "20251106", "CPLANDT": "20251120", "REFDATE": "20251201"}
+
+
+@pytest.mark.parametrize("record", [{}, EIGHT, {"DOB": EIGHT["DOB"]}])
+def test_dates_that_are_plain_stay_as_they_were_sent(corrected, record):
+    records, changes, _ = corrected(record, record)
+
+    assert [{h: row[h] for h in EIGHT} for row in records] == [{h: (EXAMPLE | record)[h] for h in EIGHT}] * 2
+    assert changes == []
+
+
+@pytest.mark.parametrize(
+    ("most", "now"),
+    [({}, "14/02/1986"), (EIGHT, "19860214")],
+)
+def test_a_column_of_both_is_written_as_most_dates_of_the_file_are(corrected, most, now):
+    records, changes, done = corrected(most, most | {"DOB": "14/02/1986"}, most | {"DOB": "19860214"})
+
+    assert [row["DOB"] for row in records] == [now] * 3
+    assert {change["header"] for change in changes} == {"DOB"}
+    assert done.cells == len(changes)
+
+
+def test_where_both_are_as_many_eight_figures_are_written(corrected):
+    records, _, _ = corrected({}, EIGHT)
+
+    assert [{h: row[h] for h in EIGHT} for row in records] == [EIGHT] * 2
+
+
+def test_a_date_of_a_database_is_written_as_the_rest_of_its_column(corrected):
+    records, changes, _ = corrected(EIGHT | {"DOB": "14/02/1986"}, EIGHT | {"DOB": "1986-02-14"})
+
+    assert [row["DOB"] for row in records] == ["14/02/1986"] * 2
+    assert [change["what"] for change in changes] == ["Date written as dd/mm/yyyy"]
+
+
+def test_a_column_of_such_dates_alone_is_written_as_most_of_the_file_is_or_as_eight_figures(corrected):
+    iso = {h: f"{text[:4]}-{text[4:6]}-{text[6:]}" for h, text in EIGHT.items()}
+    (row,), _, _ = corrected({"DOB": "1986-02-14"})
+    assert row["DOB"] == "14/02/1986"
+    (row,), changes, _ = corrected(iso)
+    assert {h: row[h] for h in EIGHT} == EIGHT
+    assert {change["what"] for change in changes} == {"Date written as yyyymmdd"}
+
+
+def test_dates_of_clients_who_do_not_consent_settle_nothing(corrected):
+    records, changes, _ = corrected({}, *[EIGHT | {"CONSENT": "N"}] * 5)
+
+    assert [row["DOB"] for row in records] == ["14/02/1986"]
+    assert {change["header"] for change in changes} == {""}
+
+
+def test_a_corrected_file_has_nothing_left_that_is_told_once(corrected, csv_of, tmp_path):
+    corrected({"SEX": "1"}, {"DOB": "19860214"}, EIGHT, {"TRIAGED": "2025-11-06"}, {"REFDATE": " 20251201"})
+
+    assert fired((tmp_path / "corrected.csv").read_bytes()) == set()
 
 
 # ---- corrected: the form of the file ---------------------------------------------------------------
@@ -372,7 +435,7 @@ def test_the_findings_stand_beside_each_row(annotated):
     assert header == [*Q.headers, "FINDINGS", "SEVERITY"]
     assert first[-2:] == ["", ""]
     assert second[-2:] == [
-        "Write the date of birth as dd/mm/yyyy, such as 27/03/1985 [DOB.is_plainly_written]; "
+        "Write the date of birth as dd/mm/yyyy or yyyymmdd, such as 27/03/1985 or 19850327 [DOB.is_plainly_written]; "
         "Select the client's stated sex [SEX.is_given]",
         "reject",
     ]

@@ -12,6 +12,7 @@ from cjit.check import check
 from cjit.dataset import Code, CodeList, Kind, Severity, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.dates import Style
 from cjit.extract import NOT_SENT, BadPattern, canonical, extract, file_name, is_blank, write
 from cjit.geography import TRUNCATED
 from cjit.read import open_file
@@ -19,6 +20,8 @@ from cjit.read import open_file
 Q = dataset("Q")
 AGENCY = EXAMPLE["AGNCY"]
 IDS = ["CLIENTID", "EPISODID", "REFERID"]
+#: The dates of the example record as an extract writes them.
+EIGHT = {"DOB": "19860214", "REFLD": "20251103", "TRIAGED": "20251106", "CPLANDT": "20251120", "REFDATE": "20251201"}
 
 
 def record(number=1, **changes):
@@ -56,10 +59,13 @@ def fired(findings):
 @pytest.mark.parametrize(
     ("header", "typed", "sent"),
     [
-        ("DOB", "2026-02-01", "01/02/2026"),
-        ("DOB", " 01/02/2026 ", "01/02/2026"),
-        ("DOB", "1/2/2026", "01/02/2026"),
-        ("DOB", " 1/12/2999", "01/12/2999"),
+        ("DOB", "2026-02-01", "20260201"),
+        ("DOB", " 01/02/2026 ", "20260201"),
+        ("DOB", "20260201", "20260201"),
+        ("DOB", "1/2/2026", "20260201"),
+        ("DOB", " 1/12/2999", "29991201"),
+        ("SEX", "1", "M"),
+        ("SEX", "2 ", "F"),
         ("SEX", " m", "M"),
         ("FINITIAL", "m", "M"),
         ("HOUSING", "03", "3"),
@@ -153,7 +159,7 @@ def test_a_faultless_record_is_sent_as_it_is_and_nothing_is_found():
     done = extracted(record())
 
     assert done.frame.columns == list(Q.headers)
-    assert done.frame.to_dicts() == [{h: record()[h] or None for h in Q.headers}]
+    assert done.frame.to_dicts() == [{h: record(**EIGHT)[h] or None for h in Q.headers}]
     assert (done.findings.total, done.blocked, done.rejected, done.left_out) == (0, False, {}, {})
     assert (done.withdrawn, done.without_consent) == (0, 0)
 
@@ -392,7 +398,7 @@ def test_what_is_left_is_checked_anew():
 
 def test_the_file_has_crlf_no_byte_order_mark_and_quotes_only_where_needed():
     data = bytes_of(canonical(Q, [record(CMSID='Café "a", b', CLIENT="x\ny")]))
-    values = {**record(), "CMSID": '"Café ""a"", b"', "CLIENT": '"x\ny"'}
+    values = {**record(**EIGHT), "CMSID": '"Café ""a"", b"', "CLIENT": '"x\ny"'}
 
     assert data.decode() == ",".join(Q.headers) + "\r\n" + ",".join(values[h] for h in Q.headers) + "\r\n"
 
@@ -405,6 +411,15 @@ def test_with_labels_each_code_is_told_in_words_and_formulas_are_neutralised():
     assert (row["SEX"], row["DRUG1"], row["DRUG2"]) == ("M Male", "1011 Heroin", "zz")
     assert (row["ALCDDAYS"], row["CHILDWTH"]) == ("4", "98 client declined to answer")
     assert (row["CMSID"], row["DOB"]) == ("'=1+1", EXAMPLE["DOB"])
+
+
+def test_dates_are_written_in_the_style_that_is_asked_for_and_shown_with_slashes():
+    (slashed,) = extracted(record(**EIGHT, DISD="2026-02-30"), style=Style.SLASHED).frame.to_dicts()
+    (figures,) = extracted(record(DISD="2026-02-30")).frame.to_dicts()
+
+    assert {h: slashed[h] for h in EIGHT} == {h: EXAMPLE[h] for h in EIGHT}
+    assert {h: figures[h] for h in EIGHT} == EIGHT
+    assert slashed["DISD"] == figures["DISD"] == "2026-02-30"
 
 
 @pytest.mark.parametrize(
@@ -495,9 +510,11 @@ _CELLS = {
         "0001-01-01",
         "",
         "2025-11-30",
+        "20251130",
+        "20251301",
     ],
     Kind.NUMBER: ["07", " 3", "98", "-1", "many", "", "29", "999999999999"],
-    Kind.CODE: ["01", " m", "y", "N", "9996", "9997", "?", "", "zz", "NN", "=1", "6", "ſ"],
+    Kind.CODE: ["01", "1", "2", " m", "y", "N", "9996", "9997", "?", "", "zz", "NN", "=1", "6", "ſ"],
     Kind.INITIAL: ["m", " M", "Mc", "", "7", "ı"],
     Kind.POSTCODE: ["ne81ab", "ne8  1", "NR14 7UJ", "norwich", "", "ZZ99 3VZ", "zz993", "bt11"],
     Kind.ID: [" 10001", "10001", "", "=1+1", 'a,"b', "14021986", " \t", "cj123"],
@@ -526,11 +543,19 @@ def test_the_same_data_in_another_order_give_the_same_bytes(rows, chance):
     assert bytes_of(canonical(Q, rows)) == bytes_of(canonical(Q, shuffled))
 
 
-@given(made_up())
-def test_extracting_an_extract_changes_nothing(rows):
-    data = bytes_of(canonical(Q, rows))
+@given(made_up(), st.sampled_from(Style), st.sampled_from(Style))
+def test_extracting_an_extract_changes_nothing(rows, style, other):
+    data = bytes_of(canonical(Q, rows, style=style))
 
-    assert bytes_of(canonical(Q, records_of(data))) == data
+    assert bytes_of(canonical(Q, records_of(data), style=style)) == data
+    assert bytes_of(canonical(Q, canonical(Q, rows, style=other).to_dicts(), style=style)) == data
+
+
+@given(made_up(), st.sampled_from(Style))
+def test_an_extract_mixes_no_ways_to_write_a_date(rows, style):
+    done = extracted(*rows, style=style)
+
+    assert not {name for name in fired(done.findings) if name.endswith(("is_written_one_way", "is_written_as_listed"))}
 
 
 @given(made_up())

@@ -397,7 +397,23 @@ def test_lists_are_kept_where_cjit_reference_says(tmp_path: Path, monkeypatch: p
     assert directory() == tmp_path / "ours"
     assert (tmp_path / "ours" / "Q" / "SEX.csv").is_file()
     source = f"installed from official.csv on {day_of(tmp_path / 'ours', 'SEX')}"
-    assert installed(Q)["SEX"].rows == (Code("M", "Male", status=Status.OFFICIAL, source=source),)
+    assert installed(Q)["SEX"].rows == (Code("M", "Male", status=Status.OFFICIAL, source=source, also=("1",)),)
+
+
+@pytest.mark.parametrize(
+    ("official", "also"),
+    [
+        ("M,Male\nF,Female\n", {"1": "M", "2": "F"}),
+        ("1,Male\n2,Female\n", {"M": "1", "F": "2"}),  # the other way round, but read all the same
+        ("M,Male\nF,Female\n1,Not known\n", {"2": "F"}),  # a code of the list is itself
+        ("1,Female\n2,Male\n", {}),  # nothing is guessed
+    ],
+)
+def test_no_official_list_of_sexes_turns_away_a_file_that_writes_them_the_other_way(
+    official: str, also: dict[str, str], tmp_path: Path, folder: Path
+):
+    install(Q, "SEX", file(tmp_path, f"code,label\n{official}"), folder)
+    assert with_installed(Q, folder).lists["SEX"].also == also
 
 
 @pytest.mark.parametrize("given", ["nowhere", "~/nowhere", "a file"])

@@ -16,7 +16,8 @@ class Book:
     """The rules of one dataset, by number in the document's order; `compared` adds those of changes.
 
     `within` are the rules of a row, of which `derived` look at one field and `written` at several;
-    `across` the written rules over the rows of an id; `stories` the derived ones.
+    `across` the written rules over the rows of an id; `stories` the derived ones; `once` those told once a file, and
+    `met` each of their conditions, by the header whose cells it is on.
     """
 
     def __init__(self, dataset: Dataset, compared: bool) -> None:
@@ -28,9 +29,10 @@ class Book:
         self.ids = pl.Enum([rule.id for rule in self.rules])
         self.stories = tuple(derive.stories(dataset))
         told = {story.rule.id for story in self.stories}
-        self.written = [self.index[r.id] for r in dataset.written if r.across is None]
+        self.written = [self.index[r.id] for r in dataset.written if r.across is None and not r.once]
         self.across = [i for i, r in enumerate(self.rules) if r.across is not None and r.id not in told]
-        own = {self.index[r.id] for r in dataset.rules if r.across is None} - set(self.written)
+        self.once = [i for i, r in enumerate(self.rules) if r.once]
+        own = {self.index[r.id] for r in dataset.rules if r.across is None} - {*self.written, *self.once}
         self.derived = {h: [i for i in sorted(own) if self.rules[i].header == h] for h in dataset.headers}
         self.gates = [i for i in self.written if self.rules[i].gate]
         order = list(Severity)
@@ -43,6 +45,10 @@ class Book:
             made if rule.likely is None else rule.likely.alias(rule.id)
             for rule, made in zip(self.rules, self.fails, strict=True)
         ]
+        self.met: dict[str, dict[tuple[int, int], pl.Expr]] = {h: {} for h in dataset.headers}
+        for i in self.once:
+            for n, condition in enumerate(self.rules[i].once):
+                self.met[self.rules[i].header][i, n] = condition.alias(f"{self.rules[i].id} {n}")
         self.keys = [fields[0].header for fields in map(dataset.entity, Entity) if fields]
         self.gathered = list(dict.fromkeys([*self.keys, *(self.rules[i].across or "" for i in self.across)]))
         self.postcodes = {f.header for f in dataset.fields if f.kind is Kind.POSTCODE}

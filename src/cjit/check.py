@@ -264,6 +264,7 @@ class _Run:
         self.unsent: list[pl.DataFrame] = []
         self.waiting = 0
         self.held: list[pl.DataFrame] = []
+        self.met: list[pl.DataFrame] = []
         self.keys = _Keys()
         #: The values of the last submission and of this one, where there is one to compare with.
         self.before: pl.DataFrame | None = None
@@ -282,6 +283,7 @@ class _Run:
         self.grades.append(part.grades)
         self.keys.add(part.keys)
         self.held.append(part.held)
+        self.met.append(part.met)
         if part.values is not None:
             self.incoming.append(part.values)
             self.bad_cells.append(part.bad_cells)
@@ -342,6 +344,8 @@ class _Run:
                     ]
         if held is not None:
             late.append(held.drop("key"))
+        if self.met:
+            late.append(self._once(pl.concat(self.met)))
         late += self._read_again({i: pl.concat(rows) for i, rows in wanted.items()}, stories, pieces)
         if self.before is not None:
             late.append(self._changes(self.before))
@@ -353,6 +357,13 @@ class _Run:
         self._emit(in_order(found))
         if self.sink:
             self._send(self.sink)
+
+    def _once(self, met: pl.DataFrame) -> pl.DataFrame:
+        """Findings told once a file, of the first rows of all pieces in order at which each condition holds."""
+        first = met.unique(["rule", "condition"], keep="first", maintain_order=True)
+        needed = {rule.id: len(rule.once) for rule in self.book.rules if rule.once}
+        told = first.filter(pl.len().over("rule") == pl.col("rule").cast(pl.String).replace_strict(needed))
+        return told.sort("row").unique("rule", keep="last", maintain_order=True).drop("condition")
 
     def _changes(self, held: pl.DataFrame) -> pl.DataFrame:
         """Findings on what should not have changed since the last submission."""

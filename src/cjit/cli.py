@@ -13,17 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from cjit.check import Findings
     from cjit.dataset import Dataset
+    from cjit.dates import Style
     from cjit.read import Source
 
+_Command = TypeVar("_Command", bound=Callable[..., None])
 FORMATS = ("text", "json", "csv", "html", "xlsx")
 _SUFFIXES = {"text": ".txt", "json": ".json", "csv": ".csv", "html": ".html", "xlsx": ".xlsx"}
 #: How many findings a page or a workbook can hold and still be read.
@@ -42,12 +44,21 @@ class _Day(click.ParamType[date]):
     def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
         if isinstance(value, date):
             return value
-        for form in ("%Y-%m-%d", "%d/%m/%Y"):
-            try:
-                return datetime.strptime(value, form).date()  # noqa: DTZ007 - a day has no time zone
-            except ValueError:
-                continue
-        return self.fail("write the date as 2026-03-31 or 31/03/2026", param, ctx)
+        from cjit.dates import day_of
+
+        return day_of(value) or self.fail("write the date as 31/03/2026, 20260331 or 2026-03-31", param, ctx)
+
+
+class _Style(click.ParamType["Style"]):
+    name = "style"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Style:
+        from cjit.dates import UnknownStyle, style_of
+
+        try:
+            return style_of(value)
+        except UnknownStyle as problem:
+            return self.fail(str(problem), param, ctx)
 
 
 @contextmanager
@@ -81,6 +92,18 @@ def _dataset(letter: str) -> Dataset:
 dataset_option = click.option(
     "--dataset", "letter", default="Q", show_default=True, metavar="LETTER", help="Which dataset: Q or P."
 )
+
+
+def _dates_option(otherwise: str | None, told: str) -> Callable[[_Command], _Command]:
+    """How a command writes dates: by default in a style, or as the installation is set."""
+    return click.option(
+        "--dates",
+        "style",
+        type=_Style(),
+        default=otherwise,
+        metavar="STYLE",
+        help=f"How dates are written: yyyymmdd or dd/mm/yyyy (default: {told}).",
+    )
 
 
 def _ends(number: int, frame: object) -> NoReturn:
@@ -397,22 +420,25 @@ def serve(host: str, port: int, demo: bool) -> None:
 @click.option("--new", is_flag=True, help="Only what is new or changed since the last extract.")
 @click.option("--leave-out", is_flag=True, help="Leave out the episodes that would be rejected.")
 @click.option("--labels", is_flag=True, help="With labels, to be looked at: it is never sent, and nothing is marked.")
+@_dates_option(None, "as CJIT_DATES says, else yyyymmdd")
 @click.option("--output", "-o", default="", metavar="FILE", help="Write it here (a file or a folder).")
-def extract(agency: str, until: date, new: bool, leave_out: bool, labels: bool, output: str) -> None:
+def extract(
+    agency: str, until: date, new: bool, leave_out: bool, labels: bool, style: Style | None, output: str
+) -> None:
     """Write the dataset Q file of a caseload that is kept by the service on this computer.
 
     AGENCY is its code, such as CJ123. Without --output the file has the name that the agency's settings give it. Exit
     status: 0 it is written; 1 something would be rejected (and nothing is written, but with --labels); 2 the command
     cannot be carried out.
     """
-    with _service():
+    with _plainly(), _service():
         import django
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cjit.web.settings")
         django.setup()
         from cjit.web.caseload.sending import write
     with _plainly():
-        made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, where=output)
+        made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output)
         done = made.extracted
         told = Counter(rule.message for rules in done.rejected.values() for rule in rules)
         for message, count in told.most_common():
@@ -454,10 +480,19 @@ def _service() -> Iterator[None]:
 @click.option("--faults", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of cells broken.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--today", type=_Day(), default="2026-03-31", show_default=True, metavar="DATE")
+@_dates_option("yyyymmdd", "yyyymmdd")
 @click.option("--output", "-o", required=True, metavar="DIR")
 @dataset_option
 def synth(
-    agencies: int, clients: int, months: int, faults: float, seed: int, today: date, output: str, letter: str
+    agencies: int,
+    clients: int,
+    months: int,
+    faults: float,
+    seed: int,
+    today: date,
+    style: Style,
+    output: str,
+    letter: str,
 ) -> None:
     """Make up monthly submissions that keep every rule, or break some. No real person is in them."""
     if not date(2000, 1, 1) <= today <= date(2100, 1, 1) or faults != faults:  # noqa: PLR0124 - not a number
@@ -468,7 +503,9 @@ def synth(
         from cjit.faults import with_faults
 
         book = dataset(letter)
-        months_of = made_up.histories(book, agencies=agencies, clients=clients, months=months, today=today, seed=seed)
+        months_of = made_up.histories(
+            book, agencies=agencies, clients=clients, months=months, today=today, seed=seed, style=style
+        )
         broken = 0
 
         def spoilt(each: made_up.Submission) -> made_up.Submission:

@@ -28,6 +28,7 @@ import polars as pl
 from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
+from cjit.dates import Style
 from cjit.examine import cut_postcodes as struck_postcodes
 from cjit.examine import struck
 from cjit.findings import Findings
@@ -333,12 +334,13 @@ def correct(
 ) -> Corrected:
     """Write a copy in the dataset's one form with mechanical faults mended, and a list of every change.
 
-    Mended: outer spaces, capitals (A to Z only), date style, leading noughts, whole postcodes, codes that say
-    "none", and a blank upper tier local authority where the postcode leaves no doubt. A value that is no value, or
-    a code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
-    knows what was meant. The copy has the dataset's headers in the document's order, commas, CRLF and
-    UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows whose
-    cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
+    Mended: outer spaces, capitals (A to Z only), date style, leading noughts, whole postcodes, codes that are read as
+    others or say "none", and a blank upper tier local authority where the postcode leaves no doubt. A value that is no
+    value, or a code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
+    knows what was meant. Each column of dates has one style: its own, or where it has both or none, that of most plain
+    dates of the file (yyyymmdd, where both are as many). The copy has the dataset's headers in the document's order,
+    commas, CRLF and UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows
+    whose cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
     are not neutralised in it: an apostrophe would be submitted.
 
     `changes` is a CSV for a spreadsheet: row (of the file that was sent; blank for the whole file), header, was,
@@ -366,6 +368,8 @@ class _Corrector:
         self.gates = _gates(self.dataset)
         self.steps = derive.columns(self.dataset)
         self.fill = _Fill(self.dataset, today)
+        self.counted = _Styles(self.dataset, today)
+        self.styles: Mapping[str, Style] = {}
 
     def run(self) -> Corrected:
         cells = ragged = closed = blank = 0
@@ -373,10 +377,13 @@ class _Corrector:
         form = list(_form(self.source))
         self._say(_changes(form))
         self.out.write(",".join(self.dataset.headers).encode() + b"\r\n")
-        if self.fill.possible:
-            for piece in self.source.pieces():
-                frame = piece().text()
-                self.fill.learn(frame.filter(~self.gates.closed(frame, self.today)))
+        for piece in self.source.pieces():
+            frame = piece().text()
+            frame = frame.filter(~self.gates.closed(frame, self.today))
+            self.counted.learn(frame)
+            if self.fill.possible:
+                self.fill.learn(frame)
+        self.styles = self.counted.chosen()
         for piece in self.source.pieces():
             batch = piece()
             written, mended, gone = self._mended(batch)
@@ -401,7 +408,7 @@ class _Corrector:
         for step in self.steps:
             full = full.with_columns(step)
         closed = full.select(self.gates.fails())["closed"]
-        new = full.select(_corrected(f, self.dataset) for f in self.dataset.fields)
+        new = full.select(_corrected(f, self.dataset, self.styles) for f in self.dataset.fields)
         filled = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
         if self.fill.possible:
             certain = self.fill.certain(full, closed)
@@ -419,7 +426,7 @@ class _Corrector:
                     new[f.header].gather(at).alias("now"),
                     filled.gather(at).alias("filled"),
                 )
-                said.append(change.select("row", "header", _shown(f), "now", _what(f)))
+                said.append(change.select("row", "header", _shown(f), "now", _what(f, self.dataset, self.styles)))
         return new.filter(~closed), pl.concat(said), _changes((row, "", "", "", _GONE) for row in rows.filter(closed))
 
     def _say(self, changes: pl.DataFrame) -> None:
@@ -427,12 +434,12 @@ class _Corrector:
         _csv(changes.with_columns(map(neutral_column, ("header", "was", "now"))), self.said)
 
 
-def _corrected(field: Field, dataset: Dataset) -> pl.Expr:
+def _corrected(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
     """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
     raw, kept = derive.sent(field.header), derive.no_value(field, dataset)
     if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
         kept = derive.doubtful(field, dataset)
-    plain = pl.when(raw.is_not_null()).then(derive.plainly(field))
+    plain = pl.when(raw.is_not_null()).then(derive.plainly(field, styles.get(field.header, Style.EIGHT)))
     if kept is None:
         return plain.alias(field.header)
     return pl.when(kept).then(raw).otherwise(plain).alias(field.header)
@@ -446,11 +453,13 @@ def _shown(field: Field) -> pl.Expr:
     return pl.when(derive.whole_postcode(field.header)).then(was.str.strip_chars().str.head(-2) + "**").otherwise(was)
 
 
-def _what(field: Field) -> pl.Expr:
+def _what(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
     """The change to a cell in words, from `was`, `now` and `filled`."""
     was, now = pl.col("was").str.strip_chars(), pl.col("now")
+    codes = dataset.codes_of(field.header)
+    others = list(codes.also) if codes else []
     tidied = {
-        Kind.DATE: pl.lit("Date written as dd/mm/yyyy"),
+        Kind.DATE: pl.lit(f"Date written as {styles.get(field.header, Style.EIGHT)}"),
         Kind.NUMBER: pl.lit("Leading noughts removed"),
         Kind.POSTCODE: pl.when(derive.whole_postcode(field.header))
         .then(pl.lit("Last two characters of the postcode removed"))
@@ -464,9 +473,35 @@ def _what(field: Field) -> pl.Expr:
         .then(pl.lit("Left blank: the code says that there is none"))
         .when(now.is_null() | (now == was))
         .then(pl.lit("Spaces removed"))
+        .when(was.str.to_uppercase().is_in(others))
+        .then(pl.lit("Code written as the list has it"))
         .otherwise(tidied.get(field.kind, capitals.otherwise(pl.lit("Leading nought removed"))))
         .alias("what")
     )
+
+
+class _Styles:
+    """In which style each date column of a file is written, so that correcting it again changes nothing."""
+
+    def __init__(self, dataset: Dataset, today: date) -> None:
+        self.today = today
+        self.headers = [f.header for f in dataset.fields if f.kind is Kind.DATE]
+        self.steps = _steps(dataset, self.headers)
+        self.counts = dict.fromkeys(((h, style) for h in self.headers for style in Style), 0)
+
+    def learn(self, frame: pl.DataFrame) -> None:
+        """Count the plain dates of each column by their style."""
+        frame = frame.with_columns(_constants(self.today))
+        for step in self.steps:
+            frame = frame.with_columns(step)
+        found = frame.select(derive.in_style(h, style).sum().alias(f"{h} {style}") for h, style in self.counts)
+        self.counts = {(h, style): n + found[f"{h} {style}"][0] for (h, style), n in self.counts.items()}
+
+    def chosen(self) -> dict[str, Style]:
+        """The style of each column: its own; that of most dates of the file, where it has both or neither."""
+        most = max(Style, key=lambda style: sum(self.counts[h, style] for h in self.headers))
+        own = {h: [style for style in Style if self.counts[h, style]] for h in self.headers}
+        return {h: styles[0] if len(styles) == 1 else most for h, styles in own.items()}
 
 
 class _Fill:

@@ -48,7 +48,7 @@ class Kind(StrEnum):
 
     ID = "id"  # a technical identifier: text, taken as it is
     INITIAL = "initial"  # one letter, A to Z
-    DATE = "date"  # dd/mm/yyyy
+    DATE = "date"  # dd/mm/yyyy or yyyymmdd
     CODE = "code"  # one of a code list
     NUMBER = "number"  # a whole number
     POSTCODE = "postcode"  # a postcode less its last two characters, such as "NR14 7"
@@ -87,7 +87,7 @@ class Code:
     """One row of a code list.
 
     `start` and `end` are the first and last day it may be used. They are shown and no rule checks them: which
-    date of a record they are to be held against is not public.
+    date of a record they are to be held against is not public. `also` are other codes that are read as this one.
     """
 
     code: str
@@ -98,6 +98,7 @@ class Code:
     source: str = ""
     start: date | None = None
     end: date | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class CodeList:
     def labels(self) -> Mapping[str, str]:
         """Label by code; the first printed where a code stands in two groups."""
         return {row.code: row.label for row in reversed(self.rows)}
+
+    @cached_property
+    def also(self) -> Mapping[str, str]:
+        """Other codes that are read, each with the code of the list that it is read as."""
+        return {other: row.code for row in self.rows for other in row.also if other not in self.labels}
 
     @cached_property
     def status(self) -> Status:
@@ -201,6 +207,9 @@ class Rule:
     condition, true wherever a dear `fails_when` is: it spares the other rows a closer look (None:
     `fails_when` is cheap). `of_list` names a code list whose packaged codes the rule knows: with another in its place
     the rule goes. `reading` says why, where the clause is our reading.
+
+    A rule `once` a file is broken where each of those conditions, on cells of its field, holds on some row, and is told
+    at the row at which the last of them first does: `fails_when` says the same of rows in order.
     """
 
     id: str
@@ -216,6 +225,7 @@ class Rule:
     likely: pl.Expr | None = None
     of_list: str = ""
     reading: str = ""
+    once: tuple[pl.Expr, ...] = ()
 
     @property
     def header(self) -> str:

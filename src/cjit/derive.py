@@ -18,14 +18,14 @@ from datetime import date
 
 import polars as pl
 
-from cjit.dataset import OUR_READING, TODAY, CodeList, Dataset, Entity, Field, Kind, Rule, Severity
+from cjit import dates
+from cjit.dataset import OUR_READING, TODAY, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
+from cjit.dates import Style
 from cjit.geography import TRUNCATED, WHOLE
 
 #: No date in this dataset can be earlier: a year such as 0020 is a slip.
 EARLIEST = date(1900, 1, 1)
 
-_DATE = r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"
-_ISO_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _NUMBER = r"^(0|[1-9][0-9]{0,8})$"
 #: A long number as a spreadsheet shows it: 1.23E+11.
 POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
@@ -61,12 +61,7 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
     text = sent(field.header).str.strip_chars()
     match field.kind:
         case Kind.DATE:
-            british = pl.when(text.str.contains(_DATE)).then(text)
-            iso = pl.when(text.str.contains(_ISO_DATE)).then(text)
-            return pl.coalesce(
-                british.str.to_date("%d/%m/%Y", strict=False),
-                iso.str.to_date("%Y-%m-%d", strict=False),
-            )
+            return dates.read(text)
         case Kind.NUMBER:
             return pl.when(text.str.contains(_PADDED_NUMBER)).then(text).cast(pl.Int32, strict=False)
         case Kind.POSTCODE:
@@ -75,9 +70,10 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
             whole = _spaced_whole(text)
             return pl.when(whole.str.contains(WHOLE)).then(whole.str.head(-2)).otherwise(spaced)
         case Kind.CODE:
-            code = text.str.to_uppercase()
-            if _padded(dataset.codes_of(field.header)):
-                code = pl.when(code.str.contains("^0[1-9]$")).then(code.str.tail(1)).otherwise(code)
+            codes = dataset.codes_of(field.header)
+            code = _tidy_code(text, codes)
+            if codes and codes.also:
+                code = code.replace(dict(codes.also))
             if field.none:
                 code = pl.when(~code.is_in(field.none)).then(code)
             return code
@@ -85,6 +81,12 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
             return text.str.to_uppercase()
         case Kind.ID:
             return text
+
+
+def _tidy_code(text: pl.Expr, codes: CodeList | None) -> pl.Expr:
+    """A text without outer spaces as a code is written, before it is read as another."""
+    code = text.str.to_uppercase()
+    return pl.when(code.str.contains("^0[1-9]$")).then(code.str.tail(1)).otherwise(code) if _padded(codes) else code
 
 
 def _padded(codes: CodeList | None) -> bool:
@@ -197,7 +199,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
         case Kind.DATE:
             yield rule(
                 "is_a_date",
-                f"The {noun} must be a real date written dd/mm/yyyy, such as 27/03/1985",
+                f"The {noun} must be a real date written {dates.PLAINLY}, such as {dates.EXAMPLES}",
                 raw.is_not_null() & read.is_null(),
                 "31/02/2020",
                 good,
@@ -219,7 +221,8 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
                 good,
                 field.bad,
             )
-            plain = ("2020-02-01", f"Write the {noun} as dd/mm/yyyy, such as 27/03/1985")
+            yield _written_one_way(field)
+            plain = ("2020-02-01", f"Write the {noun} as {dates.PLAINLY}, such as {dates.EXAMPLES}")
         case Kind.NUMBER:
             apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
             yield rule(
@@ -241,6 +244,8 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
                     good,
                     field.bad,
                 )
+            if codes is not None and codes.also:
+                yield _written_as_listed(field, codes)
             plain = (f" {good}", _in_code(field, codes))
         case Kind.INITIAL:
             yield rule(
@@ -275,6 +280,82 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
     yield rule("is_plainly_written", plain[1], _not_plain(field, dataset), plain[0], good, Severity.QUERY)
 
 
+# ---- once a file -----------------------------------------------------------------------------------
+
+_ONE_WAY = (
+    "Both ways are plain, and which is asked for in a CJIT file is not public. Whoever takes the file may read a "
+    "column in one of them only, and a column that has both was put together from two."
+)
+_AS_LISTED = (
+    "The layout printed for the adult dataset has another code here than every other source has. It is understood "
+    "without doubt; what is written is the code of the list."
+)
+
+
+def _told_once(
+    field: Field,
+    name: str,
+    message: str,
+    reading: str,
+    conditions: tuple[pl.Expr, ...],
+    breaks: Record | list[Record],
+    holds: Record | list[Record],
+) -> Rule:
+    """A rule of the file as a whole, told at the row at which the last of its conditions first holds."""
+    met = pl.all_horizontal(condition.fill_null(False).cum_sum() > 0 for condition in conditions)
+    return Rule(
+        f"{field.header}.{name}",
+        Severity.QUERY,
+        message,
+        OUR_READING,
+        met & ~met.shift(1, fill_value=False),
+        breaks,
+        holds,
+        reading=reading,
+        once=conditions,
+    )
+
+
+def in_style(header: str, style: Style) -> pl.Expr:
+    """True where a date has a value, and is written in a style but for outer spaces."""
+    return pl.col(header).is_not_null() & dates.is_written(sent(header).str.strip_chars(), style)
+
+
+def _written_one_way(field: Field) -> Rule:
+    header, good = field.header, _good(field, None)
+    return _told_once(
+        field,
+        "is_written_one_way",
+        f"Write every {field.noun} the same way: this file has both {' and '.join((Style.SLASHED, Style.EIGHT))}",
+        _ONE_WAY,
+        tuple(in_style(header, style) for style in Style),
+        [{header: good}, {header: f"{_GOOD_DATE:{Style.EIGHT.form}}"}],
+        [{header: good}, {header: good}],
+    )
+
+
+def _written_as_listed(field: Field, codes: CodeList) -> Rule:
+    header = field.header
+    own = {row.code: row.also[0] for row in codes.rows if row.code in codes.also.values()}
+    first = next(iter(own))
+    spelt = [f"{code} ({codes.labels[code]})" for code in own]
+    said = f"as {' or '.join(spelt)}, not as {' or '.join(own.values())}"
+    if len(own) > 3:
+        said = f"by the code of its list: {spelt[0]}, for one, not {own[first]}"
+    return _told_once(
+        field,
+        "is_written_as_listed",
+        f"Write the {field.noun} {said}",
+        _AS_LISTED,
+        (_tidy_code(sent(header).str.strip_chars(), codes).is_in(list(codes.also)),),
+        {header: own[first]},
+        {header: first},
+    )
+
+
+# ---- how it is written -----------------------------------------------------------------------------
+
+
 def _whole(raw: pl.Expr) -> pl.Expr:
     """True where a whole postcode was sent, however it is spaced."""
     return _spaced_whole(raw).str.contains(WHOLE)
@@ -295,11 +376,14 @@ def _not_plain(field: Field, dataset: Dataset) -> pl.Expr:
     raw, read = sent(field.header), as_read(field.header)
     match field.kind:
         case Kind.DATE:
-            loose = read.is_not_null() & ~raw.str.contains(_DATE)
+            loose = read.is_not_null() & ~dates.is_written(raw, *Style)
         case Kind.NUMBER:
             loose = read.is_not_null() & ~raw.str.contains(_NUMBER)
         case Kind.POSTCODE:
             loose = (raw != read) & ~_whole(raw)
+        case Kind.CODE if (codes := dataset.codes_of(field.header)) and codes.also:
+            # Of a code that is read as another one `is_written_as_listed` speaks.
+            loose = raw != _tidy_code(raw.str.strip_chars(), codes)
         case _:
             loose = raw != read
     bad = wrong(field, dataset)
@@ -322,26 +406,29 @@ def doubtful(field: Field, dataset: Dataset) -> pl.Expr:
     return foreign if odd is None else odd.fill_null(False) | foreign
 
 
-def plainly(field: Field) -> pl.Expr:
-    """A field as the dataset writes it, as text: what a corrected file and an extract hold."""
-    return plainly_value(field, as_read(field.header))
+def plainly(field: Field, style: Style) -> pl.Expr:
+    """A field as the dataset writes it, as text: what a corrected file and an extract hold, dates in a style."""
+    return plainly_value(field, as_read(field.header), style)
 
 
-def plainly_value(field: Field, value: pl.Expr) -> pl.Expr:
-    """A typed value of a field as the dataset writes it, as text."""
+def plainly_value(field: Field, value: pl.Expr, style: Style = Style.SLASHED) -> pl.Expr:
+    """A typed value of a field as the dataset writes it, as text; a date as people are shown it, or in a style."""
     match field.kind:
         case Kind.DATE:
-            return value.dt.strftime("%d/%m/%Y")
+            return dates.written(value, style)
         case Kind.NUMBER:
             return value.cast(pl.String)
         case _:
             return value
 
 
+_GOOD_DATE = date(2020, 2, 1)
+
+
 def _good(field: Field, codes: CodeList | None) -> str:
     match field.kind:
         case Kind.DATE:
-            return "01/02/2020"
+            return f"{_GOOD_DATE:{Style.SLASHED.form}}"
         case Kind.NUMBER:
             return str(field.minimum or 0)
         case Kind.CODE:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from textwrap import fill, indent, wrap
 from typing import Any
 
+from cjit import dates
 from cjit.dataset import Changes, Code, CodeList, Dataset, Entity, Field, Kind, Rule, Severity, Status
 from cjit.derive import EARLIEST
 from cjit.geography import TRUNCATED
@@ -36,7 +37,7 @@ SECTIONS = {
 _KINDS = {
     Kind.ID: "text",
     Kind.INITIAL: "one capital letter, A to Z",
-    Kind.DATE: "date, dd/mm/yyyy",
+    Kind.DATE: f"date, {dates.PLAINLY}, the same way throughout a file",
     Kind.CODE: "code",
     Kind.NUMBER: "whole number",
     Kind.POSTCODE: "postcode less its last two characters, such as NR14 7",
@@ -177,7 +178,15 @@ def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
         yield "Also read as", ", ".join(field.also)
     if field.none:
         yield "Read as blank", ", ".join(field.none)
+    if others := _others(dataset, field):
+        yield "Other codes read", others
     yield "Source", f"business definitions, {field.clause}"
+
+
+def _others(dataset: Dataset, field: Field) -> str:
+    """The other codes that are read as those of the field's list, such as "1 as M"."""
+    codes = dataset.codes_of(field.header)
+    return ", ".join(f"{other} as {code}" for other, code in codes.also.items()) if codes else ""
 
 
 def _missing(dataset: Dataset, field: Field) -> str:
@@ -233,7 +242,7 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
 def _short_kind(field: Field) -> str:
     match field.kind:
         case Kind.DATE:
-            return "dd/mm/yyyy"
+            return dates.PLAINLY
         case Kind.CODE:
             return f"code: {field.codes}"
         case Kind.NUMBER:
@@ -267,8 +276,9 @@ def _short_changes(field: Field) -> str:
 def export(dataset: Dataset, format: str) -> str:  # noqa: A002  the command's own word
     """The whole dictionary in a format of `FORMATS`; the same dataset always gives the same text.
 
-    `json-schema`: JSON Schema 2020-12 of one record, text by header, a blank being "" or left out; of a
-    date it tells the form only.
+    Each describes what is to be written. A date is text in either style, since a type has one; 29 February stands in
+    every year.
+    `json-schema`: JSON Schema 2020-12 of one record, text by header, a blank being "" or left out.
     `table-schema`: a Frictionless Table Schema of the CSV file. `csvw`: its CSV on the Web metadata, whose
     `url` is to be set to the file's. `markdown`: a page. Raises `DictionaryProblem` for another format.
     """
@@ -309,6 +319,10 @@ def _about(dataset: Dataset, field: Field) -> str:
         about.append(f"(Recorded as per {field.as_of}.)")
     if codes and not codes.complete:
         about.append(f"(Codes: {STATUSES[codes.status]}.)")
+    if others := _others(dataset, field):
+        about.append(f"(Read, and not written: {others}.)")
+    if field.kind is Kind.DATE:
+        about.append(f"(Written {dates.PLAINLY}, the same way throughout a file.)")
     return " ".join(about)
 
 
@@ -323,8 +337,10 @@ def _pattern(dataset: Dataset, field: Field) -> str:
     """
     match field.kind:
         case Kind.DATE:
-            century = EARLIEST.year // 100
-            return f"(0[1-9]|[12][0-9]|3[01])/(0[1-9]|1[0-2])/({century}|[2-9][0-9])[0-9]{{2}}"
+            year = f"({EARLIEST.year // 100}|[2-9][0-9])[0-9]{{2}}"
+            slashed = "|".join(f"{day}/{month}" for day, month in _DAYS)
+            eight = "|".join(f"{month}{day}" for day, month in _DAYS)
+            return f"({slashed})/{year}|{year}({eight})"
         case Kind.NUMBER:
             numbers = _numbers(field.minimum or 0, field.maximum or 999_999_999)
             return "|".join((*numbers, *field.apart))
@@ -337,6 +353,10 @@ def _pattern(dataset: Dataset, field: Field) -> str:
             return TRUNCATED.removeprefix("^").removesuffix("$").replace("(?:", "(")
         case Kind.ID:
             return "[^ ](.*[^ ])?"
+
+
+#: The days of a month and the months that have them, leap years apart.
+_DAYS = (("(0[1-9]|[12][0-9])", "(0[1-9]|1[0-2])"), ("30", "(0[13-9]|1[0-2])"), ("31", "(0[13578]|1[02])"))
 
 
 def _numbers(low: int, high: int) -> Iterator[str]:
@@ -395,10 +415,7 @@ def _table_field(dataset: Dataset, field: Field) -> dict[str, Any]:
     }
     constraints: dict[str, Any] = {"required": True} if _required(field) else {}
     codes = _closed(dataset, field)
-    if field.kind is Kind.DATE:
-        found |= {"type": "date", "format": "%d/%m/%Y"}
-        constraints["minimum"] = f"{EARLIEST:%d/%m/%Y}"
-    elif field.kind is Kind.NUMBER and not field.apart:
+    if field.kind is Kind.NUMBER and not field.apart:
         found["type"] = "integer"
         constraints |= {"minimum": field.minimum, "maximum": field.maximum}
     elif codes:
@@ -428,13 +445,7 @@ def _csvw_column(dataset: Dataset, field: Field) -> dict[str, Any]:
         "dc:description": _about(dataset, field),
         "datatype": "string",
     }
-    if field.kind is Kind.DATE:
-        found["datatype"] = {
-            "base": "date",
-            "format": "dd/MM/yyyy",
-            "minimum": f"{EARLIEST:%d/%m/%Y}",
-        }
-    elif field.kind is Kind.NUMBER and not field.apart:
+    if field.kind is Kind.NUMBER and not field.apart:
         found["datatype"] = {"base": "integer", "minimum": field.minimum, "maximum": field.maximum}
     elif pattern := _pattern(dataset, field):
         found["datatype"] = {"base": "string", "format": f"^({pattern})$"}

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 
 import polars as pl
 
 from cjit import derive
 from cjit.book import Book, hashed
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule, Severity
+from cjit.dates import Style
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
 from cjit.read import Batch, repeating
@@ -31,9 +33,10 @@ class Part:
     """What one piece of a file gives.
 
     `findings` are those within rows. `held` are those across rows with the hash of their id (`key`): they
-    stand unless the id's rows go on in another piece. `keys` has the narrow columns of `Book.key_columns`,
-    `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they are null
-    for want of a value. `grades` is the gravest severity of each row.
+    stand unless the id's rows go on in another piece. `met` has, as findings with the number of the `condition`, the
+    first row of each condition of the rules that are told once a file. `keys` has the narrow columns of
+    `Book.key_columns`, `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they
+    are null for want of a value. `grades` is the gravest severity of each row.
     """
 
     rows: int
@@ -42,6 +45,7 @@ class Part:
     size: int
     findings: pl.DataFrame
     held: pl.DataFrame
+    met: pl.DataFrame
     keys: pl.DataFrame
     values: pl.DataFrame | None
     bad_cells: pl.DataFrame
@@ -55,12 +59,14 @@ class _Typed:
     """The values of some rows, and what the derived rules found on the way.
 
     `values` has a column a header, and a hash of each story. `found` are positions by rule,
-    `bad` where a field's value is no value, by header.
+    `bad` where a field's value is no value, by header. `met` has a Boolean a row for each condition that holds
+    somewhere, of the rules that are told once a file.
     """
 
     values: pl.DataFrame
     found: dict[int, pl.Series]
     bad: dict[str, pl.Series]
+    met: dict[tuple[int, int], pl.Series]
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class _Looked:
 
     `value`, `read` and `sent` are columns as `derive.columns` makes them, `hash` one of the values (None: no story
     tells the field). `altered` says whether any value differs from its text. `fails` has the rules that fail
-    somewhere by id, and `no H`; `odd` is where any does. They may be longer than the texts are many.
+    somewhere by id, and `no H`; `odd` is where any does. `met` has the conditions that hold somewhere, of rules told
+    once a file. They may be longer than the texts are many.
     """
 
     value: pl.Series
@@ -79,6 +86,7 @@ class _Looked:
     altered: bool
     fails: dict[str, pl.Series]
     odd: pl.Series
+    met: dict[tuple[int, int], pl.Series]
 
 
 class Examiner:
@@ -100,6 +108,7 @@ class Examiner:
         self.constants = [pl.lit(today).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)]
         self.written = [i for i in book.written if i in active or book.rules[i].gate]
         self.derived = {h: [i for i in derived if i in active] for h, derived in book.derived.items()}
+        self.met = {h: {at: c for at, c in met.items() if at[0] in active} for h, met in book.met.items()}
         self.given = {h: i for h, i in book.given.items() if i in active}
         # Where no rule is asked for the values are what counts, and of no value only a gate must know.
         gates = {h for i in book.gates for h in book.rules[i].headers}
@@ -154,6 +163,7 @@ class Examiner:
             held=pl.concat(
                 [self._stories(keys, repeated, values, frame, rows), self._held(keys, repeated, frame, rows)]
             ),
+            met=self._met(typed.met, open_, frame, rows),
             keys=keys,
             values=self._lasting(values.filter(open_).select("row", *book.dataset.headers)) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
@@ -217,7 +227,9 @@ class Examiner:
         hits = odd.select(pl.col(h).fill_null(h in blank).arg_true().implode() for h in asked)
         for h in asked:
             say(h, hits[h][0], numbers[h][hits[h][0]])
-        return _Typed(self._values(frame, untidy, numbers, looked), found, {h: at for h, at in bad.items() if at.len()})
+        met = {at: column[numbers[h]] for h in numbers.columns for at, column in looked[h].met.items()}
+        values = self._values(frame, untidy, numbers, looked)
+        return _Typed(values, found, {h: at for h, at in bad.items() if at.len()}, met)
 
     def _values(
         self,
@@ -287,11 +299,13 @@ class Examiner:
         fails = full.select(
             *(book.fails[i] for h in headers for i in self.derived[h]),
             *(self.no_value[h] for h in headers if h in self.no_value),
+            *(condition for h in headers for condition in self.met[h].values()),
             *(pl.col(h).hash(self.story[h]).alias(f"hash {h}") for h in headers if h in self.story),
             *(_altered(full, h).alias(f"altered {h}") for h in headers),
         )
+        met = {h: {at: condition.meta.output_name() for at, condition in self.met[h].items()} for h in headers}
         anywhere = fails.select(
-            *(pl.col(name).head(many[h]).any() for h in headers for name in names[h]),
+            *(pl.col(name).head(many[h]).any() for h in headers for name in (*names[h], *met[h].values())),
             *(pl.col(f"altered {h}").any() for h in headers),
         ).row(0, named=True)
         odd = fails.with_columns(
@@ -306,6 +320,7 @@ class Examiner:
                 altered=anywhere[f"altered {h}"],
                 fails={name: fails[name] for name in names[h] if anywhere[name]},
                 odd=odd[h],
+                met={at: fails[name] for at, name in met[h].items() if anywhere[name]},
             )
             for h in headers
         }
@@ -384,6 +399,20 @@ class Examiner:
         text = pl.lit(None, pl.String)
         told = pl.DataFrame(rows).with_columns(rule=pl.lit(0, pl.UInt32), value=text, client=text, episode=text)
         return self._with_ids(told)
+
+    def _met(
+        self, met: Mapping[tuple[int, int], pl.Series], open_: pl.Series, frame: pl.DataFrame, rows: pl.Series
+    ) -> pl.DataFrame:
+        """The first row at which each condition of the rules told once a file holds, of rows that may be shown."""
+        first: dict[int, list[int]] = {}
+        conditions: list[int] = []
+        for (i, n), column in sorted(met.items(), key=itemgetter(0)):
+            at = (column & open_).fill_null(False).arg_max()
+            if at is not None and open_[at] and column[at]:
+                first.setdefault(i, []).append(at)
+                conditions.append(n)
+        told = self.gather({i: pl.Series(at, dtype=pl.UInt32) for i, at in first.items()}, frame, rows)
+        return told.with_columns(pl.Series("condition", conditions, dtype=pl.UInt8))
 
     # ---- across the rows of a piece ------------------------------------------------------------
 
@@ -484,9 +513,9 @@ class Examiner:
         ).with_columns_seq(book.value[h] for h in filled)
         values = full.row(0, named=True)
         # A value written just as the dataset writes it breaks no derived rule.
-        odd = [h for h in filled if _as_text(values[h]) != text[h]]
+        odd = [h for h in filled if text[h] not in _as_text(values[h])]
         given = [i for h in blank for i in book.derived[h] if book.rules[i].id.endswith(".is_given")]
-        asked = [i for h in odd for i in book.derived[h]]
+        asked = [i for h in odd for i in (*book.derived[h], *dict.fromkeys(i for i, _ in book.met[h]))]
         unsure = [book.no_value[h] for h in odd if h in book.no_value]
         own = full.select_seq(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
@@ -585,11 +614,11 @@ def _numbers(found: Mapping[int, pl.Series]) -> pl.Series:
     return counts.select(pl.col("rule").cast(pl.UInt32).repeat_by("count").explode())["rule"]
 
 
-def _as_text(value: date | int | str | None) -> str | None:
-    """A typed value as the dataset writes it (`derive.plainly_value`, for one)."""
+def _as_text(value: date | int | str | None) -> tuple[str, ...]:
+    """A typed value in each way the dataset writes it (`derive.plainly_value`, for one)."""
     if isinstance(value, date):
-        return value.strftime("%d/%m/%Y")
-    return None if value is None else str(value)
+        return tuple(value.strftime(style.form) for style in Style)
+    return () if value is None else (str(value),)
 
 
 def cut_postcodes(postcodes: pl.Series) -> pl.Series:

@@ -1,7 +1,7 @@
 """Records as text to a dataset Q file: the only thing that leaves a provider.
 
 The file has one form: each value as the dataset plainly writes it, the headers in the document's order, the rows in
-the order of their ids. So the same data give the same bytes, in whatever order they come.
+the order of their ids, every date in one style. So the same data give the same bytes, in whatever order they come.
 
 What can leave, and what cannot:
 
@@ -33,9 +33,10 @@ from typing import IO
 
 import polars as pl
 
-from cjit import derive
+from cjit import dates, derive
 from cjit.check import check
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
+from cjit.dates import Style
 from cjit.findings import Findings
 from cjit.geography import OUTWARD, upper_tier_for_sector
 from cjit.report.spreadsheet import neutral_column
@@ -97,14 +98,22 @@ class BadPattern(ValueError):  # noqa: N818 - a slip of the user's, told in one 
 
 
 def extract(
-    dataset: Dataset, rows: Iterable[Record], *, agency: str, today: date, leave_out: bool = False
+    dataset: Dataset,
+    rows: Iterable[Record],
+    *,
+    agency: str,
+    today: date,
+    leave_out: bool = False,
+    style: Style = Style.EIGHT,
 ) -> Extracted:
     """The canonical form of some rows and what the check says of it, for the agency that would submit it.
+
+    Dates are written in the `style`.
 
     With `leave_out`, every row of an episode that would be rejected is taken out. It is then absent from the file, and
     a portal that holds it says so.
     """
-    plain = _plainly(dataset, rows)
+    plain = _plainly(dataset, rows, style)
     frame = _may_leave(dataset, plain)
     left_out: dict[str, tuple[Rule, ...]] = {}
     while True:
@@ -126,8 +135,12 @@ def extract(
     )
 
 
-def canonical(dataset: Dataset, rows: Iterable[Record], *, keep_odd: bool = False) -> pl.DataFrame:
+def canonical(
+    dataset: Dataset, rows: Iterable[Record], *, keep_odd: bool = False, style: Style = Style.EIGHT
+) -> pl.DataFrame:
     """The rows as they are sent: a column of text for each header in the document's order, blank as null.
+
+    Dates are written in the `style`.
 
     With `keep_odd`, for records that stay here, what is no value of its field (but PC) is as it was typed.
 
@@ -135,14 +148,15 @@ def canonical(dataset: Dataset, rows: Iterable[Record], *, keep_odd: bool = Fals
     are in the order of their ids, by code point, blank first. Characters that no file can hold (NUL, half a surrogate
     pair) are left out. The canonical form of the canonical form is the same.
     """
-    return _may_leave(dataset, _plainly(dataset, rows, keep_odd))
+    return _may_leave(dataset, _plainly(dataset, rows, style, keep_odd))
 
 
 def write(dataset: Dataset, frame: pl.DataFrame, out: IO[bytes], *, labels: bool = False) -> None:
     """Write a canonical frame as CSV: a header row, commas, CRLF, UTF-8, quotation marks only where they are needed.
 
     With `labels` it is a file to look at in a spreadsheet and never to be sent: each code has its label after it
-    ("1011 Heroin"), cells like formulas are neutralised, and it begins with the byte order mark that Excel asks for.
+    ("1011 Heroin"), dates are dd/mm/yyyy, cells like formulas are neutralised, and it begins with the byte order
+    mark that Excel asks for.
     """
     frame = frame.select(dataset.headers)
     if labels:
@@ -177,14 +191,14 @@ def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
 # ---- the canonical form ----------------------------------------------------------------------------
 
 
-def _plainly(dataset: Dataset, rows: Iterable[Record], keep_odd: bool = False) -> pl.DataFrame:
+def _plainly(dataset: Dataset, rows: Iterable[Record], style: Style, keep_odd: bool = False) -> pl.DataFrame:
     """Every row, each value as the dataset plainly writes it."""
     rows = list(rows)
     frame = pl.DataFrame([_column(rows, header) for header in dataset.headers])
     text, read, _ = derive.columns(dataset)
     plain = _tidy if keep_odd else _plain
     typed = frame.with_columns(text).with_columns(read)
-    return _filled(dataset, typed.select(plain(f, dataset).alias(f.header) for f in dataset.fields))
+    return _filled(dataset, typed.select(plain(f, dataset, style).alias(f.header) for f in dataset.fields))
 
 
 def _column(rows: Sequence[Record], header: str) -> pl.Series:
@@ -197,9 +211,9 @@ def _column(rows: Sequence[Record], header: str) -> pl.Series:
     return column.str.replace_all("\0", "", literal=True)
 
 
-def _plain(field: Field, dataset: Dataset) -> pl.Expr:
+def _plain(field: Field, dataset: Dataset, style: Style) -> pl.Expr:
     """A field as it is sent: plainly written where it is understood, else as it was typed, if it may be a value."""
-    sent = _tidy(field, dataset)
+    sent = _tidy(field, dataset, style)
     if field.kind not in _LIKELY:
         return sent
     codes = dataset.codes_of(field.header)
@@ -216,22 +230,24 @@ def is_blank(dataset: Dataset, header: str, text: str) -> bool:
     """Whether a field is sent blank: without a text, or with one that is no code of a list that is not complete."""
     codes = dataset.codes_of(header)
     plain = text.strip().upper()
-    if not plain or codes is None or codes.complete or plain in codes.codes or plain.lstrip("0") in codes.codes:
+    if not plain or codes is None or codes.complete:
         return not plain
+    if any(code in codes.labels or code in codes.also for code in (plain, plain.lstrip("0"))):
+        return False
     # The length first: a long text would be looked at again and again.
     likely = len(plain) <= _LONGEST_CODE and re.match(_LIKELY[Kind.CODE], plain)
     return not likely or re.match(_WHOLE, plain) is not None
 
 
-def _tidy(field: Field, dataset: Dataset) -> pl.Expr:
+def _tidy(field: Field, dataset: Dataset, style: Style) -> pl.Expr:
     """A field plainly written where it is understood, else as it was typed."""
-    raw, plain = derive.sent(field.header), derive.plainly(field)
+    raw, plain = derive.sent(field.header), derive.plainly(field, style)
     match field.kind:
         case Kind.DATE:
             # One that lies ahead is plainly written all the same: this form does not know the day.
             tidy = raw.str.strip_chars()
             short = pl.when(tidy.str.contains(_SHORT_DATE)).then(tidy).str.to_date("%d/%m/%Y", strict=False)
-            return pl.coalesce(plain, derive.plainly_value(field, short), raw)
+            return pl.coalesce(plain, dates.written(short, style), raw)
         case Kind.NUMBER:
             return pl.coalesce(plain, raw)
         case Kind.POSTCODE:
@@ -295,6 +311,8 @@ def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
 def _labelled(field: Field, dataset: Dataset) -> pl.Expr:
     """A field for people: each code with its label, and an answer to a number that is none with what it says."""
     value, codes = pl.col(field.header), dataset.codes_of(field.header)
+    if field.kind is Kind.DATE:
+        return dates.rewritten(value, Style.SLASHED)
     if codes is None:
         said = {code: f"{code} {label}" for code, label in field.apart.items()}
         return value.replace(said) if said else value

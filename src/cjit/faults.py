@@ -14,9 +14,10 @@ from random import Random
 
 import polars as pl
 
-from cjit import derive
+from cjit import dates, derive
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.dates import Style
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
 
 _Row = Mapping[str, str | None]
@@ -126,13 +127,7 @@ def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
     yield _Fault("a space after it", lambda value, row, rng: f"{value} ")
     match known.kind:
         case Kind.DATE:
-            yield _Fault("year first", lambda v, row, rng: f"{v[6:]}-{v[3:5]}-{v[:2]}")
-            yield _Fault("no such day", lambda v, row, rng: f"31/{rng.choice(('02', '04', '06'))}/{v[6:]}")
-            yield _Fault("year of two figures", lambda v, row, rng: v[:6] + v[8:])
-            yield _Fault("year of nought", lambda v, row, rng: f"{v[:6]}00{v[8:]}")
-            yield _Fault("a century too late", lambda v, row, rng: f"{v[:6]}{int(v[6:]) + 100}")
-            yield _Fault("full stops", lambda v, row, rng: v.replace("/", "."))
-            yield _Fault("month first", lambda v, row, rng: f"{v[3:6]}{v[:3]}{v[6:]}" if v[:2] > "12" else None)
+            yield from (_spoilt_date(name, spoil) for name, spoil in _SPOILT_DATES.items())
         case Kind.INITIAL:
             yield _Fault("lower case", lambda v, row, rng: v.lower())
             yield _Fault("two letters", lambda v, row, rng: v + rng.choice("aehiou"))
@@ -163,6 +158,37 @@ def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
                 yield _Fault("a code for none", lambda v, row, rng: known.none[0])
 
 
+def _parts(text: str) -> tuple[str, str, str, bool]:
+    """Year, month and day of a plain date, and whether it has slashes."""
+    if "/" in text:
+        return text[6:], text[3:5], text[:2], True
+    return text[:4], text[4:6], text[6:], False
+
+
+def _dated(year: str, month: str, day: str, slashes: bool) -> str:
+    """A date, be it none, as one with or without slashes is written."""
+    return f"{day}/{month}/{year}" if slashes else f"{year}{month}{day}"
+
+
+_SpoilDate = Callable[[str, str, str, bool, Random], str | None]
+
+
+def _spoilt_date(name: str, spoil: _SpoilDate) -> _Fault:
+    return _Fault(name, lambda value, row, rng: spoil(*_parts(value), rng))
+
+
+#: What goes wrong with a date, from its parts.
+_SPOILT_DATES: Mapping[str, _SpoilDate] = {
+    "year first": lambda y, m, d, s, rng: f"{y}-{m}-{d}",
+    "no such day": lambda y, m, d, s, rng: _dated(y, rng.choice(("02", "04", "06")), "31", s),
+    "year of two figures": lambda y, m, d, s, rng: _dated(y[2:], m, d, s),
+    "year of nought": lambda y, m, d, s, rng: _dated(f"00{y[2:]}", m, d, s),
+    "a century too late": lambda y, m, d, s, rng: _dated(f"{int(y) + 100}", m, d, s),
+    "full stops": lambda y, m, d, s, rng: f"{d}.{m}.{y}",
+    "month first": lambda y, m, d, s, rng: _dated(y, d, m, s) if d > "12" else None,
+}
+
+
 def _unlike(label: str | None, code: str) -> str | None:
     """A label, where it cannot be taken for the code itself."""
     return label if label and label.upper() != code and not label.startswith("(") else None
@@ -175,8 +201,9 @@ def _moved(header: str, least: int, most: int) -> Callable[[str, _Row, Random], 
         other = row[header]
         if other is None:
             return None
-        day = date(int(other[6:]), int(other[3:5]), int(other[:2])) + timedelta(days=rng.randint(least, most))
-        return f"{day:%d/%m/%Y}"
+        *parts, slashes = _parts(other)
+        day = date(*map(int, parts)) + timedelta(days=rng.randint(least, most))
+        return f"{day:{(Style.SLASHED if slashes else Style.EIGHT).form}}"
 
     return spoil
 
@@ -188,7 +215,8 @@ def _given(header: str, wrong: str) -> Callable[[str, _Row, Random], str | None]
 
 def _birth_date_joined(value: str, row: _Row, rng: Random) -> str | None:
     first, last, born = (row[header] or "" for header in ("FINITIAL", "SINITIAL", "DOB"))
-    return f"{first}{last}{born[:2]}{born[3:5]}{born[8:]}" if first and last and born else None
+    year, month, day, _ = _parts(born)
+    return f"{first}{last}{day}{month}{year[2:]}" if first and last and born else None
 
 
 #: Hartlepool, Cornwall, Kent and Herefordshire: no sector lies in all of them.
@@ -263,10 +291,22 @@ _BESIDE: Mapping[str, tuple[_Fault, ...]] = {
 _TRIES = 24
 
 
+def _days(dataset: Dataset) -> list[str]:
+    return [f.header for f in dataset.fields if f.kind is Kind.DATE]
+
+
+def _style(frame: pl.DataFrame, dataset: Dataset) -> Style:
+    """How most plain dates of a frame are written."""
+    count = {
+        style: sum(frame.select(dates.is_written(pl.col(header), style).sum()).item() for header in _days(dataset))
+        for style in Style
+    }
+    return max(Style, key=count.__getitem__)
+
+
 def _latest(frame: pl.DataFrame, dataset: Dataset) -> date:
     """The latest date in a frame: no later than the day it was made."""
-    dates = (f.header for f in dataset.fields if f.kind is Kind.DATE)
-    days = (pl.col(header).str.to_date("%d/%m/%Y", strict=False).max() for header in dates)
+    days = (dates.read(pl.col(header)).max() for header in _days(dataset))
     latest = frame.select(pl.max_horizontal(*days)).item()
     return latest if isinstance(latest, date) else EXAMPLE_TODAY
 
@@ -274,7 +314,7 @@ def _latest(frame: pl.DataFrame, dataset: Dataset) -> date:
 def _with_broken_rules(
     frame: pl.DataFrame, dataset: Dataset, rate: float, rng: Random, rules: Sequence[str], today: date
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    book = _Book(dataset, today)
+    book = _Book(dataset, today, _style(frame, dataset))
     for name in rules:
         if name not in book.rules:
             raise ValueError(f"There is no rule called {name}: “cjit rules” lists them")
@@ -299,9 +339,10 @@ def _with_broken_rules(
 class _Book:
     """A dataset's rules, and what it takes to see which of them rows break, as the engine would."""
 
-    def __init__(self, dataset: Dataset, today: date) -> None:
+    def __init__(self, dataset: Dataset, today: date, style: Style) -> None:
         self.dataset = dataset
         self.today = today
+        self.style = style
         self.rules = {rule.id: rule for rule in dataset.rules}
         self.ids = {f.header for f in dataset.fields if f.kind is Kind.ID}
         self.client = dataset.entity(Entity.CLIENT)[0].header
@@ -366,8 +407,8 @@ def _laid(
     referral = pl.coalesce(pl.col(book.referral), pl.col(book.episode) + "F").alias(book.referral)
     example = [pl.lit(EXAMPLE.get(h) or None, pl.String).alias(h) for h in headers if h not in book.ids]
     bases = [first, whole.with_columns(referral, *example)]
-    if _brings_an_id(rule, book):
-        # On a second row it would be the same id again: one row at a time, and one in all.
+    if _brings_an_id(rule, book) or rule.once:
+        # On a second row it would be the same id again, or told no more: one row at a time, and one in all.
         wanted, bases = 1, [base.slice(i, 1) for base in bases for i in range(3)]
     chosen: list[int] = []
     rows: list[pl.DataFrame] = []
@@ -380,13 +421,19 @@ def _laid(
     also: list[tuple[pl.DataFrame, pl.Series]] = []
     for base in bases:
         if len(chosen) < wanted:
-            laid = _overlaid(base, rule, book)
+            laid = _in_style(_overlaid(base, rule, book), rule, book)
             fires, alone = book.breaking(laid, rule)
             take(laid, alone)
             also.append((laid, fires))
     for laid, fires in also:
         take(laid, fires)
     return chosen, rows
+
+
+def _in_style(laid: pl.DataFrame, rule: Rule, book: _Book) -> pl.DataFrame:
+    """Examples as the frame writes dates, but for what a rule told once a file says of their style."""
+    kept = {rule.header} if rule.once else set()
+    return laid.with_columns(dates.rewritten(pl.col(h), book.style) for h in _days(book.dataset) if h not in kept)
 
 
 def _brings_an_id(rule: Rule, book: _Book) -> bool:

@@ -147,8 +147,13 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
                 codes = read_list(name, _text(kept), file=kept.name)
                 _check_gates(codes, dataset, kept.name)
                 day = datetime.fromtimestamp(kept.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
+                also = _read_as(codes, dataset.lists[name])
                 found[name] = CodeList(
-                    name, tuple(replace(row, source=f"{row.source} on {day:%d/%m/%Y}") for row in codes.rows)
+                    name,
+                    tuple(
+                        replace(row, source=f"{row.source} on {day:%d/%m/%Y}", also=also.get(row.code, ()))
+                        for row in codes.rows
+                    ),
                 )
         except (ListProblem, ReferenceProblem, OSError):
             raise ReferenceProblem(
@@ -266,6 +271,20 @@ def _check_whole(codes: CodeList, file: str) -> None:
                 f"{file}, code {code}: a spreadsheet has shortened it to a power of ten, so save the list again with "
                 "the column code as text"
             )
+
+
+def _read_as(codes: CodeList, packaged: CodeList) -> dict[str, tuple[str, ...]]:
+    """Of an official list, the codes that are read as one of its own: by code, those that the packaged one has so.
+
+    Where the official list has the packaged one's other code, by the same label, it is the other way round.
+    """
+    found = {}
+    for row in packaged.rows:
+        alike = (row.code, *row.also)
+        for own in codes.rows:
+            if row.also and (own.code == row.code or (own.code in row.also and own.label == row.label)):
+                found[own.code] = tuple(code for code in alike if code not in codes.labels)
+    return found
 
 
 def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:

@@ -24,8 +24,10 @@ from typing import BinaryIO
 
 import polars as pl
 
-from cjit.dataset import CodeList, Dataset
+from cjit import dates
+from cjit.dataset import CodeList, Dataset, Kind
 from cjit.datasets.q.tables import dat_of
+from cjit.dates import Style
 from cjit.faults import with_faults
 from cjit.geography import DEFAULT_SECTOR
 
@@ -202,13 +204,14 @@ def histories(
     today: date,
     seed: int | str,
     stubs: bool = False,
+    style: Style = Style.EIGHT,
 ) -> Iterator[Submission]:
     """The submissions of some made-up agencies: all months of the first, then of the next.
 
     `clients` is how many come to one agency in all, the year before the first month included. The last month
     ends `today`, those before at their last day. Clients whose consent is withdrawn are in no later
     file, or, with `stubs`, leave a row of AGNCY, CLIENTID and CONSENT = N (which a check rejects). A month in
-    which an agency holds nobody is left out.
+    which an agency holds nobody is left out. Dates are written in the `style`.
     """
     if min(agencies, clients, months) < 1 or agencies > AGENCIES:
         raise ValueError(f"Enter at least one client, one month and one agency, and at most {AGENCIES:,} agencies")
@@ -217,6 +220,9 @@ def histories(
     for number in range(agencies):
         rng = Random(f"{seed}/{number}")  # noqa: S311  nothing is kept secret by it
         held = _held(world, number, clients, ends, rng, stubs)
+        if style is not _STYLE:
+            days = [field.header for field in dataset.fields if field.kind is Kind.DATE]
+            held = held.with_columns(dates.rewritten(pl.col(header), style) for header in days)
         for i, end in enumerate(ends):
             frame = held.filter((pl.col("since") <= i) & (pl.col("until") > i)).select(dataset.headers)
             if frame.height:
@@ -389,8 +395,12 @@ def _areas(dats: CodeList, utlas: CodeList) -> tuple[list[_Area], list[_Area]]:
     return england, [_Area(_OUT_OF_ENGLAND, None, abroad)] if _OUT_OF_ENGLAND in dats.codes else england
 
 
+#: How the dates of a life are written while it is made.
+_STYLE = Style.EIGHT
+
+
 def _text(day: date) -> str:
-    return f"{day:%d/%m/%Y}"
+    return f"{day:{_STYLE.form}}"
 
 
 def _days(rng: Random, least: int, most: int) -> timedelta:

@@ -227,6 +227,17 @@ def test_what_was_typed_stays_also_where_it_is_no_date(browser, episode):
     assert "There is a problem" in answer.text
 
 
+def test_the_date_may_be_typed_whole_into_the_first_box(browser, episode):
+    answer = browser.post(
+        reverse("episode-close", args=[episode.pk]),
+        {"DISD_day": f"{day(1):%Y%m%d}", "DISD_month": "", "DISD_year": "", "when": forms.OTHER, "CJDISRSN": "10"},
+    )
+
+    assert answer.status_code == 302
+    episode.refresh_from_db()
+    assert (episode.closed, episode.values["DISD"]) == (day(1), f"{day(1):%d/%m/%Y}")
+
+
 def test_with_a_referral_a_client_is_transferred_to_treatment(browser, episode, keyworker):
     actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": f"{day(5):%d/%m/%Y}"})
     assert close(browser, episode, day(1), "99").status_code == 302

@@ -16,6 +16,7 @@ from tests.web.conftest import follow
 from cjit.web.agencies.models import Agency, Membership, Role
 from cjit.web.caseload import actions, asking, questions
 from cjit.web.caseload.models import Change, Client, Episode, Referral
+from cjit.web.caseload.record import plain
 from cjit.web.dataset import DATASET
 
 WHO = {"FINITIAL": "M", "SINITIAL": "S", "DOB": "14/02/1985", "SEX": "F"}
@@ -96,11 +97,40 @@ def test_every_field_a_provider_fills_in_is_asked_in_exactly_one_place():
 
 @pytest.mark.parametrize("header", [h for g in (questions.CLIENT_DETAILS, *questions.GROUPS) for h in g.headers])
 def test_whatever_text_a_field_has_a_page_that_nobody_touches_gives_it_back(header):
-    for text in ("", "32/1/2026", "2026-03-01", "/3/2026", "a/b/c/d", "Q7", "01", "98", "ZZ99 3VZ", "<b>", "1", "Y"):
+    for text in (
+        "",
+        "32/1/2026",
+        "2026-03-01",
+        "20260301",
+        "/3/2026",
+        "a/b/c/d",
+        "Q7",
+        "01",
+        "98",
+        "ZZ99 3VZ",
+        "<b>",
+        "1",
+        "Y",
+    ):
         made = asking.boxes(header, text)
         # An empty radio or tick is not sent at all.
         sent = {name: content for name, content in made.items() if content}
         assert asking.read(sent, {header: text}) == {header: text}
+
+
+@pytest.mark.parametrize("text", ["20260301", "2026-03-01", "01/03/2026"])
+def test_a_date_is_shown_in_its_three_boxes_however_it_is_kept(text):
+    assert list(asking.boxes("TRIAGED", text).values()) == ["01", "03", "2026"]
+
+
+def test_a_date_may_be_typed_whole_into_the_first_box():
+    typed = {"TRIAGED-day": "20260301", "TRIAGED-month": "", "TRIAGED-year": ""}
+    assert plain("TRIAGED", asking.read(typed, {"TRIAGED": ""})["TRIAGED"]) == "01/03/2026"
+
+
+def test_a_sex_that_is_kept_as_a_figure_is_shown_as_chosen():
+    chosen = [item for item in asking.ask("SEX", {"SEX": "2"}).given["items"] if item["checked"]]
+    assert [(item["value"], item["text"]) for item in chosen] == [("2", "Female")]
 
 
 @pytest.mark.parametrize("header", [h for g in (questions.CLIENT_DETAILS, *questions.GROUPS) for h in g.headers])

@@ -23,6 +23,7 @@ from tests.web.test_caseload_actions import together
 from cjit.check import check
 from cjit.dataset import Entity
 from cjit.datasets.q.example import EXAMPLE
+from cjit.dates import Style
 from cjit.extract import NOT_SENT
 from cjit.geography import TRUNCATED
 from cjit.read import open_file
@@ -73,8 +74,20 @@ def test_a_client_who_consents_is_in_it_with_the_sector_of_the_postcode(agency, 
     (row,) = rows_of(made(agency).data())
 
     assert (row["CLIENTID"], row["EPISODID"], row["CONSENT"]) == (episode.client.clientid, episode.episodid, "Y")
-    assert (row["PC"], row["AGNCY"], row["REFDATE"]) == ("NE8 1", agency.code, "01/12/2025")
+    assert (row["PC"], row["AGNCY"], row["REFDATE"]) == ("NE8 1", agency.code, "20251201")
     assert row["CMSID"].startswith("cjit ")
+
+
+@pytest.mark.parametrize(("style", "written"), [(Style.EIGHT, "20251201"), (Style.SLASHED, "01/12/2025")])
+def test_dates_are_written_as_the_installation_is_set_and_labels_have_slashes(agency, enter, settings, style, written):
+    settings.DATES = style
+    enter()
+    done = made(agency)
+    (row,) = rows_of(done.data())
+    (shown,) = rows_of(done.data(labels=True).removeprefix(b"\xef\xbb\xbf"))
+
+    assert (row["REFDATE"], shown["REFDATE"]) == (written, "01/12/2025")
+    assert done.data() == made(agency).data()
 
 
 @pytest.mark.parametrize("consent", [None, False])

@@ -31,6 +31,9 @@ OWN = "F06B"
         ("1 mar 2026", "01/03/2026"),
         (" 29-2-2024 ", "29/02/2024"),
         ("2026-03-01", "01/03/2026"),
+        ("20260301", "01/03/2026"),
+        ("20260230", "20260230"),
+        ("01032026", "01032026"),
         ("29 Feb 2023", "29/02/2023"),
         ("1/3/26", "1/3/26"),
         ("1 Ma 2026", "1 Ma 2026"),
@@ -51,6 +54,8 @@ def test_a_date_is_written_plainly_where_nobody_can_doubt_it(typed, written):
         ("FINITIAL", "ı", "ı"),
         ("FINITIAL", "É", "É"),
         ("SEX", "f", "F"),
+        ("SEX", "1", "M"),
+        ("SEX", "3", "3"),
         ("PC", "nr147uj", "NR14 7UJ"),
         ("PC", " zz99  3vz ", "ZZ99 3VZ"),
         ("PC", "nr14", "nr14"),
@@ -89,6 +94,8 @@ def test_a_text_of_a_million_signs_is_looked_at_in_no_time(filler):
         ("29/02/2024", date(2024, 2, 29)),
         ("29/02/2023", None),
         ("2024-02-29", date(2024, 2, 29)),
+        ("20240229", date(2024, 2, 29)),
+        ("20230229", None),
         ("2024-02- 1", None),
         ("31/12/1899", None),
         ("01/01/1900", date(1900, 1, 1)),
@@ -235,6 +242,19 @@ def test_a_transfer_without_a_referral_is_told_of_a_single_row_too(begun, keywor
 
     actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": "01/07/2025"})
     assert "CJDISRSN.has_a_referral_if_transferred_not_in_custody" not in rules(episode)
+
+
+def test_dates_and_codes_that_were_kept_in_another_way_are_looked_at_as_they_would_leave(begun, keyworker):
+    episode = begun({"TRIAGED": "01/06/2025", "REFLD": "01/06/2025"})
+    Episode.objects.update(values=episode.values | {"TRIAGED": "20250601", "CPLANDT": "2025-06-01"})
+    Client.objects.update(values=episode.client.values | {"SEX": "1"})
+
+    actions.save(by=keyworker, record=Episode.objects.get(), typed={"SEXUALO": "1"})
+
+    episode.refresh_from_db()
+    assert episode.triaged == episode.started == date(2025, 6, 1)
+    assert not [r for r in rules(episode) if r.split(".")[0] in ("TRIAGED", "CPLANDT", "REFLD", "SEX")]
+    assert record.shown("SEX", "1") == "Male"
 
 
 def test_what_is_only_missing_is_counted_apart_from_what_is_wrong(begun):

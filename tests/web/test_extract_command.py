@@ -68,6 +68,36 @@ def test_made_again_it_has_the_same_bytes(begun, agency, elsewhere):
     assert (elsewhere / "a.csv").read_bytes() == (elsewhere / "b.csv").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [((), "19860214"), (("--dates", "YYYYMMDD"), "19860214"), (("--dates", "dd/mm/yyyy"), "14/02/1986")],
+)
+def test_dates_are_written_in_the_style_that_is_asked_for(begun, agency, elsewhere, words, written):
+    begun({})
+    assert run(agency.code, *UNTIL, *words, "-o", "made.csv").exit_code == 0
+
+    [row] = csv.DictReader(io.StringIO((elsewhere / "made.csv").read_text()))
+    assert row["DOB"] == written
+
+
+def test_a_style_there_is_none_of_is_told(agency):
+    result = run(agency.code, *UNTIL, "--dates", "mm/dd/yyyy")
+
+    assert result.exit_code == 2
+    assert "Dates are written yyyymmdd or dd/mm/yyyy: choose one of the two" in result.stderr
+
+
+def test_a_setting_that_is_no_style_is_told_in_one_sentence(tmp_path):
+    for command in (["extract", "CJ901", *UNTIL], ["serve"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "cjit.cli", *command],
+            capture_output=True,
+            env={**os.environ, "CJIT_HOME": str(tmp_path / "home"), "DATABASE_URL": "", "CJIT_DATES": "ddmmyyyy"},
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (2, b"cjit: CJIT_DATES must be yyyymmdd or dd/mm/yyyy\n")
+
+
 def test_what_would_be_rejected_ends_with_1_and_nothing_is_written_or_marked(begun, agency, elsewhere):
     begun({}, {"SEX": ""})
     result = run(agency.code, *UNTIL)

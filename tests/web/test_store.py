@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cjit.dataset import Entity
 from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE
 from cjit.derive import plainly_value
 from cjit.read import repeating
 from cjit.web import worker
@@ -25,6 +26,8 @@ FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
 SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
 AGAIN = FIRST | {"EPISODID": "12", "REFERID": "112", "REFLD": "20/11/2025", "TRIAGED": "21/11/2025", "CPLANDT": ""}
 AGAIN |= {"REFDATE": "22/11/2025"}
+#: The dates the example record has.
+DATES = ("DOB", "REFLD", "TRIAGED", "CPLANDT", "REFDATE")
 
 
 def held(agency, entity=Entity.CLIENT):
@@ -63,6 +66,21 @@ def test_the_same_file_accepted_twice_changes_nothing(accepted, agency, provider
     assert versions() == before
     assert again.receipt["client"]["changed"] == again.receipt["client"]["new"] == 0
     assert actions.accept(by=provider, submission=again).accepted == again.accepted
+
+
+def test_the_same_records_with_dates_and_sexes_written_another_way_change_nothing(accepted, agency):
+    closed = {"DISD": "15/01/2026", "CJDISRSN": "10", "SEX": "M"}
+    accepted(FIRST | closed, SECOND)
+    before, was = versions(), held(agency, Entity.EPISODE)
+    figures = {h: "".join(reversed((EXAMPLE | closed)[h].split("/"))) for h in (*DATES, "DISD")}
+
+    again = accepted(FIRST | closed | figures | {"SEX": "1"}, SECOND | {h: figures[h] for h in DATES} | {"SEX": "1"})
+
+    assert again.summary["rules"] == {"SEX.is_written_as_listed": 1}
+    assert not again.decisions.exists()
+    assert versions() == before
+    assert held(agency, Entity.EPISODE) == was
+    assert {again.receipt[kind]["changed"] for kind in before} == {0}
 
 
 def test_what_may_change_is_a_new_version_and_the_old_one_stays(accepted, agency):

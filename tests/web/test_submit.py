@@ -268,6 +268,16 @@ def test_what_changed_since_the_last_upload_is_said(browser, send):
     assert "Since your last upload: 1 gone, 1 new, 1 still there." in text
 
 
+def test_what_is_said_of_the_whole_file_is_still_there_though_its_rows_are_others(browser, send):
+    figure = {"SEX": "1"}
+    send({}, figure, figure)
+    sent = send(figure, {}, {})
+    text = read(browser.get(url("submission", sent.pk)))
+
+    assert sent.summary["rules"] == {"SEX.is_written_as_listed": 1}
+    assert "Since your last upload: 0 gone, 0 new, 1 still there." in text
+
+
 def test_a_perfect_file_says_what_to_do_next(browser, send):
     sent = send({}, {})
     response = browser.get(url("submission", sent.pk))

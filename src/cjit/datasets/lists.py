@@ -6,15 +6,16 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 
+from cjit import dates
 from cjit.dataset import Code, CodeList, Status
 
-#: The columns of a packaged list, and of an installed one as it is kept.
+#: The columns of a packaged list, and of an installed one as it is kept; then those it has only where a row needs them.
 COLUMNS = ("code", "label", "definition", "group", "status", "source", "start", "end")
+SELDOM = ("also",)
 
-_BRITISH = re.compile(r"\d{2}/\d{2}/\d{4}", re.ASCII)
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _STATUSES = {status.value: status for status in Status}
 
 
@@ -33,13 +34,14 @@ def read_list(
 ) -> CodeList:
     """The code list written in `text`, a CSV with a header row, in its order.
 
-    `columns` maps each heading the file may use to one of `COLUMNS` (left out: the same names); case
+    `columns` maps each heading the file may use to one of `COLUMNS` or `SELDOM` (left out: the same names); case
     and spaces in headings do not matter, nor do spaces around a cell. `code` and `label` are needed.
-    Codes are kept in capitals. Dates are dd/mm/yyyy or yyyy-mm-dd. `status` and `source` hold where the
+    Codes are kept in capitals. `also` are other codes that are read as the row's, with spaces between them. Dates
+    are read as those of a file are. `status` and `source` hold where the
     file has no such column. Rows are numbered as a spreadsheet does: the headings are row 1. Raises
     `ListProblem` at the first thing wrong, which calls the file `file`.
     """
-    columns = columns or {column: column for column in COLUMNS}
+    columns = columns or {column: column for column in (*COLUMNS, *SELDOM)}
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
@@ -53,7 +55,7 @@ def read_list(
 
     said = {column: heading for heading, column in columns.items()}
     # A column the file does not have is read from a blank cell put after the last.
-    at = {column: headings.index(column) if column in headings else -1 for column in COLUMNS}
+    at = {column: headings.index(column) if column in headings else -1 for column in (*COLUMNS, *SELDOM)}
     blank = [""] * (len(headings) + 1)
     rows: list[Code] = []
     seen: dict[tuple[str, str], int] = {}
@@ -80,13 +82,15 @@ def read_list(
             start, end = _day(row[at["start"]]), _day(row[at["end"]])
         except ValueError:
             bad = "end" if _is_day(row[at["start"]]) else "start"
-            raise problem(number, bad, "enter a real date, such as 27/03/1985 or 1985-03-27") from None
+            raise problem(number, bad, f"enter a real date, such as {dates.EXAMPLES}") from None
         if start and end and end < start:
             raise problem(number, "end", f"enter a date that is not before the one in {said['start']}")
         sure = _STATUSES.get(row[at["status"]], status)
         if "status" in headings and row[at["status"]] not in _STATUSES:
             raise problem(number, "status", f"enter one of {', '.join(_STATUSES)}")
-        rows.append(Code(code, label, row[at["definition"]], group, sure, row[at["source"]] or source, start, end))
+        also = tuple(row[at["also"]].upper().split())
+        told = (row[at["definition"]], group, sure, row[at["source"]] or source)
+        rows.append(Code(code, label, *told, start, end, also))
     return CodeList(name, tuple(rows))
 
 
@@ -118,13 +122,10 @@ def _plain(heading: str) -> str:
 
 
 def _day(text: str) -> date | None:
-    if not text:
-        return None
-    if _BRITISH.fullmatch(text):
-        return datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  a day has no time zone
-    if _ISO.fullmatch(text):
-        return date.fromisoformat(text)
-    raise ValueError
+    day = dates.day_of(text)
+    if text and day is None:
+        raise ValueError
+    return day
 
 
 def _is_day(text: str) -> bool:
@@ -136,22 +137,17 @@ def _is_day(text: str) -> bool:
 
 
 def write_list(codes: CodeList) -> str:
-    """The CSV text of a list, with `COLUMNS`: `read_list` gives the same list back."""
+    """The CSV text of a list: `read_list` gives the same list back."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    columns = (*COLUMNS, *(column for column in SELDOM if any(getattr(row, column) for row in codes.rows)))
+    writer.writerow(columns)
     for row in codes.rows:
-        writer.writerow([getattr(row, column) or "" for column in COLUMNS])
+        cells = (getattr(row, column) or "" for column in columns)
+        writer.writerow([" ".join(cell) if isinstance(cell, tuple) else cell for cell in cells])
     return out.getvalue()
 
 
 def joined(name: str, lists: Iterable[CodeList]) -> CodeList:
     """One list that takes the codes of several, each row with its own list's name as group."""
-    return CodeList(
-        name,
-        tuple(
-            Code(r.code, r.label, r.definition, part.name, r.status, r.source, r.start, r.end)
-            for part in lists
-            for r in part.rows
-        ),
-    )
+    return CodeList(name, tuple(replace(row, group=part.name) for part in lists for row in part.rows))

@@ -147,7 +147,9 @@ def _some(names: Sequence[str]) -> str:
 
 
 def extent(run: RuleRun, findings: Findings) -> str:
-    """On how many rows a rule fired: "All 4,812 rows", "All 310 rows that have it", "22 rows"."""
+    """On how many rows a rule fired: "All 4,812 rows", "All 310 rows that have it", "22 rows"; or on the file."""
+    if run.rule.once:
+        return "The file"
     if run.count == 1:
         return "1 row"
     if run.count == findings.looked:
@@ -233,7 +235,7 @@ def _label(dataset: Dataset, header: str, value: str) -> str:
     codes = dataset.codes_of(header) if field else None
     if field is None or codes is None:
         return field.apart.get(value, "") if field else ""
-    return codes.labels.get(value, "") if codes.status is not Status.PLACEHOLDER else ""
+    return codes.labels.get(codes.also.get(value, value), "") if codes.status is not Status.PLACEHOLDER else ""
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -311,7 +313,7 @@ def rules_version(dataset: Dataset) -> str:
         digest.update(repr((*map(str, told_of), bounds)).encode())
     for name, codes in sorted(dataset.lists.items()):
         for row in codes.rows:
-            told_of_code = (name, row.code, row.label, row.group, row.status, row.start, row.end)
+            told_of_code = (name, row.code, row.label, row.group, row.status, row.start, row.end, row.also)
             digest.update(repr(tuple(map(str, told_of_code))).encode())
     return digest.hexdigest()[:12]
 

@@ -93,7 +93,7 @@ def _cause(run: RuleRun, findings: Findings) -> Text:
 
 
 def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
-    parts = [f"row {seen.row:,}"]
+    parts = [f"{'first in ' if run.rule.once else ''}row {seen.row:,}"]
     for word, identifier in (("client", seen.client), ("episode", seen.episode)):
         if identifier is not None:
             parts.append(f"{word} {report.shown(identifier, 24)}")

@@ -178,7 +178,7 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
             yield (
                 run.rule.severity,
                 run.count,
-                run.count / findings.rows,
+                None if run.rule.once else run.count / findings.rows,
                 run.rule.message + (f" ({fault})" if fault else ""),
                 report.field_label(findings.dataset, run.rule),
                 _header(run.rule.header),

@@ -10,6 +10,7 @@
 ``CJIT_MAIL``      smtp://user:password@host:port for e-mail; otherwise it is printed
 ``CJIT_KEEP_DAYS`` how many days after acceptance an upload is kept
 ``CJIT_UPLOADS_AN_HOUR`` how many files of one agency are taken in an hour
+``CJIT_DATES``     how extracts write dates: yyyymmdd or dd/mm/yyyy
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from urllib.parse import unquote, urlsplit
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from platformdirs import user_data_path
+
+from cjit.dates import Style, UnknownStyle, style_of
 
 HERE = Path(__file__).parent
 HOME = Path(os.environ.get("CJIT_HOME") or user_data_path("cjit", appauthor=False))
@@ -69,6 +72,11 @@ UPLOADS_AN_HOUR = max(1, int(os.environ.get("CJIT_UPLOADS_AN_HOUR", "60")))
 KEEP_DAYS = int(os.environ.get("CJIT_KEEP_DAYS", "90"))
 #: The day of the month by which an agency submits for the month before, where the calendar has no entry.
 SUBMIT_BY = int(os.environ.get("CJIT_SUBMIT_BY", "10"))
+#: How an extract writes dates. What people are shown is dd/mm/yyyy or words.
+try:
+    DATES = style_of(os.environ.get("CJIT_DATES") or Style.EIGHT)
+except UnknownStyle:
+    raise UnknownStyle(f"CJIT_DATES must be {' or '.join(Style)}") from None
 #: Seconds without a sign of life after which a check is taken from its worker, and how often it is tried.
 HEARTBEAT, ATTEMPTS = 15, 3
 

@@ -16,6 +16,7 @@ from cjit.check import check
 from cjit.dataset import Entity, Rule
 from cjit.dataset import Record as Texts
 from cjit.datasets.q.rules import is_shortened
+from cjit.dates import Style
 from cjit.extract import NOT_SENT, canonical
 from cjit.read import Unusable, open_file
 from cjit.web.agencies.models import Agency
@@ -122,7 +123,7 @@ def read(
 
 
 def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) -> list[dict[str, str | None]]:
-    """The rows of clients who consent, each value as the dataset plainly writes it."""
+    """The rows of clients who consent, each value as the dataset plainly writes it, dates as they are kept here."""
     source = open_file(file, DATASET, name)
     frames: list[pl.DataFrame] = []
     height = 0
@@ -143,7 +144,7 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     given = (consent.str.to_uppercase() == YES).fill_null(False)
     some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
     done.without_consent = frame.height - some.height
-    return canonical(DATASET, some.iter_rows(named=True), keep_odd=True).to_dicts()
+    return canonical(DATASET, some.iter_rows(named=True), keep_odd=True, style=Style.SLASHED).to_dicts()
 
 
 def _take(
@@ -216,7 +217,7 @@ def _check(arrived: Arrived, agency: Agency, today: date) -> None:
     frame = pl.DataFrame(rows, schema=dict.fromkeys(DATASET.headers, pl.String))
     findings = check(frame, DATASET, today=today, submitter=agency.code).frame.sort("row", "rule")
     own = (None, "CLIENTID", "EPISODID", "REFERID")
-    rules = {rule.id: rule for rule in DATASET.rules if rule.across in own}
+    rules = {rule.id: rule for rule in DATASET.rules if rule.across in own and not rule.once}
     arrived.found = {episodid: [] for episodid in arrived.episodes}
     for row, name in findings.select("row", pl.col("rule").cast(pl.String)).iter_rows():
         if rule := rules.get(name):

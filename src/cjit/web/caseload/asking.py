@@ -17,11 +17,12 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+from cjit import dates
 from cjit.dataset import Code, Field, Kind
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND
 from cjit.geography import DEFAULT_POSTCODE
 from cjit.web.caseload import questions
-from cjit.web.caseload.record import is_abroad, is_default_postcode, shown
+from cjit.web.caseload.record import is_abroad, is_default_postcode, plain, shown
 from cjit.web.dataset import DATASET
 
 #: Up to so many codes are asked with radios; a longer list can be searched by typing.
@@ -74,7 +75,8 @@ def boxes(header: str, text: str) -> dict[str, str]:
     field = DATASET.by_header[header]
     match shape(field):
         case Shape.DATE:
-            day, month, year = [*text.split("/", 2), "", ""][:3]
+            told = text if "/" in text or not dates.day_of(text) else plain(header, text)
+            day, month, year = [*told.split("/", 2), "", ""][:3]
             return {f"{header}-day": day, f"{header}-month": month, f"{header}-year": year}
         case Shape.TEXT:
             beside = {name: text if text == code else "" for name, (code, _) in _apart(field).items()}
@@ -170,7 +172,7 @@ def _takes_another(field: Field) -> bool:
 
 def _listed(field: Field, text: str) -> bool:
     codes = DATASET.codes_of(field.header)
-    return codes is not None and (text in codes.labels or text.lstrip("0") in codes.labels)
+    return codes is not None and any(code in codes.labels or code in codes.also for code in (text, text.lstrip("0")))
 
 
 # ---- on the page -----------------------------------------------------------------------------------
@@ -301,7 +303,7 @@ def _choices(field: Field, asked_with: Shape, chosen: str) -> list[dict[str, Any
     header, radios = field.header, asked_with is Shape.RADIOS
     items: list[dict[str, Any]] = []
     for row in _rows(header):
-        item: dict[str, Any] = {"value": _as_kept(row.code, chosen), "text": _named(header, row)}
+        item: dict[str, Any] = {"value": _as_kept(row, chosen), "text": _named(header, row)}
         items.append(item | ({"hint": {"text": row.definition}} if radios and row.definition else {}))
     if _takes_another(field):
         items.append({"value": ANOTHER, "text": "Another code of the official list"})
@@ -335,9 +337,9 @@ def _named(header: str, row: Code) -> str:
     return f"{row.label} ({f'{row.group} {row.code}'.strip()})" if row.label in _twice(header) else row.label
 
 
-def _as_kept(code: str, text: str) -> str:
-    """A code as the record has it, where that writes it with zeros before."""
-    return text if re.fullmatch(f"0+{re.escape(code)}", text) else code
+def _as_kept(row: Code, text: str) -> str:
+    """A code as the record has it, where that writes it with zeros before, or as another that is read as it."""
+    return text if text in row.also or re.fullmatch(f"0+{re.escape(row.code)}", text) else row.code
 
 
 def said(header: str, text: str) -> str:

@@ -210,7 +210,7 @@ class ClosureForm(forms.Form):
         """The date as it was typed, or that of the last contact; and the destination of the reason, if it has one."""
         given = super().clean() or self.cleaned_data
         parts = [str(self.data.get(f"DISD_{part}", "")).strip() for part in ("day", "month", "year")]
-        given["DISD"] = "/".join(parts) if any(parts) else ""
+        given["DISD"] = "/".join(parts).rstrip("/")
         if self.met and given.get("when") == LAST_CONTACT:
             given["DISD"] = self.met.strftime("%d/%m/%Y")
         given["destination"] = given.get(self.asks_for(given.get("CJDISRSN", "")), "")

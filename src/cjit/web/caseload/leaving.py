@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from cjit.dataset import Record as Texts
+from cjit.dates import Style
 from cjit.extract import Extracted, extract, file_name, write
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Extract, Practice, Referral, Stage
@@ -96,16 +98,25 @@ def make(
     until: date,
     since: Extract | None = None,
     leave_out: bool = False,
+    style: Style | None = None,
 ) -> Made:
     """Make an extract, and check it: some seconds where there are many clients.
 
     `until` is the last day of its period, `since` the former extract from which on it has what is new or changed
-    (None: all). With `leave_out`, episodes that would be rejected are left out.
+    (None: all). With `leave_out`, episodes that would be rejected are left out. Dates are in the `style`, by default
+    that of the installation.
     """
     at = timezone.now()
     episodes, later, held = _within(_concerned(agency, since), until)
     rows = _rows(agency, episodes)
-    done = extract(DATASET, rows, agency=agency.code, today=timezone.localdate(), leave_out=leave_out)
+    done = extract(
+        DATASET,
+        rows,
+        agency=agency.code,
+        today=timezone.localdate(),
+        leave_out=leave_out,
+        style=style or settings.DATES,
+    )
     return Made(agency, at, until, since, done, later, held, _first(agency, done.frame))
 
 

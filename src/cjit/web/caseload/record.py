@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from functools import cache
 from importlib.metadata import version
 
+from cjit import dates
 from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule
 from cjit.dataset import Record as Texts
@@ -90,8 +91,12 @@ def texts(client: Client, episode: Episode, referral: Referral | None) -> Texts:
 
 
 def as_sent(row: Texts) -> Texts:
-    """A row as the check is to see it, since that is how it leaves: the postcode cut, free text for codes blank."""
-    cells = {**row, "PC": cut(row["PC"])}
+    """A row as the check is to see it, since that is how it leaves: the postcode cut, free text for codes blank.
+
+    And all dates are written one way, and codes of a list as the list has them.
+    """
+    cells = {**row, "PC": cut(row["PC"])} | {h: _one_way(row[h]) for h in _DATES if h in row}
+    cells |= {h: also.get(row[h].strip().upper(), row[h]) for h, also in _OTHERS.items() if h in row}
     return {header: "" if is_blank(DATASET, header, text) else text for header, text in cells.items()}
 
 
@@ -222,7 +227,9 @@ def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
     return months_after(max((each.on for each in assessed), default=begun), REVIEW_MONTHS)
 
 
-_BRITISH = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+_DATES = tuple(field.header for field in DATASET.fields if field.kind is Kind.DATE)
+#: The other codes that are read, by the header of their list's field.
+_OTHERS = {f.header: codes.also for f in DATASET.fields if (codes := DATASET.codes_of(f.header)) and codes.also}
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
 _MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
@@ -231,15 +238,17 @@ _MONTHS = {name.lower(): number for number, name in enumerate(month_name) if nam
 def plain(header: str, text: str) -> str:
     """What somebody typed as the dataset writes it, where nobody can doubt what was meant; else as it was typed.
 
-    Nothing is changed but how it is written: 1.3.2026 and 1 March 2026 are 01/03/2026, m is M, nr147uj is NR14 7UJ.
+    Nothing is changed but how it is written: 1.3.2026, 20260301 and 1 March 2026 are 01/03/2026, m is M, nr147uj is
+    NR14 7UJ, and a code that is read as one of the list is that one.
     """
     # PostgreSQL keeps no NUL.
     text = text.replace("\0", "").strip()
     match DATASET.by_header[header].kind:
         case Kind.DATE:
             return _plain_date(text)
-        case Kind.INITIAL | Kind.CODE:
-            return text.upper() if text.isascii() else text
+        case Kind.INITIAL | Kind.CODE if text.isascii():
+            codes = DATASET.codes_of(header)
+            return codes.also.get(text.upper(), text.upper()) if codes else text.upper()
         case Kind.POSTCODE if is_whole(text):
             joined = "".join(text.split()).upper()
             return f"{joined[:-3]} {joined[-3:]}"
@@ -247,7 +256,15 @@ def plain(header: str, text: str) -> str:
             return text
 
 
+def _one_way(text: str) -> str:
+    """A text that says a date, as dd/mm/yyyy; any other as it is."""
+    day = dates.day_of(text)
+    return f"{day.day:02}/{day.month:02}/{day.year:04}" if day else text
+
+
 def _plain_date(text: str) -> str:
+    if dates.day_of(text):
+        return _one_way(text)
     if parts := _ISO.fullmatch(text):
         year, month, day = parts.groups()
     elif parts := _PARTS.fullmatch(text):
@@ -269,17 +286,8 @@ def day_of(text: str) -> date | None:
 
     One so far ahead that it is a slip is none either: some months after it there might be no calendar.
     """
-    if parts := _BRITISH.fullmatch(text.strip()):
-        day, month, year = parts.groups()
-    elif parts := _ISO.fullmatch(text.strip()):
-        year, month, day = parts.groups()
-    else:
-        return None
-    try:
-        found = date(int(year), int(month), int(day))
-    except ValueError:
-        return None
-    return found if 1900 <= found.year < 9000 else None
+    found = dates.day_of(text)
+    return found if found and 1900 <= found.year < 9000 else None
 
 
 def months_after(day: date, months: int) -> date:
@@ -429,6 +437,7 @@ def shown(header: str, text: str, *, caseload: bool = False) -> str:
     if field is None or codes is None:
         return field.apart.get(text, text) if field else text
     plainly = text if text in codes.labels else text.lstrip("0")
+    plainly = codes.also.get(plainly, plainly)
     group = FROM if caseload else PRIOR
     own = [row.label for row in codes.rows if row.code == plainly and row.group == group]
     return own[0] if own else codes.labels.get(plainly, text)

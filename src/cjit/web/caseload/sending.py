@@ -25,6 +25,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from cjit.dataset import Rule, Status
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND
+from cjit.dates import Style
 from cjit.extract import BadPattern, holds_back
 from cjit.report import placed
 from cjit.web import pages
@@ -284,11 +285,19 @@ def _download(request: HttpRequest, extract: Extract, file: str, name: str, what
 
 
 def write(
-    code: str, *, until: date, new: bool = False, leave_out: bool = False, labels: bool = False, where: str = ""
+    code: str,
+    *,
+    until: date,
+    new: bool = False,
+    leave_out: bool = False,
+    labels: bool = False,
+    style: Style | None = None,
+    where: str = "",
 ) -> tuple[Made, str]:
     """Make an extract of the caseload that this installation keeps, and write it to a file: for the command line.
 
-    `where` is the file or the folder it goes to, by default the folder one is in. Returns what was made and where it
+    `where` is the file or the folder it goes to, by default the folder one is in, and `style` that of its dates, by
+    default the installation's. Returns what was made and where it
     is: nowhere, where something in it would be rejected. Raises `Refused` with a sentence.
     """
     try:
@@ -305,7 +314,7 @@ def write(
     since = leaving.former(agency).first() if new else None
     if new and since is None:
         raise Refused(f"There is no former extract of {agency.code}: make the first one without --new")
-    made = leaving.make(agency, until=until, since=since, leave_out=leave_out)
+    made = leaving.make(agency, until=until, since=since, leave_out=leave_out, style=style)
     if made.empty:
         raise Refused(f"There is nothing to extract of {agency.code}: {made.empty}")
     if made.extracted.blocked and not labels:

@@ -122,7 +122,7 @@ def since_last(submission: Submission, found: pl.DataFrame) -> dict[str, int] | 
     """How many findings are gone, new and still there since the agency's last upload: None where there is none.
 
     `found` are the submission's findings, with the columns `WHOSE`. A finding is still there where the same rule speaks
-    of the same client and episode, or of the same row where it has neither.
+    of the same client and episode, of the same row where it has neither, or of the file.
     """
     earlier = Submission.objects.filter(agency=submission.agency, pk__lt=submission.pk, checked__isnull=False)
     before = earlier.exclude(stored="").exclude(summary={}).first()
@@ -141,4 +141,7 @@ def _told(found: pl.DataFrame) -> pl.DataFrame:
     """How often each finding is told, by its hash: with whole ids a long list would take ten times as long."""
     nobody = pl.col("client").is_null() & pl.col("episode").is_null()
     told = found.select("rule", "client", "episode", row=pl.when(nobody).then("row"))
+    # Where a finding on the whole file is told depends on its other rows.
+    of_the_file = pl.col("rule").is_in([rule.id for rule in DATASET.rules if rule.once])
+    told = told.with_columns(pl.when(~of_the_file).then(pl.exclude("rule")).name.keep())
     return told.hash_rows().alias("finding").value_counts(name="count")

@@ -1,0 +1,99 @@
+"""How a date is written as text: the styles that are read, the two that are plain, and the ways between text and date.
+
+A file, an official code list, a form and an option of a command all read a date here, and whatever writes one is told
+in which style.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from enum import StrEnum
+
+import polars as pl
+
+
+class Style(StrEnum):
+    """A plain way to write a date. Both are read alike; a file has one of them."""
+
+    EIGHT = "yyyymmdd"  # what the layouts of the adult dataset print for a date
+    SLASHED = "dd/mm/yyyy"  # what forms print, and what people are shown
+
+    @property
+    def form(self) -> str:
+        """The style for `strftime`."""
+        return _FORMS[self]
+
+
+class UnknownStyle(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
+    """A name that no style has. Its text is one sentence for the user."""
+
+
+#: How the messages and pages say that a date may be written, with an example.
+PLAINLY = "dd/mm/yyyy or yyyymmdd"
+EXAMPLES = "27/03/1985 or 19850327"
+
+_FORMS = {Style.EIGHT: "%Y%m%d", Style.SLASHED: "%d/%m/%Y"}
+_PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
+#: Every way that is read, as pattern and form: the plain ones, and that of databases.
+_READ = (
+    *((_PATTERNS[style], _FORMS[style]) for style in Style),
+    (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "%Y-%m-%d"),
+)
+#: The same for a text that a person typed, in which a leading nought may be missing: no doubt comes of that.
+_TYPED = tuple(
+    re.compile(form, re.ASCII)
+    for form in (
+        r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
+        r"(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})",
+        r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})",
+    )
+)
+
+
+def style_of(name: str) -> Style:
+    """The style of a name such as yyyymmdd, in any case. Raises `UnknownStyle`."""
+    try:
+        return Style(name.strip().lower())
+    except ValueError:
+        raise UnknownStyle(f"Dates are written {' or '.join(Style)}: choose one of the two") from None
+
+
+def day_of(text: str) -> date | None:
+    """The date a text says; None where it says none."""
+    for form in _TYPED:
+        if parts := form.fullmatch(text.strip()):
+            try:
+                return date(*(int(parts[name]) for name in "ymd"))
+            except ValueError:
+                return None
+    return None
+
+
+# ---- columns ---------------------------------------------------------------------------------------
+
+
+def read(text: pl.Expr) -> pl.Expr:
+    """A column of text without outer spaces as dates; null where it says none.
+
+    Each way has its pattern before any parser, which would take more than is meant.
+    """
+    return pl.coalesce(
+        pl.when(text.str.contains(pattern)).then(text).str.to_date(form, strict=False) for pattern, form in _READ
+    )
+
+
+def written(value: pl.Expr, style: Style) -> pl.Expr:
+    """A column of dates as text."""
+    return value.dt.strftime(style.form)
+
+
+def is_written(text: pl.Expr, *styles: Style) -> pl.Expr:
+    """True where a text has the form of one of the styles, whether or not it is a real date."""
+    return pl.any_horizontal(text.str.contains(_PATTERNS[style]) for style in styles)
+
+
+def rewritten(text: pl.Expr, style: Style) -> pl.Expr:
+    """A column of text with its plainly written dates in one style; all else as it is."""
+    plain = pl.when(is_written(text, *Style)).then(text)
+    return pl.coalesce(written(read(plain), style), text)
