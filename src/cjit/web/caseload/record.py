@@ -302,7 +302,7 @@ def places(postcode: str, agency_dat: str) -> dict[str, str]:
     if authorities()[upper].country != "England":
         return {"DAT": OUT_OF_ENGLAND} if OUT_OF_ENGLAND in dats else {}
     dat = dat_of(upper)
-    return {"UTLA": upper} | ({"DAT": dat} if dat in dats else {})
+    return {"UTLA": upper} | ({"DAT": dat} if dat and dat in dats else {})
 
 
 # ---- as people read it -----------------------------------------------------------------------------
