@@ -133,9 +133,10 @@ def test_every_code_of_a_field_fits_its_layout(header, layout):
     if layout == "YYYYMMDD":
         assert field.kind is Kind.DATE
         return
-    figures, size = re.fullmatch(r"([ANC])\(([0-9])\)", layout).groups()
-    letters = {"A": "[A-Z]", "N": "[0-9]", "C": "[0-9A-Z]"}[figures]
-    unfit = [code for code in Q.codes_of(header).codes if not re.fullmatch(f"{letters}{{1,{size}}}", code)]
+    letters = {"A": "[A-Z]", "N": "[0-9]", "C": "[0-9A-Z]"}[layout[0]]
+    codes = Q.codes_of(header)
+    assert codes is not None
+    unfit = [code for code in codes.codes if not re.fullmatch(f"{letters}{{1,{layout[2:-1]}}}", code)]
     # M and F stand on the form for CJIT: the one conflict, which the table names.
     assert unfit == (["M", "F"] if header == "SEX" else [])
 
