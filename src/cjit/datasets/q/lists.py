@@ -1,11 +1,14 @@
 """The code lists of CJIT dataset Q, one CSV a list in `codes/`, in printed order.
 
 Each row says how sure it is (`status`) and where it is from (`source`). The five lists printed in the
-appendices of the business definitions are complete and `stated`.
+appendices of the business definitions are complete and `stated`. Beside them `names.csv` has what else
+people call what a code stands for; a file has codes, and no name is one.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -24,4 +27,17 @@ def _packaged() -> dict[str, CodeList]:
     return lists
 
 
+def _names() -> dict[tuple[str, str], tuple[str, ...]]:
+    text = (files("cjit.datasets.q") / "names.csv").read_text("utf-8")
+    names: dict[tuple[str, str], tuple[str, ...]] = {}
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        key = (row["list"], row["code"])
+        names[key] = (*names.get(key, ()), row["name"])
+    return names
+
+
 LISTS: Mapping[str, CodeList] = _packaged()
+
+#: Other names by list and code, for whoever searches a list: street names, former names, parts of a country. They are
+#: ours, not the document's. Without a code: what a list has a code of that is not public.
+NAMES: Mapping[tuple[str, str], tuple[str, ...]] = _names()

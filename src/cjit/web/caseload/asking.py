@@ -19,6 +19,7 @@ from typing import Any
 
 from cjit import dates
 from cjit.dataset import Code, Field, Kind
+from cjit.datasets.q.lists import NAMES
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND
 from cjit.geography import DEFAULT_POSTCODE
 from cjit.web.caseload import questions
@@ -29,6 +30,9 @@ from cjit.web.dataset import DATASET
 RADIOS = 8
 #: The choice with which a code is typed that is not in the list.
 ANOTHER = "another"
+#: What the label of a code says that stands for no answer, and what people call that.
+_DECLINED = re.compile(r"\bdeclin|\bnot stated\b", re.IGNORECASE)
+_REFUSED = ("Declined", "Refused", "Prefer not to say")
 #: What a tick beside the postcode stands for. Of both the default postcode is recorded; the DAT tells them apart.
 NO_FIXED_ABODE, ABROAD = DEFAULT_POSTCODE, "abroad"
 #: Said beside a question; what a field is stands under "What to record".
@@ -304,20 +308,38 @@ def _choices(field: Field, asked_with: Shape, chosen: str) -> list[dict[str, Any
     items: list[dict[str, Any]] = []
     for row in _rows(header):
         item: dict[str, Any] = {"value": _as_kept(row, chosen), "text": _named(header, row)}
-        items.append(item | ({"hint": {"text": row.definition}} if radios and row.definition else {}))
+        if radios:
+            items.append(item | ({"hint": {"text": row.definition}} if row.definition else {}))
+        else:
+            items.append(item | _found_by(also_called(header, row)))
     if _takes_another(field):
-        items.append({"value": ANOTHER, "text": "Another code of the official list"})
+        other = {} if radios else _found_by(NAMES.get((field.codes or "", ""), ()))
+        items.append({"value": ANOTHER, "text": "Another code of the official list"} | other)
     elif chosen and not _listed(field, chosen):
         items.append({"value": chosen, "text": f"“{chosen}”, which is not in the list"})
     blank = "None" if header in questions.OPTIONAL else "No answer yet" if radios else "Select"
     if not radios:
-        items.insert(0, {"value": "", "text": blank})
+        items.insert(0, {"value": "", "text": blank} | _found_by((blank,) if header in questions.OPTIONAL else ()))
     elif chosen or header in questions.OPTIONAL:
         # Without it a radio once chosen could not be taken back.
         items.append({"value": "", "text": blank})
     for item in items:
         item["checked" if radios else "selected"] = bool(chosen) and item["value"] == chosen
     return items
+
+
+def _found_by(names: Iterable[str]) -> dict[str, Any]:
+    """What a choice of a list is found by besides its text and its code, for the script that searches it."""
+    said = "|".join(names)
+    return {"attributes": {"data-names": said}} if said else {}
+
+
+def also_called(header: str, row: Code) -> tuple[str, ...]:
+    """Other names of a code of a field, by which people search for it."""
+    # A list that takes in others has their names as the groups of its rows.
+    own = row.group if row.group in DATASET.lists else DATASET.by_header[header].codes
+    names = NAMES.get((own or "", row.code), ())
+    return (*names, *_REFUSED) if _DECLINED.search(row.label) else names
 
 
 @cache

@@ -10,8 +10,20 @@ function setUp(form) {
     search(list);
   }
   form.addEventListener("input", (event) => {
-    oneAnswer(form, event.target);
+    oneAnswer(event.target);
     show(form, questions);
+  });
+  form.addEventListener("mousedown", (event) => {
+    // Left by a press on a button, a box would ask its question, and the button move away from under the pointer.
+    if (event.target.closest("button[type=submit]") && lists(form).some((each) => each.under_way)) {
+      event.preventDefault();
+    }
+  });
+  form.addEventListener("submit", (event) => {
+    if (stays(form)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
   });
   form.addEventListener("change", () => show(form, questions));
   for (const question of questions) {
@@ -51,15 +63,18 @@ function answer(form, header) {
   return (ticked || given[`${header}-another`] || main).trim().toUpperCase();
 }
 
-// Of the boxes for one answer, those that are not used are emptied.
-function oneAnswer(form, element) {
+// Of the boxes for one answer, those that are not used are emptied. They are looked for by their names within their
+// question: `form.elements` takes an id for a name, and gives two things where a list is searched.
+function oneAnswer(element) {
+  const question = element.closest("[data-question]");
   const [header, part] = (element.name ?? "").split("-");
-  const ticks = ["apart", "abroad"].map((each) => form.elements[`${header}-${each}`]).filter(Boolean);
+  const named = (name) => question?.querySelector(`[name="${name}"]`);
+  const ticks = ["apart", "abroad"].map((each) => named(`${header}-${each}`)).filter(Boolean);
   if (ticks.includes(element) && element.checked) {
-    form.elements[header].value = "";
+    named(header).value = "";
     ticks.forEach((tick) => (tick.checked = tick === element));
   } else if (header && part === undefined) {
-    const another = form.elements[`${header}-another`];
+    const another = named(`${header}-another`);
     if (another && element.value !== "another") {
       another.value = "";
     }
@@ -116,66 +131,241 @@ function show(form, questions) {
     if (question.dataset.when) {
       const asked = JSON.parse(question.dataset.when).some((test) => holds(form, test));
       // What has a text is always shown: nothing is hidden that would be saved.
-      const filled = Object.values(boxes(question)).some((text) => text.trim());
+      const filled = Object.values(boxes(question)).some((text) => text.trim()) || lists(question).some((each) => each.open);
       question.hidden = !asked && !filled;
     }
     for (const box of question.querySelectorAll("[data-another]")) {
-      box.hidden = form.elements[box.dataset.another].value !== "another" && !box.querySelector("input").value;
+      box.hidden = boxes(question)[box.dataset.another] !== "another" && !box.querySelector("input").value;
     }
   }
 }
 
 // ---- long lists ---------------------------------------------------------------------------------------------------
 
-async function search(list) {
-  await import("./accessible-autocomplete.min.js");
-  const id = list.id;
-  const told = [`${id}-error`, `${id}-hint`].map((each) => document.getElementById(each)?.textContent.trim());
-  const choices = [...list.options].filter((option) => option.value).map((option) => option.text);
-  const another = [...list.options].find((option) => option.value === "another")?.text;
-  const blank = [...list.options].find((option) => !option.value).text;
-  const plainly = (text) => (text === blank ? "" : (text ?? ""));
-  const unknown = document.createElement("p");
-  unknown.className = "govuk-error-message";
-  unknown.hidden = true;
-  unknown.textContent = "That is not in the list, so it is not saved: choose one that is";
-  list.before(unknown);
-  self.accessibleAutocomplete.enhanceSelectElement({
-    selectElement: list,
-    defaultValue: list.value ? list.selectedOptions[0].text : "",
-    displayMenu: "overlay",
-    // A list that can be scrolled would be a place for Tab, which closes it: nobody would be anywhere.
-    menuAttributes: { tabindex: "-1" },
-    showAllValues: true,
-    templates: { inputValue: plainly, suggestion: escaped },
-    // By what stands in the box: opened with an arrow key, the list is asked for with nothing.
-    source: (query, give) => give(matches(choices, document.getElementById(id).value, another, blank)),
-    tAssistiveHint: () => [...told, "Type to search, and choose with the arrow keys and Enter."].filter(Boolean).join(". "),
-    onConfirm: (text) => {
-      // Called on leaving too, without a text where nothing was picked.
-      const wanted = plainly(text ?? document.getElementById(id).value).trim().toLowerCase();
-      const found = [...list.options].find((option) => option.value && option.text.toLowerCase() === wanted);
-      unknown.hidden = !wanted || Boolean(found);
-      const value = found?.value ?? "";
-      if (list.value !== value) {
-        list.value = value;
-        list.dispatchEvent(new Event("input", { bubbles: true }));
-      }
-    },
-  });
+// The lists that are searched by typing, by their selects.
+const searched = new Map();
+
+function lists(within) {
+  return [...searched.values()].filter((each) => within.contains(each.list));
 }
 
-// Those that begin with what is typed come first, and that it is another one last. The first is taken by who goes on:
-// nothing where nothing is typed, and what stands there where that is a choice.
-function matches(choices, query, another, blank) {
-  const wanted = query.trim().toLowerCase();
-  const same = wanted ? choices.find((text) => text.toLowerCase() === wanted) : blank;
-  if (same) {
-    return [same, ...choices.filter((text) => text !== same)];
+// Whether a form stays, because what was typed to search a list is no answer yet.
+function stays(form) {
+  lists(form).forEach((each) => each.settle());
+  const open = lists(form).find((each) => each.open);
+  open?.box.focus();
+  return open !== undefined;
+}
+
+async function search(list) {
+  await import("./accessible-autocomplete.min.js");
+  searched.set(list, new Searched(list));
+}
+
+// A text as it is compared: without capitals, accents and the signs between its words.
+function plainly(text) {
+  const letters = text.normalize("NFD").replace(/[\p{M}.'’]/gu, "").replaceAll("&", " and ");
+  return letters.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+}
+
+// What can be chosen of a list, by its label and its other names.
+class Choice {
+  constructor(option) {
+    this.option = option;
+    this.blank = option.value === "";
+    this.another = option.value === "another";
+    this.shown = this.blank ? "" : option.text; // in the box
+    this.code = this.another ? "" : plainly(option.value);
+    const names = option.dataset.names?.split("|") ?? [];
+    this.names = (this.blank ? names : [option.text, ...names]).map((name) => ({ name, plain: plainly(name) }));
   }
-  const found = choices.filter((text) => text.toLowerCase().includes(wanted) || text === another);
-  const first = (text) => (text === another ? 2 : text.toLowerCase().startsWith(wanted) ? 0 : 1);
-  return found.sort((one, other) => first(one) - first(other));
+
+  // How a name answers to a text: 0 it is that, 1 each word of the text begins one of it, 2 it has it elsewhere, 3 not.
+  // Of what is not in the list one must say so from the beginning, and that there is no answer altogether.
+  place({ name, plain }, text) {
+    if (plain === text || this.blank) {
+      return plain === text ? 0 : 3;
+    }
+    if (this.another && name === this.option.text) {
+      return plain.startsWith(text) ? 1 : 3;
+    }
+    const begins = text.split(" ").every((word) => ` ${plain}`.includes(` ${word}`));
+    return begins ? 1 : plain.includes(text) ? 2 : 3;
+  }
+
+  // The name that answers best to a text, and how. A code is a word like another: “mar” is more than Morocco.
+  best(text) {
+    const found = this.names.map((name) => ({ name: name.name, place: this.place(name, text) }));
+    const [best] = found.sort((one, other) => one.place - other.place);
+    return best?.place > 1 && this.code === text ? { name: this.option.text, place: 1 } : (best ?? { place: 3 });
+  }
+}
+
+// A list that is searched by typing. What is typed becomes the answer where it can be one alone; else it stays in its
+// box, and a question stands beside it. Nothing is taken because it comes first.
+class Searched {
+  constructor(list) {
+    const id = list.id;
+    this.list = list;
+    this.open = false; // whether what is typed is no answer
+    this.writing = false;
+    this.lines = []; // what the open list has
+    this.choices = [...list.options].map((option) => new Choice(option));
+    this.told = document.createElement("div");
+    this.told.id = `${id}-open`;
+    this.told.setAttribute("role", "alert");
+    list.before(this.told);
+    self.accessibleAutocomplete.enhanceSelectElement({
+      selectElement: list,
+      autoselect: false,
+      defaultValue: this.answer,
+      displayMenu: "overlay",
+      // A list that can be scrolled would be a place for Tab, which closes it: nobody would be anywhere.
+      menuAttributes: { tabindex: "-1" },
+      showAllValues: true,
+      templates: { inputValue: (text) => this.called(text)?.shown ?? "", suggestion: (text) => this.suggested(text) },
+      // By what stands in the box: opened with an arrow key, the list is asked for with nothing.
+      source: (query, give) => give((this.lines = this.writing ? [] : this.offered())),
+      tAssistiveHint: () =>
+        [
+          ...[`${id}-error`, `${id}-hint`].map((each) => document.getElementById(each)?.textContent.trim()),
+          "Type to search, and choose with the arrow keys and Enter.",
+        ]
+          .filter(Boolean)
+          .join(". "),
+      // Called on leaving too, without a text where none was picked: see `settle`.
+      onConfirm: (text) => text !== undefined && this.take(this.called(text)),
+    });
+    this.box = document.getElementById(id);
+    const around = this.box.closest(".autocomplete__wrapper").parentElement;
+    around.addEventListener("keydown", (event) => this.key(event), true);
+    around.addEventListener("focusout", (event) => around.contains(event.relatedTarget) || this.settle());
+    this.box.addEventListener("input", () => this.writing || this.ask(""));
+  }
+
+  // What the box shows of the answer there is.
+  get answer() {
+    return this.choices.find((each) => each.option === this.list.selectedOptions[0])?.shown ?? "";
+  }
+
+  // Whether something else is typed.
+  get under_way() {
+    return this.box.value.trim() !== this.answer;
+  }
+
+  called(text) {
+    return this.choices.find((each) => each.option.text === text);
+  }
+
+  // What the list offers: all, with the answer first; or what is searched for, the best first and another one last.
+  offered() {
+    if (!this.under_way) {
+      const chosen = this.list.selectedOptions[0]?.text;
+      return [chosen, ...this.choices.map((each) => each.option.text).filter((text) => text !== chosen)];
+    }
+    const text = plainly(this.box.value);
+    return this.choices
+      .map((each) => ({ each, place: text ? each.best(text).place : 3 }))
+      .filter(({ each, place }) => place < 3 || each.another)
+      .sort((one, other) => one.each.another - other.each.another || one.place - other.place)
+      .map(({ each }) => each.option.text);
+  }
+
+  // A choice as the list shows it, with the other name by which it was found.
+  suggested(text) {
+    const choice = this.called(text);
+    const typed = plainly(this.box?.value ?? "");
+    const name = choice && typed && this.under_way ? choice.best(typed).name : undefined;
+    return escaped(name && name !== text ? `${text} (${name})` : text);
+  }
+
+  // What a text can mean: what is called that, or what has a word that begins so.
+  meant(typed) {
+    const text = plainly(typed);
+    const found = (place) => this.choices.filter((each) => text && each.best(text).place === place);
+    const same = found(0);
+    const none = same.find((each) => each.blank);
+    return none ? [none] : same.length ? same : found(1);
+  }
+
+  // Somebody goes on: what they typed is the answer, or is asked about.
+  settle() {
+    const typed = this.box.value.trim();
+    if (!this.under_way) {
+      this.ask("");
+      this.write(); // the component keeps the text before where no answer was picked
+      return;
+    }
+    const found = typed ? this.meant(typed) : this.choices.filter((each) => each.blank);
+    if (found.length === 1) {
+      this.take(found[0]);
+      return;
+    }
+    const another = this.choices.find((each) => each.another)?.option.text;
+    this.ask(
+      found.length
+        ? `“${typed}” could be several answers: choose one from the list`
+        : `Nothing in the list is called “${typed}”: choose one${another ? `, or choose “${another}”` : " from the list"}`,
+    );
+    this.give("");
+  }
+
+  take(choice) {
+    this.ask("");
+    this.give(choice.option.value);
+    this.write();
+  }
+
+  give(value) {
+    if (this.list.value !== value) {
+      this.list.value = value;
+      this.list.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  }
+
+  // Show the answer in the box. The component is told as if somebody had typed it, and opens no list for that.
+  write() {
+    this.writing = true;
+    this.box.value = this.answer;
+    this.box.dispatchEvent(new Event("input"));
+    this.writing = false;
+  }
+
+  // Ask beside the box what was meant, or ask nothing.
+  ask(question) {
+    this.open = question !== "";
+    if (this.told.textContent.endsWith(question) && this.open === this.told.hasChildNodes()) {
+      return;
+    }
+    this.told.innerHTML = this.open
+      ? `<p class="govuk-error-message"><span class="govuk-visually-hidden">Error:</span> ${escaped(question)}</p>`
+      : "";
+    if (this.open) {
+      this.box.setAttribute("aria-describedby", this.told.id);
+    } else if (this.box.getAttribute("aria-describedby") === this.told.id) {
+      this.box.removeAttribute("aria-describedby");
+    }
+    this.box.setAttribute("aria-invalid", this.open);
+    mark(this.list.closest(".govuk-form-group"));
+  }
+
+  key(event) {
+    const option = event.target.closest("[role=option]");
+    if (event.key === "Tab" && option) {
+      // The box that this answer opens is there before the browser looks where to go.
+      this.give(this.called(this.lines[[...option.parentElement.children].indexOf(option)]).option.value);
+    } else if (event.key === "Tab") {
+      this.settle();
+    } else if (event.key === "Enter" && !option && this.box.getAttribute("aria-expanded") === "true") {
+      event.preventDefault();
+      const [only, ...others] = this.meant(this.box.value);
+      const line = only && !others.length ? this.lines.indexOf(only.option.text) : -1;
+      const shown = document.getElementById(`${this.box.id}__option--${line}`);
+      shown ? shown.click() : this.settle();
+    } else if (event.key === "Escape" && option) {
+      this.box.focus(); // nothing is taken of what was only looked at
+    }
+  }
 }
 
 function escaped(text) {
@@ -187,15 +377,7 @@ function escaped(text) {
 // Choose of a list, be it searched or not.
 function choose(list, value) {
   list.value = value;
-  const id = list.id.replace(/-select$/, "");
-  if (id !== list.id) {
-    // It cannot be told another text: it is made anew.
-    document.getElementById(id).closest(".autocomplete__wrapper").parentElement.remove();
-    list.previousElementSibling?.classList.contains("govuk-error-message") && list.previousElementSibling.remove();
-    list.id = id;
-    list.style.display = "";
-    search(list);
-  }
+  searched.get(list)?.write();
 }
 
 // ---- keys ---------------------------------------------------------------------------------------------------------
@@ -313,7 +495,8 @@ class Saving {
     this.questions.forEach((question, number) => {
       const header = question.dataset.question;
       if (told.boxes[header]) {
-        if (JSON.stringify(boxes(question)) === JSON.stringify(sent[number])) {
+        const searching = lists(question).some((each) => each.under_way);
+        if (!searching && JSON.stringify(boxes(question)) === JSON.stringify(sent[number])) {
           fill(question, told.boxes[header]);
           sent[number] = boxes(question);
         } else {
@@ -351,7 +534,7 @@ class Saving {
       event.preventDefault();
       const button = event.submitter;
       if (await this.save()) {
-        this.leaving = true;
+        this.leaving = !stays(this.form);
         this.form.requestSubmit(button);
       }
       return;
@@ -389,16 +572,16 @@ function wrong(question, text) {
   const group = question.querySelector(".govuk-form-group");
   const header = question.dataset.question;
   let error = document.getElementById(`${header}-error`);
-  group.classList.toggle("govuk-form-group--error", Boolean(text));
   if (!text) {
     error?.remove();
+    mark(group);
     return;
   }
   if (!error) {
     error = document.createElement("p");
     error.id = `${header}-error`;
     error.className = "govuk-error-message";
-    const first = group.querySelector(".govuk-hint, .govuk-radios, .govuk-date-input, .govuk-input, .govuk-select");
+    const first = group.querySelector(".govuk-hint, [role=alert], .govuk-radios, .govuk-date-input, .govuk-input, .govuk-select");
     (first.classList.contains("govuk-hint") ? first.after(error) : first.before(error));
     const described = group.querySelector("fieldset") ?? group.querySelector("input, select");
     described.setAttribute("aria-describedby", `${described.getAttribute("aria-describedby") ?? ""} ${error.id}`.trim());
@@ -407,6 +590,12 @@ function wrong(question, text) {
     error.dataset.said = text;
     error.innerHTML = `<span class="govuk-visually-hidden">Error:</span> ${escaped(text)}`;
   }
+  mark(group);
+}
+
+// Mark a question about which something is said.
+function mark(group) {
+  group.classList.toggle("govuk-form-group--error", group.querySelector(".govuk-error-message") !== null);
 }
 
 for (const form of document.querySelectorAll("form[data-entry]")) {
