@@ -177,6 +177,8 @@ def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
         yield "Also read as", ", ".join(field.also)
     if field.none:
         yield "Read as blank", ", ".join(field.none)
+    if field.withdraws:
+        yield "Withdrawn by", ", ".join(f"{c} ({dataset.lists[field.codes or ''].labels[c]})" for c in field.withdraws)
     yield "Source", f"business definitions, {field.clause}"
 
 
