@@ -343,7 +343,7 @@ def test_the_same_file_sent_again_takes_the_place_of_its_damaged_copy(sent, agen
 def test_the_same_file_sent_again_is_checked_again_where_its_findings_are_damaged(
     sent, agency, provider, csv_of, uploads
 ):
-    data = csv_of(FIRST | {"AGNCY": agency.code, "SEX": ""})
+    data = csv_of(FIRST | {"AGNCY": agency.code, "SEX": ""}, SECOND | {"AGNCY": agency.code})
     submission = sent(data=data)
     altered(uploads, kept.FINDINGS)
 

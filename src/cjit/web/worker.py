@@ -41,6 +41,7 @@ def run(stop: threading.Event, *, once: bool = False) -> None:
 
 def tidy() -> None:
     """Remove what is not kept any longer."""
+    portal.erase_forgotten()
     portal.remove_files()
     caseload.remove_passed()
     kept.tidy({stored for queue in QUEUES for stored in queue.jobs._default_manager.values_list("stored", flat=True)})

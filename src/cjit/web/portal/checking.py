@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import polars as pl
@@ -16,13 +17,14 @@ from cjit.findings import Findings
 from cjit.read import Source, Unusable, open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency
+from cjit.web.agencies.models import AGENCY_CODE, Agency
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Claim, Queue
-from cjit.web.portal import result, store
+from cjit.web.portal import plan, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+_CODE = re.compile(AGENCY_CODE.regex)
 
 #: Bytes that a line may have and be blank, and others: all but letters, figures and the line end.
 _NO_SIGN_OF_A_RECORD = bytes(b for b in range(256) if not chr(b).isalnum() or b > 127).replace(b"\n", b"")
@@ -71,12 +73,16 @@ def _examine(claim: Claim[Submission]) -> None:
         if found.rows > settings.UPLOAD_ROWS:
             raise _too_long()
         sent = records(source, DATASET, today=today, kinds=kinds)
+    _assure_ours(sent, agency)
     summary = result.summary(found)
     rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
-    changes, absent, forget = _changes(submission, held, sent, rejected)
+    forget = plan.withdrawn(sent, agency)
+    usable = plan.usable(sent, rejected, forget)
+    changes, absent = _changes(submission, held, sent, usable)
+    forgotten = plan.known(agency, forget).height
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
-    summary |= {"changes": changes, "forget": forget, "unchanged": unchanged}
+    summary |= {"changes": changes, "forget": forgotten, "unchanged": unchanged}
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
@@ -84,9 +90,10 @@ def _examine(claim: Claim[Submission]) -> None:
         result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
-        Decision.objects.bulk_create([*_mismatches(now, held, found), *absent], batch_size=1000)
+        if usable.height:
+            Decision.objects.bulk_create([*_mismatches(now, held, found), *absent], batch_size=1000)
         waits = now.decisions.exists()
-        now.state = State.DECISIONS if waits else State.READY
+        now.state = State.DECISIONS if waits else State.READY if usable.height or forgotten else State.REJECTED
         now.rows, now.rejected, now.summary = found.rows, found.rejected, summary
         now.done, now.checked, now.problem = now.size, timezone.now(), ""
         now.save()
@@ -124,6 +131,20 @@ def _too_long() -> Unusable:
     return Unusable(
         f"The file has more than {settings.UPLOAD_ROWS:,} records, the most that this service takes at once: send it in"
         " parts, as “only new or changed records”"
+    )
+
+
+def _assure_ours(sent: pl.DataFrame, agency: Agency) -> None:
+    """Refuse a file of which every row is another agency's: somebody chose the wrong file, or the wrong agency."""
+    codes = plan.codes(sent)
+    # What is no code at all is a fault of the records, which the findings tell.
+    if not codes or not all(map(_CODE.search, codes)) or not plan.of_others(sent, agency).all():
+        return
+    named = codes[:3] + (["another"] if codes[3:] else [])
+    told = " or ".join([", ".join(named[:-1]), named[-1]]) if named[1:] else named[0]
+    raise Unusable(
+        f"Every record of this file is of agency {told}, and you sent it for {agency.code}: choose the right file, or"
+        " the right agency"
     )
 
 
@@ -173,41 +194,43 @@ def _belongings(held: store.Held, these: list[tuple[Entity, str]]) -> dict[tuple
 
 
 def _changes(
-    submission: Submission, before: store.Held, sent: pl.DataFrame, rejected: pl.Series
-) -> tuple[dict[str, dict[str, int]], list[Decision], int]:
-    """What of a file is new, changed and absent, by kind; absent records to be decided; how many are forgotten."""
-    withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
+    submission: Submission, before: store.Held, sent: pl.DataFrame, usable: pl.DataFrame
+) -> tuple[dict[str, dict[str, int]], list[Decision]]:
+    """What of a file is new, changed and absent, by kind, and the absent records to be decided.
+
+    A file of which no row is usable says nothing of what is not in it.
+    """
+    # Of whom a row tells the client alone: neither they nor what is theirs is absent.
+    unsure = sent.filter(pl.col(WITHHELD) | pl.col(EPISODE).is_null())[CLIENT].drop_nulls().unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
     absent: list[Decision] = []
-    forget = 0
+    spared: dict[Entity, pl.Series] = {}
     gone_above: dict[Entity, pl.Series] = {}
     for entity in RECORDS:
         key = store.key_of(entity)
         held = before[entity]
-        if entity is Entity.CLIENT:
-            gone = held.filter(pl.col(key).is_in(withheld.implode()))
-            forget = gone.height
+        parent = DATASET.parent(entity)
+        spared[entity] = unsure
+        if parent:
+            spared[entity] = held.filter(pl.col(parent.header).is_in(spared[parent.entity].implode()))[key]
         there = compare.first(good.select(store.headers_of(entity)), key)
-        taken = good.filter(~pl.col("row").is_in(rejected.implode()))
-        now = compare.first(taken.select(store.headers_of(entity)), key)
+        now = compare.first(usable.select(store.headers_of(entity)), key)
         both = now.join(held, on=key, how="inner", suffix=" before")
         values = [h for h in store.headers_of(entity) if h != key]
         differs = pl.any_horizontal(pl.col(h).ne_missing(pl.col(f"{h} before")) for h in values)
         # What is in the file and rejected is not absent from it.
-        missing = held.join(there, on=key, how="anti")
-        if entity is Entity.CLIENT:
-            missing = missing.filter(~pl.col(key).is_in(withheld.implode()))
+        missing = held.join(there, on=key, how="anti").filter(~pl.col(key).is_in(spared[entity].implode()))
+        if usable.is_empty():
+            missing = missing.clear()
         counts["new"][entity.value] = now.join(held, on=key, how="anti").height
         counts["changed"][entity.value] = both.filter(differs).height
         counts["absent"][entity.value] = missing.height
         # What belongs to an absent record goes or stays with it.
-        parent = DATASET.parent(entity)
         lonely = missing
         if parent:
             lonely = missing.filter(~pl.col(parent.header).is_in(gone_above[parent.entity].implode()))
-        whole = pl.concat([missing[key], withheld]) if entity is Entity.CLIENT else missing[key]
-        gone_above[entity] = whole.unique()
+        gone_above[entity] = missing[key]
         if submission.scope == Scope.FULL:
             absent += [
                 Decision(submission=submission, entity=entity.value, record=record, absent=True, pattern="absent")
@@ -216,4 +239,4 @@ def _changes(
     also = _belongings(before, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
     for decision in absent:
         decision.also = also.get((Entity(decision.entity), decision.record), {})
-    return counts, absent, forget
+    return counts, absent
