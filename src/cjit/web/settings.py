@@ -69,7 +69,7 @@ UPLOAD_ROWS = 1_000_000
 UPLOADS_AN_HOUR = max(1, int(os.environ.get("CJIT_UPLOADS_AN_HOUR", "60")))
 KEEP_DAYS = int(os.environ.get("CJIT_KEEP_DAYS", "90"))
 #: Hours in which undoing an acceptance brings back the clients it made the service forget; then they are erased.
-FORGET_HOURS = max(0, int(os.environ.get("CJIT_FORGET_HOURS", "24")))
+FORGET_HOURS = max(1, int(os.environ.get("CJIT_FORGET_HOURS", "24")))
 #: The day of the month by which an agency submits for the month before, where the calendar has no entry.
 SUBMIT_BY = int(os.environ.get("CJIT_SUBMIT_BY", "10"))
 #: Seconds without a sign of life after which a check is taken from its worker, and how often it is tried.

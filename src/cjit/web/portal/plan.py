@@ -129,7 +129,7 @@ def of_others(sent: pl.DataFrame, agency: Agency) -> pl.Series:
 
 def codes(sent: pl.DataFrame) -> list[str]:
     """The agency codes in a file, in capitals and in their order; other texts there as they are."""
-    return sorted(sent[_SUBMITTER.header].drop_nulls().str.to_uppercase().str.strip_chars().unique())
+    return sorted(sent[_SUBMITTER.header].drop_nulls().unique().str.to_uppercase().str.strip_chars().unique())
 
 
 def withdrawn(sent: pl.DataFrame, agency: Agency) -> pl.Series:
@@ -142,12 +142,12 @@ def _withdrawing(sent: pl.DataFrame, agency: Agency) -> pl.DataFrame:
     return sent.filter(pl.col(WITHDRAWN) & ~of_others(sent, agency) & pl.col(CLIENT).is_not_null())
 
 
-def usable(sent: pl.DataFrame, rejected: pl.Series, withdrawn: pl.Series) -> pl.DataFrame:
+def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.DataFrame:
     """The rows that can be taken: neither rejected, nor of a client who withdraws."""
     return sent.filter(
         ~pl.col(WITHHELD)
         & ~pl.col("row").is_in(rejected.implode())
-        & ~pl.col(CLIENT).is_in(withdrawn.implode()).fill_null(False)
+        & ~pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
     )
 
 
