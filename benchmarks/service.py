@@ -56,7 +56,7 @@ for path in sys.argv[1:]:
     worker.run(threading.Event(), once=True)
     checked = time.perf_counter()
     sent.refresh_from_db()
-    done = actions.accept(by=person, submission=sent)
+    done = actions.accept(by=person, submission=sent, forget=sent.summary["forget"])
     print(f"{received - begun:.1f} {checked - received:.1f} {time.perf_counter() - checked:.1f}", flush=True)
 """
 LOAD = """

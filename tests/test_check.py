@@ -12,12 +12,13 @@ import cjit
 from cjit import derive
 from cjit.book import prepared
 from cjit.check import check, check_rows, in_full
-from cjit.dataset import Kind, Severity
+from cjit.check import records as values_of
+from cjit.dataset import WITHDRAWN, WITHHELD, Kind, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.examine import Examiner
-from cjit.read import Batch
+from cjit.read import Batch, open_file
 
 TODAY = EXAMPLE_TODAY
 DATES = [field.header for field in Q.fields if field.kind is Kind.DATE]
@@ -250,6 +251,41 @@ def test_rows_without_consent_are_not_in_the_completeness():
 def test_rows_without_consent_take_no_part_in_rules_across_rows():
     findings = check(frame(record(), {**record(), "CONSENT": "N", "SEX": "F", REFERRAL: "9"}), today=TODAY)
     assert found(findings) == [(2, "CONSENT.is_the_same_on_every_row"), (3, "CONSENT.is_given")]
+
+
+@pytest.mark.parametrize(
+    ("consent", "withheld", "withdrawn"),
+    [
+        *[(text, True, True) for text in ("N", "n", " N ")],
+        *[(text, True, False) for text in ("", "No", "no", "Yes", "YES", "1", "X", "Z", "NN")],
+        *[(text, False, False) for text in ("Y", "y", "Y ")],
+    ],
+)
+def test_only_the_code_that_says_no_withdraws_consent(consent, withheld, withdrawn):
+    told = values_of(open_file(csv(record(CONSENT=consent)), Q), Q, today=TODAY)
+    assert told.select(WITHHELD, WITHDRAWN).row(0) == (withheld, withdrawn)
+
+
+@pytest.mark.parametrize("letter", ["P", "Q"])
+def test_every_code_that_withdraws_is_in_its_list_and_shuts_the_gate(letter):
+    book = dataset(letter)
+    withdrawing = [(field.header, code) for field in book.fields for code in field.withdraws]
+    assert withdrawing == [("CONSENT", "N")]
+    for header, code in withdrawing:
+        codes = book.codes_of(header)
+        assert codes is not None
+        assert code in codes.codes
+        assert found(check(frame(record(**{header: code})), letter, today=TODAY))[0][1] == f"{header}.is_given"
+
+
+@pytest.mark.parametrize("consent", ["", "N", "Yes"])
+def test_a_client_whose_row_gives_no_consent_is_not_told_to_be_missing_from_the_file(consent):
+    before = frame(record(0), record(0, **{EPISODE: "31", REFERRAL: "41"}), record(1), record(2))
+    findings = check(frame(record(0, CONSENT=consent), record(1)), today=TODAY, previous=before)
+    assert findings.notes == (
+        "1 client, 1 episode and 1 referral of your last submission are not in this file: check that the extract is"
+        " whole",
+    )
 
 
 @pytest.mark.parametrize("choice", [{"skip": ["CONSENT"]}, {"only": ["DOB"]}])

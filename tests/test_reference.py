@@ -204,6 +204,18 @@ def test_a_list_of_consent_without_yes_is_turned_away_as_nothing_would_pass(tmp_
     assert installed(Q, folder) == before
 
 
+def test_a_list_of_consent_without_no_is_turned_away_as_nobody_who_withdraws_would_be_heard(
+    tmp_path: Path, folder: Path
+):
+    with pytest.raises(ReferenceProblem) as problem:
+        install(Q, "CONSENT", file(tmp_path, "code,label\nY,Yes\n0,No\n"), folder)
+    assert str(problem.value) == (
+        "official.csv has no code N (No), by which a client says that the consent for NDTMS is withdrawn: add it, or "
+        "choose another file"
+    )
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("letter", ["P", "Q"])
 def test_every_gate_keeps_the_code_that_passes_it_in_its_list(letter: str, tmp_path: Path, folder: Path):
     book = dataset(letter)
@@ -220,10 +232,11 @@ def test_every_gate_keeps_the_code_that_passes_it_in_its_list(letter: str, tmp_p
         assert not folder.exists()
 
 
-def test_a_list_kept_from_before_without_the_code_of_a_gate_says_what_to_do(tmp_path: Path, folder: Path):
-    install(Q, "CONSENT", file(tmp_path, "code,label\nY,Yes\n"), folder)
+@pytest.mark.parametrize("lost", ["Y,Yes", "N,No"])
+def test_a_list_kept_from_before_without_the_code_of_a_gate_says_what_to_do(tmp_path: Path, folder: Path, lost: str):
+    install(Q, "CONSENT", file(tmp_path, "code,label\nY,Yes\nN,No\n"), folder)
     kept = folder / "Q" / "CONSENT.csv"
-    kept.write_text(kept.read_text().replace("Y,Yes", "N,No"))
+    kept.write_text(kept.read_text().replace(lost, "X,Example"))
     with pytest.raises(ReferenceProblem, match="The official list installed for CONSENT is damaged"):
         installed(Q, folder)
 

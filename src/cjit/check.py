@@ -21,7 +21,7 @@ import polars as pl
 
 from cjit import compare
 from cjit.book import Book, prepared
-from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Kind, Record, Rule, Severity
+from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, grades, in_order
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Aside, Batch, Made, Piece, Source, Unusable, open_file, repeating
@@ -153,9 +153,10 @@ def records(
 ) -> pl.DataFrame:
     """The values of a file, as columns of dates, numbers and text named by header, a row a row.
 
-    `row` is its number in the file; WITHHELD is true where the client does not consent, of which nothing but the
-    client's id may be used. What is no value is null. Rows whose cells cannot be told apart are left out. Texts are
-    text, or of the `kinds` given (`read.repeating`), which two files that are compared must share.
+    `row` is its number in the file; WITHHELD is true where consent is not given, of which nothing but the client's id
+    may be used, and WITHDRAWN where a code says that it is withdrawn. What is no value is null. Rows whose cells cannot
+    be told apart are left out. Texts are text, or of the `kinds` given (`read.repeating`), which two files that are
+    compared must share.
     """
     examiner = Examiner(prepared(dataset), frozenset(), today, None, kinds)
     kinds = kinds or repeating(dataset)
@@ -270,6 +271,7 @@ class _Run:
         self.before: pl.DataFrame | None = None
         self.notes: list[str] = []
         self.incoming: list[pl.DataFrame] = []
+        self.withheld: list[pl.Series] = []
         self.bad_cells: list[pl.DataFrame] = []
 
     def take(self, part: Part) -> None:
@@ -286,6 +288,7 @@ class _Run:
         self.met.append(part.met)
         if part.values is not None:
             self.incoming.append(part.values)
+            self.withheld.append(part.withheld)
             self.bad_cells.append(part.bad_cells)
         # The last piece's findings wait: where it is the only one, those across rows stand among them.
         self._emit(self.pending)
@@ -371,7 +374,14 @@ class _Run:
         incoming = pl.concat(self.incoming)
         client, episode = book.keys[:2]
         changed = compare.compare(incoming, held, book.dataset)
-        self.notes += _absent(changed)
+        # Of whom a row tells nothing but the id: they are not absent, nor is what was theirs.
+        theirs = held.filter(pl.col(client).is_in(pl.concat(self.withheld).implode()))
+        there = [
+            (pl.col("entity") == entity.value) & pl.col("id").is_in(theirs[fields[0].header].implode())
+            for entity in Entity
+            if (fields := book.dataset.entity(entity))
+        ]
+        self.notes += _absent(changed.filter(~pl.any_horizontal(there).fill_null(False)))
         ids = {
             (header, change): name
             for header in book.dataset.headers

@@ -33,6 +33,10 @@ SUBMITTER = "SUBMITTER"
 #: null there.
 WITHHELD = "WITHHELD"
 
+#: A column of `check.records` beside it: true on rows whose gate failed by a code that withdraws (`Field.withdraws`),
+#: not by a blank or by a text that is no code.
+WITHDRAWN = "WITHDRAWN"
+
 
 class Severity(StrEnum):
     """What happens to a record, in the document's words; the gravest first."""
@@ -160,7 +164,8 @@ class Field:
     consequence of leaving it blank (None: the document states none), `required` the stated condition of a
     field that is needed in some records only ("where …"; rules hold it). `minimum` and `maximum` bound a
     number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged. `none`
-    are codes of other letters that say "none": read as blank, with a query.
+    are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
+    given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
     `system` marks what the software fills in, not the provider.
     """
 
@@ -180,6 +185,7 @@ class Field:
     maximum: int | None = None
     apart: Mapping[str, str] = dataclasses.field(default_factory=dict)
     none: tuple[str, ...] = ()
+    withdraws: tuple[str, ...] = ()
     system: bool = False
     also: tuple[str, ...] = ()
 

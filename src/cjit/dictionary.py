@@ -180,6 +180,8 @@ def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
         yield "Read as blank", ", ".join(field.none)
     if others := _others(dataset, field):
         yield "Other codes read", others
+    if field.withdraws:
+        yield "Withdrawn by", ", ".join(f"{c} ({dataset.lists[field.codes or ''].labels[c]})" for c in field.withdraws)
     yield "Source", f"business definitions, {field.clause}"
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from cjit import derive
 from cjit.book import Book, hashed
-from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Record, Rule, Severity
+from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Record, Rule, Severity
 from cjit.dates import Style
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
@@ -36,7 +36,8 @@ class Part:
     stand unless the id's rows go on in another piece. `met` has, as findings with the number of the `condition`, the
     first row of each condition of the rules that are told once a file. `keys` has the narrow columns of
     `Book.key_columns`, `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they
-    are null for want of a value. `grades` is the gravest severity of each row.
+    are null for want of a value; `withheld` whose rows are gated, by the client's id. `grades` is the gravest severity
+    of each row.
     """
 
     rows: int
@@ -49,6 +50,7 @@ class Part:
     keys: pl.DataFrame
     values: pl.DataFrame | None
     bad_cells: pl.DataFrame
+    withheld: pl.Series
     grades: pl.DataFrame
     gated: int
     counts: Mapping[str, int]
@@ -167,6 +169,7 @@ class Examiner:
             keys=keys,
             values=self._lasting(values.filter(open_).select("row", *book.dataset.headers)) if book.compared else None,
             bad_cells=_cells_at(typed.bad if book.compared else {}, rows),
+            withheld=values[book.keys[0]][shut],
             grades=grades(findings, book),
             gated=shut.len(),
             counts=counts,
@@ -174,14 +177,17 @@ class Examiner:
 
     def values(self, batch: Batch) -> pl.DataFrame:
         """The typed values of the rows whose client consents, with `row`."""
-        return self.records(batch).filter(~pl.col(WITHHELD)).drop(WITHHELD)
+        return self.records(batch).filter(~pl.col(WITHHELD)).drop(WITHHELD, WITHDRAWN)
 
     def records(self, batch: Batch) -> pl.DataFrame:
-        """The typed values of all rows, with `row` and WITHHELD: true where the client does not consent."""
-        typed = self._typed(batch.frame)
-        _, gated = self._written(typed.values, self.book.gates, typed.bad)
-        rows = batch.rows.alias("row")
-        return self._lasting(typed.values.select(rows, *self.book.dataset.headers, gated.alias(WITHHELD)))
+        """The typed values of all rows, with `row`, WITHHELD and WITHDRAWN: without consent, and by a plain no."""
+        book, typed = self.book, self._typed(batch.frame)
+        _, gated = self._written(typed.values, book.gates, typed.bad)
+        no = (pl.col(f.header).cast(pl.String).is_in(f.withdraws) for f in book.dataset.fields if f.withdraws)
+        withdrawn = (pl.lit(gated) & pl.any_horizontal(pl.lit(False), *no).fill_null(False)).alias(WITHDRAWN)
+        return self._lasting(
+            typed.values.select(batch.rows.alias("row"), *book.dataset.headers, gated.alias(WITHHELD), withdrawn)
+        )
 
     def _lasting(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Values that can stand in one column with those of other pieces, and of the last submission."""

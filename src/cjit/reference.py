@@ -301,7 +301,18 @@ def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
 
 
 def _check_gates(codes: CodeList, dataset: Dataset, file: str) -> None:
-    """A gate lets one code through, so with a list that lacks it no record at all would be accepted."""
+    """A gate lets one code through, so with a list that lacks it no record at all would be accepted.
+
+    With one that lacks the code which withdraws, nobody who withdraws would be heard.
+    """
+    for field in dataset.fields:
+        for code in field.withdraws if field.codes == codes.name else ():
+            if code not in codes.codes:
+                label = dataset.lists[codes.name].labels[code]
+                raise ReferenceProblem(
+                    f"{file} has no code {code} ({label}), by which a client says that the {field.noun} is withdrawn: "
+                    "add it, or choose another file"
+                )
     for gate in dataset.written:
         if gate.gate and dataset.by_header[gate.header].codes == codes.name:
             passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]

@@ -636,9 +636,9 @@ def test_the_settings_name_the_lists_that_are_stand_ins_and_the_command(browser)
 # ---- to the portal and back ------------------------------------------------------------------------
 
 
-def accepted(by) -> Submission:
+def accepted(by, forget: int = 0) -> Submission:
     works()
-    return portal.accept(by=by, submission=Submission.objects.latest("pk"))
+    return portal.accept(by=by, submission=Submission.objects.latest("pk"), forget=forget)
 
 
 def test_what_is_entered_is_extracted_sent_checked_accepted_and_held(ask, both, enter, agency):
@@ -664,7 +664,7 @@ def test_a_client_who_withdraws_is_forgotten_by_the_portal(ask, both, enter, age
     accepted(both)
     actions.record_consent(by=keyworker, client=gone.client, given=False, on=timezone.localdate())
     ask("portal")
-    accepted(both)
+    accepted(both, forget=1)
 
     for entity in (Entity.CLIENT, Entity.EPISODE):
         assert store.held(agency, entity)["CLIENTID"].to_list() == [stays.client.clientid]

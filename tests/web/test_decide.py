@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import re
+import threading
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -10,12 +12,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from tests.web.conftest import follow
 
 from cjit.dataset import Changes, Entity
 from cjit.datasets.q import Q as DATASET
-from cjit.web import kept
+from cjit.web import kept, worker
 from cjit.web.agencies.models import AuditEvent
+from cjit.web.pages import moment
 from cjit.web.portal import actions, deciding, receipt, store
 from cjit.web.portal.models import RECORDS, Decision, State, Submission
 
@@ -759,16 +763,179 @@ def test_what_is_left_out_is_told_before_and_after(browser, accepted, sent):
         assert "3 records wait for a decision" in page
 
 
-def test_clients_without_consent_are_told_before_they_are_forgotten(browser, accepted, sent, agency):
+# ---- who will be forgotten -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def withdrawing(accepted, sent):
+    """Three clients are held, of whom two withdraw consent in the next file."""
+    accepted(FIRST, SECOND, person(3))
+    return sent(FIRST | {"CONSENT": "N"}, SECOND | {"CONSENT": "N"}, person(3))
+
+
+def test_who_will_be_forgotten_is_listed_by_the_agencys_reference_before_the_button(browser, withdrawing):
+    body = browser.get(reverse("accept", args=[withdrawing.pk]))
+    page = words(body)
+
+    assert "2 clients, by your reference Client reference Client ID A1 1 A2 2 How many clients" in page
+    assert (
+        "2 clients withdraw consent in this file: if you accept it, nobody sees anything of them here any more, and all"
+        " that is held of them is erased for good 24 hours later. Until then you can undo it. Files that you sent"
+        " before, and what was found in them, are kept for their own time: 90 days."
+    ) in page
+    assert re.search(r'class="govuk-button govuk-button--warning"[^>]*>\s*Accept and forget 2 clients', body.text)
+
+
+def test_a_client_of_whom_only_former_versions_are_held_is_listed_too(browser, accepted, sent, provider):
     accepted(FIRST, SECOND)
+    full = sent(SECOND, scope="full")
+    actions.decide(by=provider, submission=full, choices={full.decisions.get().pk: "delete"})
+    actions.accept(by=provider, submission=full)
+
     again = sent(FIRST | {"CONSENT": "N"}, SECOND)
 
-    assert "Consent of 1 client is withdrawn: all that is held of the client is deleted for good" in words(
+    assert again.summary["forget"] == 1
+    assert "1 client, by your reference Client reference Client ID A1 1" in words(
         browser.get(reverse("accept", args=[again.pk]))
     )
-    assert held(agency, "CLIENTID") == ["1", "2"]
-    browser.post(reverse("accept", args=[again.pk]))
+
+
+def test_who_was_never_held_is_not_among_those_to_be_forgotten(browser, accepted, sent):
+    accepted(FIRST)
+    page = words(browser.get(reverse("accept", args=[sent(FIRST, SECOND | {"CONSENT": "N"}).pk])))
+
+    assert "Who will be forgotten" not in page
+    assert "A2" not in page
+
+
+def test_many_who_will_be_forgotten_are_all_listed_folded_away(browser, accepted, sent):
+    accepted(*[person(n) for n in range(100, 160)])
+    again = sent(*[person(n, CONSENT="N") for n in range(100, 160)])
+    page = words(browser.get(reverse("accept", args=[again.pk])))
+
+    assert "All 60 clients who will be forgotten" in page
+    assert all(f"A{n} {n} " in page for n in range(100, 160))
+
+
+@pytest.mark.parametrize("typed", ["", " ", "0", "1", "3", "-2", "two", "2.0", "²", "99999999999"])
+def test_a_wrong_number_of_clients_is_refused_and_nothing_happens(browser, withdrawing, agency, typed):
+    answer = browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": typed})
+
+    assert answer.status_code == 422
+    page = words(answer)
+    assert (
+        page.count("Enter how many clients are to be forgotten, as this page lists them: nothing has been accepted")
+        == 2
+    )
+    assert "A1 1 A2 2" in page
+    assert '<a href="#forget">' in answer.text
+    assert answer.text.count("<title>Error: ") == 1
+    assert f'value="{typed}"' in answer.text or not typed.strip()
+    assert held(agency, "CLIENTID") == ["1", "2", "3"]
+    assert Submission.objects.get(pk=withdrawing.pk).state == State.READY
+    assert not AuditEvent.objects.filter(action="accepted a submission", about=withdrawing.number).exists()
+
+
+@pytest.mark.parametrize("typed", ["2", " 2 ", "02"])
+def test_the_right_number_forgets_them_and_the_receipt_says_until_when_that_can_be_undone(
+    browser, withdrawing, agency, typed
+):
+    page = words(browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": typed}, follow=True))
+
+    assert held(agency, "CLIENTID") == ["3"]
+    until = moment(Submission.objects.get(pk=withdrawing.pk).forget_until)
+    assert (
+        f"2 clients are forgotten: until {until} undoing brings them back, and then all that was held of them is"
+        " erased."
+    ) in page
+
+
+def test_a_number_that_was_right_when_the_page_was_opened_is_refused_once_it_is_not(browser, withdrawing, agency):
+    browser.get(reverse("accept", args=[withdrawing.pk]))
+    actions.forget(by=None, agency=agency, clients=["1"])
+    worker.run(threading.Event(), once=True)
+
+    answer = browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": "2"})
+
+    assert answer.status_code == 422
+    assert "1 client, by your reference Client reference Client ID A2 2" in words(answer)
+    assert held(agency, "CLIENTID") == ["2", "3"]
+
+
+def test_a_file_of_withdrawals_alone_leads_to_who_will_be_forgotten(browser, accepted, sent, agency):
+    accepted(FIRST, SECOND)
+    again = sent(FIRST | {"CONSENT": "N"}, scope="full")
+    page = browser.get(reverse("submission", args=[again.pk]))
+
+    assert "No record of the file can be taken. It says only who withdraws consent" in words(page)
+    assert reverse("accept", args=[again.pk]) in page.text
+    browser.post(reverse("accept", args=[again.pk]), {"forget": "1"})
     assert held(agency, "CLIENTID") == ["2"]
+
+
+def test_no_reference_of_who_is_forgotten_is_in_the_receipt_its_pdf_its_e_mail_or_the_audit_trail(
+    browser, accepted, sent, django_capture_on_commit_callbacks
+):
+    accepted(FIRST | {"CLIENT": "REF-77"}, SECOND)
+    again = sent(FIRST | {"CLIENT": "REF-77", "CONSENT": "N"}, SECOND)
+    assert "REF-77" in words(browser.get(reverse("accept", args=[again.pk])))
+
+    with django_capture_on_commit_callbacks(execute=True):
+        page = browser.post(reverse("accept", args=[again.pk]), {"forget": "1"}, follow=True)
+
+    [message] = mail.outbox
+    trail = str(list(AuditEvent.objects.values_list("action", "about", "counts")))
+    pdf = browser.get(reverse("receipt-pdf", args=[again.pk])).content
+    assert not any("REF-77" in told for told in (words(page), message.body, trail, pdf.decode("latin-1")))
+    assert "1 client is forgotten: until " in message.body
+
+
+def test_undoing_and_the_receipt_say_who_can_still_be_brought_back(browser, withdrawing, agency):
+    browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": "2"})
+    asked, receipt_page = reverse("undo", args=[withdrawing.pk]), reverse("receipt", args=[withdrawing.pk])
+    assert "2 clients are forgotten: until " in words(browser.get(asked))
+
+    browser.post(asked)
+
+    assert held(agency, "CLIENTID") == ["1", "2", "3"]
+    assert "The 2 clients whom it had made the service forget are held again." in words(browser.get(receipt_page))
+
+
+def test_after_a_day_undoing_and_the_receipt_say_that_nobody_can_be_brought_back(browser, withdrawing, agency):
+    browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": "2"})
+    asked, receipt_page = reverse("undo", args=[withdrawing.pk]), reverse("receipt", args=[withdrawing.pk])
+    for worker_has_come_by in (False, True):
+        if worker_has_come_by:
+            actions.erase_forgotten()
+        else:
+            Submission.objects.filter(pk=withdrawing.pk).update(forget_until=timezone.now() - timedelta(minutes=1))
+        for page in (asked, receipt_page):
+            assert "2 clients are forgotten and erased: undoing does not bring anything of them back." in words(
+                browser.get(page)
+            )
+
+    browser.post(asked)
+
+    assert held(agency, "CLIENTID") == ["3"]
+    assert "2 clients whom it had made the service forget are erased, and not held again." in words(
+        browser.get(receipt_page)
+    )
+
+
+def test_who_is_erased_by_hand_is_told_apart_from_who_can_be_brought_back(browser, withdrawing, agency):
+    browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": "2"})
+    actions.forget(by=None, agency=agency, clients=["1"])
+    asked, receipt_page = reverse("undo", args=[withdrawing.pk]), reverse("receipt", args=[withdrawing.pk])
+
+    assert re.search(
+        r"2 clients are forgotten: until .* undoing brings 1 of the 2 clients back, and then all that was held of them"
+        r" is erased; 1 is erased already\.",
+        words(browser.get(receipt_page)),
+    )
+    browser.post(asked)
+    assert "1 of the 2 clients whom it had made the service forget is held again; 1 is erased already." in words(
+        browser.get(receipt_page)
+    )
 
 
 def test_a_file_that_changes_nothing_says_so(browser, accepted, sent):

@@ -212,6 +212,48 @@ def test_two_who_decide_at_once_leave_one_whole_decision_each(sent, agency, prov
     assert Submission.objects.get(pk=submission.pk).state == State.READY
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("passed", [True, False])
+def test_who_undoes_while_a_worker_erases_has_all_back_or_nothing(sent, agency, provider, passed):
+    actions.accept(by=provider, submission=sent(FIRST, SECOND))
+    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND), forget=1)
+    if passed:
+        Submission.objects.exclude(forget_until=None).update(forget_until=timezone.now() - timedelta(minutes=1))
+
+    undone, erased = together(lambda: actions.undo(by=provider, agency=agency), actions.erase_forgotten)
+
+    assert erased in ((0, 1) if passed else (0,))
+    assert undone.receipt["undo"] == {"brought back": 0 if passed else 1}
+    left = 1 if passed else 2
+    assert counts() == {"client": left, "episode": left, "referral": left}
+    assert not RECORDS[Entity.CLIENT].objects.exclude(forgotten=None).exists()
+    told = AuditEvent.objects.filter(action="erased what was forgotten")
+    assert [event.counts for event in told] == [{"client": 1, "episode": 1, "referral": 1}] * passed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_that_erase_at_once_one_does(sent, provider):
+    actions.accept(by=provider, submission=sent(FIRST, SECOND))
+    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND), forget=1)
+    Submission.objects.exclude(forget_until=None).update(forget_until=timezone.now() - timedelta(minutes=1))
+
+    assert sorted(together(*[actions.erase_forgotten] * 2)) == [0, 1]
+
+    assert counts() == {"client": 1, "episode": 1, "referral": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_accept_a_withdrawal_at_once_forget_once(sent, provider):
+    actions.accept(by=provider, submission=sent(FIRST, SECOND))
+    submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
+
+    one, two = together(*[lambda: actions.accept(by=provider, submission=submission, forget=1)] * 2)
+
+    assert one.accepted == two.accepted
+    assert one.receipt["client"]["forgotten"] == 1
+    assert store.waiting(one) == 1
+
+
 # ---- the disk and the connection -------------------------------------------------------------------
 
 
@@ -348,7 +390,7 @@ def test_the_same_file_sent_again_takes_the_place_of_its_damaged_copy(sent, agen
 def test_the_same_file_sent_again_is_checked_again_where_its_findings_are_damaged(
     sent, agency, provider, csv_of, uploads
 ):
-    data = csv_of(FIRST | {"AGNCY": agency.code, "SEX": ""})
+    data = csv_of(FIRST | {"AGNCY": agency.code, "SEX": ""}, SECOND | {"AGNCY": agency.code})
     submission = sent(data=data)
     altered(uploads, kept.FINDINGS)
 

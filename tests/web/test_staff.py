@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cjit.web.agencies.calendar import Month
 from cjit.web.agencies.models import Agency, Closure, DueDay, Role
-from cjit.web.portal import staff
+from cjit.web.portal import actions, staff
 from cjit.web.portal.models import Choice, Decision, Scope, State, Submission
 
 MARCH = Month(date(2026, 3, 1))
@@ -235,6 +235,25 @@ def test_what_is_held_counts_current_records_alone(national, accepted, agency):
 
     assert "CJ901 Made-up team Nothing sent Late – – – 2 2 2" in page
     assert "All agencies 0 – 0 2 2 2" in page
+
+
+def test_who_is_forgotten_is_counted_as_held_nowhere(national, accepted, sent, agency, provider):
+    accepted({}, {}, {})
+    actions.accept(by=provider, submission=sent({"CONSENT": "N"}, {}, {}), forget=1)
+
+    assert "CJ901 Made-up team Nothing sent Late – – – 2 2 2" in march(national)
+    page = words(national.get(reverse("staff-agency", args=[agency.code])))
+    assert "Held now: 2 clients, 2 episodes, 2 referrals." in page
+
+
+@pytest.mark.parametrize("row", [{"CONSENT": ""}, {"SEX": ""}, {"AGNCY": "CJ902"}])
+def test_an_agency_whose_file_holds_nothing_to_take_has_not_submitted(national, sent, agency, row):
+    bad = sent(row, row, scope="full")
+    Submission.objects.filter(pk=bad.pk).update(at=moment("2026-04-08"))
+
+    assert standing(agency) == ["Late"]
+    assert f"CJ901 Made-up team {bad.get_state_display()} Late" in march(national)
+    assert "The one agency has not submitted for March 2026; it is late" in march(national)
 
 
 def test_the_page_asks_no_more_of_the_database_for_more_agencies(

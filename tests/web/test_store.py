@@ -2,11 +2,13 @@
 
 import re
 import threading
+from datetime import timedelta
 from random import Random
 
 import polars as pl
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -30,6 +32,10 @@ AGAIN |= {"REFDATE": "22/11/2025"}
 DATES = ("DOB", "REFLD", "TRIAGED", "CPLANDT", "REFDATE")
 
 
+#: The headers of all that a bare line of a withdrawal leaves blank.
+REST = [header for header in Q.headers if header not in ("CLIENTID", "AGNCY", "CONSENT")]
+
+
 def held(agency, entity=Entity.CLIENT):
     return store.held(agency, entity).drop("id").to_dicts()
 
@@ -39,7 +45,12 @@ def value(agency, header, entity=Entity.CLIENT):
 
 
 def versions() -> dict[str, int]:
-    return {entity.value: table.objects.count() for entity, table in RECORDS.items()}
+    return {entity.value: table.objects.filter(forgotten=None).count() for entity, table in RECORDS.items()}
+
+
+def accepts(provider, submission) -> Submission:
+    """Accept a submission by somebody who types how many clients that forgets."""
+    return actions.accept(by=provider, submission=submission, forget=plan.foreseen(submission).known.height)
 
 
 # ---- accepting -------------------------------------------------------------------------------------
@@ -98,8 +109,9 @@ def test_a_rejected_row_is_never_stored(accepted, agency):
     assert done.receipt["left_out"]["rejected rows"] == 1
 
 
-def test_a_row_without_consent_is_never_stored(accepted, agency):
-    accepted(FIRST | {"CONSENT": "N"}, SECOND)
+@pytest.mark.parametrize("consent", ["N", "", "Yes", "1"])
+def test_a_row_without_consent_is_never_stored(accepted, agency, consent):
+    accepted(FIRST | {"CONSENT": consent}, SECOND)
 
     assert value(agency, "CLIENTID") == ["2"]
     assert value(agency, "EPISODID", Entity.EPISODE) == ["22"]
@@ -245,7 +257,268 @@ def test_a_decision_of_another_submission_is_refused(mismatched, provider, accep
         actions.decide(by=provider, submission=submission, choices={99999: "replace"})
 
 
-# ---- consent, undo, as known on --------------------------------------------------------------------
+# ---- consent ---------------------------------------------------------------------------------------
+
+#: What stands in CONSENT and is neither a yes nor a no.
+NO_ANSWERS = ["", "Yes", "YES", "No", "1", "X", "Z", "NN", "N/A"]
+
+
+@pytest.mark.parametrize("consent", NO_ANSWERS)
+@pytest.mark.parametrize("scope", ["full", "new"])
+def test_a_consent_that_says_neither_yes_nor_no_forgets_nobody(accepted, sent, agency, provider, consent, scope):
+    accepted(FIRST, AGAIN, SECOND)
+    before = [held(agency, entity) for entity in RECORDS]
+
+    submission = sent(FIRST | {"CONSENT": consent}, SECOND, scope=scope)
+
+    assert submission.summary["forget"] == 0
+    assert submission.summary["changes"]["absent"] == {"client": 0, "episode": 0, "referral": 0}
+    assert not submission.decisions.exists()
+    done = accepts(provider, submission)
+    assert [held(agency, entity) for entity in RECORDS] == before
+    assert done.receipt["client"]["forgotten"] == 0
+    assert done.receipt["left_out"]["rejected rows"] == 1
+
+
+@pytest.mark.parametrize("consent", ["N", "n", " N "])
+def test_a_no_withdraws_however_it_is_spaced_or_cased_as_a_yes_is_read(accepted, sent, agency, provider, consent):
+    accepted(FIRST, SECOND)
+
+    accepts(provider, sent(FIRST | {"CONSENT": consent}, SECOND))
+
+    assert value(agency, "CLIENTID") == ["2"]
+
+
+def test_of_a_client_with_a_yes_and_a_blank_the_good_row_is_taken_and_nothing_is_absent(
+    accepted, sent, agency, provider
+):
+    accepted(FIRST, AGAIN, SECOND)
+    submission = sent(FIRST | {"HOUSING": "2"}, AGAIN | {"CONSENT": ""}, SECOND, scope="full")
+    assert (submission.state, submission.summary["forget"]) == (State.READY, 0)
+
+    done = accepts(provider, submission)
+
+    assert sorted(value(agency, "EPISODID", Entity.EPISODE)) == ["11", "12", "22"]
+    assert done.receipt["episode"] == {"new": 0, "changed": 1, "removed": 0, "forgotten": 0}
+
+
+def test_a_client_with_a_yes_and_a_no_has_withdrawn(accepted, sent, agency, provider):
+    accepted(FIRST, AGAIN, SECOND)
+    submission = sent(FIRST | {"HOUSING": "2"}, AGAIN | {"CONSENT": "N"}, SECOND, scope="full")
+    assert submission.summary["changes"]["changed"]["episode"] == 0
+
+    accepts(provider, submission)
+
+    assert value(agency, "CLIENTID") == ["2"]
+    assert value(agency, "EPISODID", Entity.EPISODE) == ["22"]
+
+
+def test_a_row_whose_episode_cannot_be_told_makes_no_episode_absent(accepted, sent):
+    accepted(FIRST, SECOND)
+
+    submission = sent(FIRST | {"EPISODID": ""}, SECOND, scope="full")
+
+    assert not submission.decisions.exists()
+
+
+def test_a_no_on_a_row_of_another_agency_withdraws_nobodys_consent_here(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    submission = sent(FIRST | {"CONSENT": "N", "AGNCY": "CJ902"}, SECOND)
+    assert submission.summary["forget"] == 0
+
+    accepts(provider, submission)
+
+    assert value(agency, "CLIENTID") == ["1", "2"]
+
+
+def test_a_file_of_withdrawals_alone_can_be_accepted_and_proposes_no_removal(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND, AGAIN | {"CLIENTID": "3", "CLIENT": "A3", "EPISODID": "33", "REFERID": "333"})
+
+    submission = sent({"CLIENTID": "1", **dict.fromkeys(REST, ""), "CONSENT": "N"}, scope="full")
+
+    assert (submission.state, submission.summary["forget"]) == (State.READY, 1)
+    assert not submission.decisions.exists()
+    accepts(provider, submission)
+    assert value(agency, "CLIENTID") == ["2", "3"]
+
+
+# ---- the number typed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", [0, 1, 3, -1])
+def test_who_types_another_number_than_are_forgotten_accepts_nothing(accepted, sent, agency, provider, typed):
+    accepted(FIRST, SECOND)
+    submission = sent(FIRST | {"CONSENT": "N"}, SECOND | {"CONSENT": "N"})
+    before = [held(agency, entity) for entity in RECORDS]
+
+    with pytest.raises(Refused, match="Enter how many clients are to be forgotten, as this page lists them: nothing"):
+        actions.accept(by=provider, submission=submission, forget=typed)
+
+    assert [held(agency, entity) for entity in RECORDS] == before
+    assert Submission.objects.get(pk=submission.pk).state == State.READY
+    assert actions.accept(by=provider, submission=submission, forget=2).state == State.ACCEPTED
+
+
+def test_a_number_typed_for_clients_who_are_gone_since_accepts_nothing(accepted, sent, agency, provider):
+    accepted(FIRST, SECOND)
+    submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
+    actions.forget(by=None, agency=agency, clients=["1"])
+    worker.run(threading.Event(), once=True)
+
+    with pytest.raises(Refused, match="No client is to be forgotten any more, and nothing has been accepted"):
+        actions.accept(by=provider, submission=submission, forget=1)
+
+    assert Submission.objects.get(pk=submission.pk).state == State.READY
+
+
+# ---- forgotten, and erased -------------------------------------------------------------------------
+
+
+def a_day_passes() -> None:
+    """What is forgotten now has been for as long as it waits."""
+    Submission.objects.exclude(forget_until=None).update(forget_until=Now() - timedelta(seconds=1))
+
+
+def rows() -> dict[str, int]:
+    """Every version there is, also of what is forgotten."""
+    return {entity.value: table.objects.count() for entity, table in RECORDS.items()}
+
+
+def forgotten(accepted, sent, provider, *others) -> Submission:
+    """Given that a client with two versions of an episode has withdrawn consent."""
+    accepted(FIRST | {"HOUSING": "1"}, SECOND)
+    accepted(FIRST | {"HOUSING": "2"}, SECOND)
+    return accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND, *others))
+
+
+def test_undoing_brings_back_all_that_was_forgotten_as_it_was(accepted, sent, agency, provider):
+    accepted(FIRST | {"HOUSING": "1"}, SECOND)
+    accepted(FIRST | {"HOUSING": "2"}, SECOND)
+    before = [store.held(agency, entity) for entity in RECORDS]
+    accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND))
+
+    undone = actions.undo(by=provider, agency=agency)
+
+    assert all(was.equals(store.held(agency, entity)) for was, entity in zip(before, RECORDS, strict=True))
+    assert undone.receipt["undo"] == {"brought back": 1}
+    assert undone.forget_until is None
+    assert actions.erase_forgotten() == 0
+
+
+def test_what_is_forgotten_is_read_by_nobody(accepted, sent, agency, provider):
+    then = timezone.now()
+    forgotten(accepted, sent, provider)
+
+    assert rows() == {"client": 2, "episode": 3, "referral": 2}
+    assert value(agency, "CLIENTID") == ["2"]
+    for on in (then, timezone.now()):
+        assert "1" not in store.held(agency, Entity.CLIENT, on=on)["CLIENTID"].to_list()
+    assert plan.known(agency, pl.Series(["1"])).is_empty()
+    again = sent(SECOND, scope="full")
+    assert not again.decisions.exists()
+    assert sent(FIRST | {"CONSENT": "N"}, SECOND).summary["forget"] == 0
+
+
+def test_after_a_day_the_worker_erases_what_was_forgotten_and_says_how_much_and_not_whom(
+    accepted, sent, agency, provider
+):
+    done = forgotten(accepted, sent, provider)
+    assert actions.erase_forgotten() == 0
+    a_day_passes()
+
+    worker.tidy()
+
+    assert rows() == {"client": 1, "episode": 1, "referral": 1}
+    event = AuditEvent.objects.get(action="erased what was forgotten")
+    assert (event.about, event.who, event.counts) == (
+        done.number,
+        "the service",
+        {"client": 1, "episode": 1, "referral": 1},
+    )
+    worker.tidy()
+    assert AuditEvent.objects.filter(action="erased what was forgotten").count() == 1
+
+
+@pytest.mark.parametrize("hours", [24, 2])
+def test_what_is_forgotten_waits_as_long_as_the_setting_says(accepted, sent, provider, settings, hours):
+    settings.FORGET_HOURS = hours
+
+    done = forgotten(accepted, sent, provider)
+
+    assert done.forget_until is not None
+    assert abs(done.forget_until - timezone.now() - timedelta(hours=hours)) < timedelta(minutes=5)
+
+
+def test_after_a_day_undoing_brings_nobody_back_though_no_worker_came_by(accepted, sent, agency, provider):
+    forgotten(accepted, sent, provider)
+    a_day_passes()
+
+    undone = actions.undo(by=provider, agency=agency)
+
+    assert value(agency, "CLIENTID") == ["2"]
+    assert rows() == {"client": 1, "episode": 1, "referral": 1}
+    assert undone.receipt["undo"] == {"brought back": 0}
+
+
+def test_who_consents_again_is_held_anew_beside_what_is_forgotten(accepted, sent, agency, provider):
+    forgotten(accepted, sent, provider)
+
+    accepted(FIRST | {"HOUSING": "3"}, SECOND)
+
+    assert sorted(value(agency, "HOUSING", Entity.EPISODE)) == ["3", "3"]
+    a_day_passes()
+    actions.erase_forgotten()
+    assert sorted(value(agency, "CLIENTID")) == ["1", "2"]
+    assert sorted(value(agency, "REFERID", Entity.REFERRAL)) == ["111", "222"]
+
+
+def test_who_consents_again_can_be_undone_and_then_brought_back(accepted, sent, agency, provider):
+    forgotten(accepted, sent, provider)
+    accepted(FIRST | {"HOUSING": "3"}, SECOND)
+
+    actions.undo(by=provider, agency=agency)
+    assert value(agency, "CLIENTID") == ["2"]
+    actions.undo(by=provider, agency=agency)
+
+    assert sorted(value(agency, "HOUSING", Entity.EPISODE)) == ["2", "3"]
+
+
+def test_to_forget_by_hand_erases_at_once_also_what_waits_for_it(accepted, sent, agency, provider):
+    done = forgotten(accepted, sent, provider)
+
+    actions.forget(by=None, agency=agency, clients=["1"])
+
+    assert rows() == {"client": 1, "episode": 1, "referral": 1}
+    assert store.waiting(done) == 0
+
+
+def test_another_agencys_client_of_the_same_id_is_neither_forgotten_nor_erased(
+    accepted, sent, provider, other_agency, person_with
+):
+    somebody = person_with("provider", agency=other_agency)
+    accepted(FIRST, agency=other_agency, by=somebody)
+    forgotten(accepted, sent, provider)
+    a_day_passes()
+
+    actions.erase_forgotten()
+
+    assert value(other_agency, "CLIENTID") == ["1"]
+
+
+def test_a_decision_of_a_later_submission_stays_when_what_was_forgotten_before_is_erased(
+    accepted, sent, agency, provider
+):
+    forgotten(accepted, sent, provider)
+    accepted(FIRST, SECOND)
+    later = choices(sent(FIRST | {"SINITIAL": "X"}), provider, client="replace")
+    a_day_passes()
+
+    actions.erase_forgotten()
+
+    assert [d.record for d in later.decisions.all()] == ["1"]
+
+
+# ---- undo, as known on -----------------------------------------------------------------------------
 
 
 def test_consent_withdrawn_forgets_the_client_in_all_versions(accepted, sent, agency, provider):
@@ -254,16 +527,24 @@ def test_consent_withdrawn_forgets_the_client_in_all_versions(accepted, sent, ag
     submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
     assert submission.summary["forget"] == 1
 
-    done = actions.accept(by=provider, submission=submission)
+    done = accepts(provider, submission)
 
     assert value(agency, "CLIENTID") == ["2"]
     assert versions() == {"client": 1, "episode": 1, "referral": 1}
     assert done.receipt["client"]["forgotten"] == 1
 
 
+def test_nobody_is_told_to_correct_the_row_of_a_client_who_withdraws(accepted, sent, provider):
+    accepted(FIRST, SECOND)
+
+    done = accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND | {"SEX": ""}))
+
+    assert done.receipt["left_out"]["rejected rows"] == 1
+
+
 def test_the_audit_trail_keeps_that_it_was_done_and_not_whom(accepted, sent, provider):
     accepted(FIRST)
-    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+    accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND))
 
     told = [(e.action, e.about, e.counts) for e in AuditEvent.objects.all()]
     assert any(counts.get("client forgotten") == 1 for _, _, counts in told)
@@ -344,7 +625,7 @@ def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agen
     random = Random(seed)
     rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]
     changes = [{}, {"PC": "NE8 2"}, {"SINITIAL": "X"}, {"REFLD": "01/11/2025"}, {"SEX": ""}, {"HOUSING": "2"}]
-    changes += [{"DISD": "15/01/2026", "CJDISRSN": "10"}, {"CONSENT": "N"}]
+    changes += [{"DISD": "15/01/2026", "CJDISRSN": "10"}, {"CONSENT": "N"}, {"CONSENT": ""}]
     for _ in range(5):
         before = [held(agency, entity) for entity in RECORDS]
         some = [row | random.choice(changes) for row in random.sample(rows, random.randint(1, len(rows)))]
@@ -354,7 +635,10 @@ def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agen
             choice = random.choice([*allowed(absent=decision.absent), ""])
             if choice:
                 actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
-        done = actions.accept(by=provider, submission=submission)
+        if submission.state == State.REJECTED:
+            assert [held(agency, entity) for entity in RECORDS] == before
+            continue
+        done = accepts(provider, submission)
         after = [held(agency, entity) for entity in RECORDS]
 
         for entity in RECORDS:
@@ -366,7 +650,7 @@ def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agen
         actions.accept(by=provider, submission=done)
         assert [held(agency, entity) for entity in RECORDS] == after
 
-        if random.random() < 0.5 and not done.receipt["client"]["forgotten"]:
+        if random.random() < 0.5:
             actions.undo(by=provider, agency=agency)
             for was, now in zip(before, [held(agency, entity) for entity in RECORDS], strict=True):
                 assert sorted(was, key=str) == sorted(now, key=str)
@@ -413,7 +697,7 @@ def test_a_client_who_was_removed_before_is_forgotten_all_the_same(accepted, sen
     accepted(FIRST, SECOND)
     choices(sent(SECOND, scope="full"), provider, client="delete")
 
-    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+    done = accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND))
 
     assert done.receipt["client"]["forgotten"] == 1
     assert versions() == {"client": 1, "episode": 1, "referral": 1}
@@ -423,7 +707,7 @@ def test_who_withdraws_takes_along_the_referrals_of_an_episode_that_was_anothers
     accepted(FIRST, SECOND)
     accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
 
-    done = actions.accept(by=provider, submission=sent(SECOND | {"CONSENT": "N"}))
+    done = accepts(provider, sent(SECOND | {"CONSENT": "N"}))
 
     assert done.receipt["referral"]["forgotten"] == 2
     assert versions()["referral"] == 0
@@ -433,7 +717,7 @@ def test_who_withdraws_leaves_the_referrals_of_an_episode_that_is_anothers_now(a
     accepted(FIRST, SECOND)
     accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
 
-    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}))
+    accepts(provider, sent(FIRST | {"CONSENT": "N"}))
 
     assert sorted(value(agency, "REFERID", Entity.REFERRAL)) == ["111", "222"]
 
@@ -442,16 +726,19 @@ def test_people_are_counted_as_forgotten_and_not_their_versions(accepted, sent, 
     accepted(FIRST)
     accepted(FIRST | {"ETHNIC": "B"})
 
-    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+    done = accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND))
 
     assert done.receipt["client"]["forgotten"] == done.receipt["episode"]["forgotten"] == 1
 
 
-def test_no_decision_names_a_client_who_was_forgotten(accepted, sent, provider, agency):
+def test_no_decision_names_a_client_who_is_erased(accepted, sent, provider, agency):
     accepted(FIRST, SECOND)
     choices(sent(FIRST | {"SINITIAL": "X"}), provider, client="replace")
+    accepts(provider, sent(FIRST | {"CONSENT": "N"}, SECOND))
+    assert Decision.objects.filter(record="1").exists()
 
-    actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND))
+    a_day_passes()
+    actions.erase_forgotten()
 
     assert not Decision.objects.filter(record="1").exists()
 
@@ -497,13 +784,13 @@ CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
 
 def rows_of(agency, entity) -> dict[int, tuple[str, int, int | None]]:
     """Every version of a kind that is there: its id as a record, what brought it and what ended it."""
-    table = RECORDS[entity].objects.filter(agency=agency)
+    table = RECORDS[entity].objects.filter(agency=agency, forgotten=None)
     return {pk: told for pk, *told in table.values_list("pk", store.key_of(entity), "brought_id", "ended_id")}
 
 
 def told_by_the_tables(before, after, submission) -> dict[str, int]:
     """What an acceptance did to one table, from the versions before and after it alone."""
-    deleted = {told[0] for pk, told in before.items() if pk not in after}
+    gone = {told[0] for pk, told in before.items() if pk not in after}
     was = {key for pk, (key, _, ended) in before.items() if ended is None and pk in after}
     brought = {key for key, by, _ in after.values() if by == submission.pk}
     ended = {key for key, _, by in after.values() if by == submission.pk}
@@ -511,7 +798,7 @@ def told_by_the_tables(before, after, submission) -> dict[str, int]:
         "new": len(brought - was),
         "changed": len(brought & was),
         "removed": len(ended - brought),
-        "forgotten": len(deleted),
+        "forgotten": len(gone),
     }
 
 
@@ -526,7 +813,12 @@ def test_what_is_foreseen_is_what_the_receipt_says_and_what_becomes_of_the_store
     random = Random(100 + seed)
     rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]
     changes = [{}, {"SINITIAL": "X"}, {"REFLD": "01/11/2025"}, {"SEX": ""}, {"HOUSING": "2"}, HALF, CLOSED]
-    changes += [{"CONSENT": "N"}, {"CLIENTID": "2", "CLIENT": "A2"}, {"CLIENTID": "3", "CLIENT": "A3"}]
+    changes += [
+        {"CONSENT": "N"},
+        {"CONSENT": "Yes"},
+        {"CLIENTID": "2", "CLIENT": "A2"},
+        {"CLIENTID": "3", "CLIENT": "A3"},
+    ]
     for _ in range(6):
         some = [row | random.choice(changes) for row in random.sample(rows, random.randint(1, len(rows)))]
         submission = sent(*some, scope=random.choice(["full", "new"]))
@@ -535,11 +827,14 @@ def test_what_is_foreseen_is_what_the_receipt_says_and_what_becomes_of_the_store
             if choice:
                 actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
         before = {entity: rows_of(agency, entity) for entity in RECORDS}
+        if submission.state == State.REJECTED:
+            assert plan.foreseen(submission).nothing
+            continue
 
         foreseen = plan.foreseen(submission).receipt
 
         assert {entity: rows_of(agency, entity) for entity in RECORDS} == before
-        given = actions.accept(by=provider, submission=submission).receipt
+        given = accepts(provider, submission).receipt
         assert foreseen == given
         for entity in RECORDS:
             told = told_by_the_tables(before[entity], rows_of(agency, entity), submission)
@@ -571,7 +866,7 @@ def test_a_referral_stays_whose_episode_is_another_clients_too(accepted, sent, a
     submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
 
     foreseen = plan.foreseen(submission).receipt
-    given = actions.accept(by=provider, submission=submission).receipt
+    given = accepts(provider, submission).receipt
 
     assert foreseen == given
     assert (given["client"]["forgotten"], given["episode"]["forgotten"], given["referral"]["forgotten"]) == (1, 1, 0)

@@ -25,9 +25,10 @@ from tests.web.conftest import follow
 from cjit.datasets.q import Q
 from cjit.report import workbook
 from cjit.web import kept, worker
+from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent, Membership, Role
 from cjit.web.portal import actions, checking
-from cjit.web.portal.models import Scope, State, Submission
+from cjit.web.portal.models import RECORDS, Scope, State, Submission
 from cjit.web.portal.views import verdict
 
 NO_SEX = {"SEX": ""}
@@ -99,8 +100,8 @@ def test_a_file_that_is_sent_leads_to_its_own_page(browser, agency, csv_of, prov
         assert path.read_bytes() == data
 
 
-def test_the_text_of_a_file_can_be_pasted(browser, csv_of):
-    browser.post(url("submit"), {"text": csv_of({}).decode(), "scope": "new"})
+def test_the_text_of_a_file_can_be_pasted(browser, csv_of, agency):
+    browser.post(url("submit"), {"text": csv_of({"AGNCY": agency.code}).decode(), "scope": "new"})
     worker.run(threading.Event(), once=True)
 
     sent = Submission.objects.get()
@@ -341,6 +342,152 @@ def test_a_result_whose_files_are_gone_keeps_its_figures(browser, send):
         assert browser.get(url(name, sent.pk, *args)).status_code == 404
 
 
+# ---- the wrong file, and one of which nothing can be taken -----------------------------------------
+
+
+def counted() -> list[int]:
+    """Every version of a record there is."""
+    return [table.objects.count() for table in RECORDS.values()]
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        (["CJ902"], "agency CJ902"),
+        (["cj902", "CJ902 "], "agency CJ902"),
+        (["CJ903", "CJ902"], "agency CJ902 or CJ903"),
+        (["CJ904", "CJ902", "CJ903"], "agency CJ902, CJ903 or CJ904"),
+        (["CJ905", "CJ904", "CJ902", "CJ903"], "agency CJ902, CJ903, CJ904 or another"),
+    ],
+)
+def test_a_file_of_another_agency_is_refused_in_one_sentence_that_names_it(browser, send, provider, codes, told):
+    actions.accept(by=provider, submission=send({}, {}, {}))
+    before = counted()
+
+    sent = send(*({"AGNCY": code} for code in codes))
+
+    assert sent.state == State.REFUSED
+    assert sent.problem == (
+        f"Every record of this file is of {told}, and you sent it for CJ901: choose the right file, or the right agency"
+    )
+    assert not sent.decisions.exists()
+    assert f"{sent.problem}." in read(browser.get(url("submission", sent.pk)))
+    assert browser.get(url("accept", sent.pk)).status_code == 302
+    assert counted() == before
+
+
+def test_a_file_of_another_agency_that_says_no_everywhere_forgets_nobody(send, provider):
+    actions.accept(by=provider, submission=send({}, {}))
+    before = counted()
+
+    sent = send({"AGNCY": "CJ902", "CONSENT": "N"}, {"AGNCY": "CJ902", "CONSENT": "N"})
+
+    assert sent.state == State.REFUSED
+    assert counted() == before
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"AGNCY": "CJ902"}, {}],
+        [{"AGNCY": "CJ902"}, {"AGNCY": "CJ901", **NO_SEX}],
+        [{"AGNCY": "CJ902"}, {"AGNCY": ""}],
+        [{"AGNCY": "Leeds team"}, {"AGNCY": "Mary Smith"}],
+        [{"AGNCY": "cj901"}, {"AGNCY": " CJ901"}],
+    ],
+    ids=["one row is ours", "ours is rejected", "one has no code", "no codes at all", "ours, written otherwise"],
+)
+def test_a_file_that_is_not_wholly_another_agencys_is_checked(send, rows):
+    sent = send(*rows)
+
+    assert sent.state in (State.READY, State.REJECTED)
+    assert (sent.rows, sent.problem) == (2, "")
+
+
+@pytest.mark.parametrize("scope", ["full", "new"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"CONSENT": ""}, {"CONSENT": ""}],
+        [{"CONSENT": "Yes"}, NO_SEX],
+        [{**NO_SEX, "SINITIAL": "X"}],
+        [{"CONSENT": "N", "CLIENTID": "never held"}],
+        [{"CONSENT": "N", "CLIENTID": "never held"}, {"CLIENTID": "never held"}],
+    ],
+    ids=["a blank column of consent", "a word for yes", "a mismatch on a rejected row", "a no of a stranger", "both"],
+)
+def test_a_file_of_which_no_record_can_be_taken_removes_nothing_and_is_no_submission(
+    browser, send, provider, agency, rows, scope
+):
+    actions.accept(by=provider, submission=send({}, {}, {}))
+    before = counted()
+
+    sent = send(*rows, scope=scope)
+
+    assert sent.state == State.REJECTED
+    assert not sent.decisions.exists()
+    assert sent.summary["changes"]["absent"] == {"client": 0, "episode": 0, "referral": 0}
+    text = read(browser.get(url("submission", sent.pk)))
+    assert "Nothing of the file can be taken, and what you sent before stays as it is." in text
+    assert "Accept" not in text
+    assert browser.get(url("accept", sent.pk)).url == url("submission", sent.pk)
+    assert browser.get(url("decide", sent.pk)).url == url("submission", sent.pk)
+    browser.post(url("accept", sent.pk), {"forget": "1"})
+    sent.refresh_from_db()
+    assert sent.state == State.REJECTED
+    assert counted() == before
+
+
+def test_a_file_of_which_nothing_can_be_taken_shows_what_is_to_be_mended(browser, send):
+    sent = send(NO_SEX, {"CONSENT": ""})
+
+    assert [line[1] for line in cells(browser.get(url("findings", sent.pk)))] == ["2", "3"]
+    for kind in ("csv", "xlsx", "annotated", "corrected", "changes", "original"):
+        assert taken(browser.get(url("download", sent.pk, kind)))
+    mended = send({}, {})
+    assert "Since your last upload: 2 gone, 0 new, 0 still there." in read(browser.get(url("submission", mended.pk)))
+
+
+def test_a_rejected_file_takes_nobodys_place_and_can_be_withdrawn(browser, send):
+    rejected = send(NO_SEX)
+    send({})
+
+    rejected.refresh_from_db()
+    assert rejected.state == State.REJECTED
+    browser.post(url("withdraw", rejected.pk))
+    rejected.refresh_from_db()
+    assert rejected.state == State.WITHDRAWN
+
+
+def test_a_rejected_file_whose_findings_are_damaged_is_checked_again(browser, send, uploads):
+    sent = send(NO_SEX)
+    spoil(uploads, kept.FINDINGS)
+    assert "Check again" in read(browser.get(url("submission", sent.pk)))
+
+    browser.post(url("check-again", sent.pk))
+    worker.run(threading.Event(), once=True)
+
+    sent.refresh_from_db()
+    assert sent.state == State.REJECTED
+    assert cells(browser.get(url("findings", sent.pk)))[0][1] == "2"
+
+
+def test_nothing_is_accepted_of_a_file_without_a_usable_row_whatever_its_state(send, provider):
+    sent = send(NO_SEX)
+    Submission.objects.update(state=State.READY)
+
+    with pytest.raises(Refused, match="has no record that can be taken: correct the file and send it again"):
+        actions.accept(by=provider, submission=sent)
+
+
+def test_what_the_check_notes_of_the_file_stands_before_its_tables(browser, send):
+    sent = send({}, ODD_CODE)
+    Submission.objects.update(summary=sent.summary | {"notes": ["A note on the file"]})
+    text = read(browser.get(url("submission", sent.pk)))
+
+    assert text.index("What to do next") < text.index("A note on the file") < text.index("By cause")
+
+
 # ---- findings --------------------------------------------------------------------------------------
 
 
@@ -556,7 +703,7 @@ PAGES = [
 
 
 def test_a_person_of_another_agency_and_staff_get_a_404(send, signed_in, person_with, other_agency):
-    sent = send(NO_SEX)
+    sent = send(NO_SEX, {})
     for who in (
         person_with(Role.PROVIDER, agency=other_agency),
         person_with(Role.NATIONAL),

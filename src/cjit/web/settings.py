@@ -9,6 +9,7 @@
 ``CJIT_KEY``       a key (32 bytes, base64) under which uploads are encrypted at rest
 ``CJIT_MAIL``      smtp://user:password@host:port for e-mail; otherwise it is printed
 ``CJIT_KEEP_DAYS`` how many days after acceptance an upload is kept
+``CJIT_FORGET_HOURS`` for how many hours clients who withdrew consent can be brought back before they are erased
 ``CJIT_UPLOADS_AN_HOUR`` how many files of one agency are taken in an hour
 ``CJIT_DATES``     how extracts write dates: yyyymmdd or dd/mm/yyyy
 """
@@ -70,6 +71,8 @@ UPLOAD_ROWS = 1_000_000
 #: The most files taken of one agency in an hour.
 UPLOADS_AN_HOUR = max(1, int(os.environ.get("CJIT_UPLOADS_AN_HOUR", "60")))
 KEEP_DAYS = int(os.environ.get("CJIT_KEEP_DAYS", "90"))
+#: Hours in which undoing an acceptance brings back the clients it made the service forget; then they are erased.
+FORGET_HOURS = max(1, int(os.environ.get("CJIT_FORGET_HOURS", "24")))
 #: The day of the month by which an agency submits for the month before, where the calendar has no entry.
 SUBMIT_BY = int(os.environ.get("CJIT_SUBMIT_BY", "10"))
 #: How an extract writes dates. What people are shown is dd/mm/yyyy or words.

@@ -41,7 +41,8 @@ def accessibility(request: HttpRequest) -> HttpResponse:
 @require_safe
 def privacy(request: HttpRequest) -> HttpResponse:
     """What is kept of whom, why and how long."""
-    return pages.render(request, "privacy.html", {"keep_days": settings.KEEP_DAYS})
+    context = {"keep_days": settings.KEEP_DAYS, "forget_hours": settings.FORGET_HOURS}
+    return pages.render(request, "privacy.html", context)
 
 
 @require_safe

@@ -49,11 +49,13 @@ def tidy(*, told: bool = False) -> dict[str, int]:
 
     Uploads and folders go only a few at once, unless `told` otherwise: a clock that is wrong must not remove them all.
     """
+    erased = portal.erase_forgotten()
     uploads, passed = portal.remove_files(told=told), caseload.remove_passed()
     named = {stored for queue in QUEUES for stored in queue.jobs._default_manager.values_list("stored", flat=True)}
     folders = kept.tidy(named, told=told)
     sessions, _ = Session.objects.filter(expire_date__lt=database_now()).delete()
     return {
+        "acceptances whose forgotten clients are erased": erased,
         "uploads of settled submissions": uploads,
         "files of extracts and imports": passed,
         "folders that no record has": folders,

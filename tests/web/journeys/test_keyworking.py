@@ -345,7 +345,7 @@ def test_consent_withdrawn_means_forgotten(somebody, keyworker, manager, episode
 
     # then the next file says that alone, and when it is accepted the portal has forgotten them
     sent = sends_the_extract(max_)
-    portal.accept(by=manager, submission=sent)
+    portal.accept(by=manager, submission=sent, forget=1)
     assert held(agency, "CLIENTID") == []
     assert held(agency, "EPISODID", Entity.EPISODE) == []
     assert Client.objects.get().values["SINITIAL"] == "S"

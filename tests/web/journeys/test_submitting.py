@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import threading
+import time
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from cjit.dataset import Entity
 from cjit.web import worker
 from cjit.web.agencies.models import Role
 from cjit.web.portal import actions, store
-from cjit.web.portal.models import Submission
+from cjit.web.portal.models import RECORDS, State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
 SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
@@ -31,6 +34,15 @@ def before(agency, provider, file):
     sent = actions.receive(by=provider, agency=agency, file=io.BytesIO(file(FIRST, SECOND)), name="a.csv", scope="new")
     worker.run(threading.Event(), once=True)
     return actions.accept(by=provider, submission=sent)
+
+
+def awaits(submission: Submission) -> None:
+    """Wait until the worker beside the service has checked a submission."""
+    until = time.monotonic() + 30
+    while submission.state in (State.RECEIVED, State.CHECKING):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+        submission.refresh_from_db()
 
 
 def initials(agency) -> dict[str, str]:
@@ -95,6 +107,123 @@ def test_a_record_of_somebody_else_is_deleted_and_the_new_one_taken(somebody, wo
     priya.sees("Receipt")
     assert initials(agency)["1"] == "X"
     assert sorted(store.held(agency, Entity.EPISODE)["EPISODID"]) == ["19", "22"]
+
+
+def test_who_withdraws_consent_is_looked_at_counted_forgotten_brought_back_and_erased_after_a_day(
+    somebody, working, before, provider, agency, file
+):
+    # given a data administrator who is signed in, and two clients who are held
+    priya = somebody()
+    priya.signs_in(provider)
+
+    # when she sends a file in which one says no, and another has nothing in CONSENT
+    priya.sends("april.csv", file(FIRST | {"CONSENT": "N"}, SECOND | {"CONSENT": ""}, THIRD), scope="full")
+
+    # then she is told that one withdraws, and nothing is to be decided of the other
+    priya.sees("1 client you sent before withdraws consent", "Ready to accept")
+    priya.clicks("Accept", "button")
+    priya.sees("Who will be forgotten", "A1", "nobody sees anything of the client here any more")
+    assert "A2" not in priya.page.inner_text("main")
+    priya.page.get_by_role("contentinfo").scroll_into_view_if_needed()
+    priya.pictured("forget")
+
+    # when she types another number
+    priya.page.get_by_label("How many clients will be forgotten?").fill("2")
+    priya.clicks("Accept and forget 1 client", "button")
+
+    # then nothing happens, and she is told what to type (which the browser notes as well)
+    assert [told for told in priya.said if "422" not in told] == []
+    priya.said.clear()
+    priya.sees("Enter how many clients are to be forgotten, as this page lists them: nothing has been accepted")
+    assert sorted(initials(agency)) == ["1", "2"]
+
+    # when she types the right one
+    priya.page.get_by_label("How many clients will be forgotten?").fill("1")
+    priya.clicks("Accept and forget 1 client", "button")
+
+    # then that client is forgotten, and the receipt says until when that can be undone
+    submission = Submission.objects.latest("pk")
+    priya.sees(f"Receipt {submission.number}", "1 client is forgotten: until", "undoing brings the client back")
+    assert sorted(initials(agency)) == ["2", "3"]
+
+    # when she undoes it
+    priya.clicks("Undo this acceptance")
+    priya.sees("undoing brings the client back")
+    priya.clicks("Undo it", "button")
+
+    # then the client is held again
+    priya.sees("The client whom it had made the service forget is held again")
+    assert sorted(initials(agency)) == ["1", "2"]
+
+    # when the same file is accepted after all, and a day passes
+    priya.sends("april.csv", file(FIRST | {"CONSENT": "N"}, SECOND | {"CONSENT": ""}, THIRD), scope="full")
+    priya.clicks("Accept", "button")
+    priya.page.get_by_label("How many clients will be forgotten?").fill("1")
+    priya.clicks("Accept and forget 1 client", "button")
+    priya.sees("Receipt", "1 client is forgotten: until")
+    Submission.objects.exclude(forget_until=None).update(forget_until=timezone.now() - timedelta(seconds=1))
+    worker.tidy()
+
+    # then the client is erased, and the receipt and the page to undo it say so
+    assert RECORDS[Entity.CLIENT].objects.count() == 2
+    priya.page.reload()
+    priya.sees("1 client is forgotten and erased: undoing does not bring anything of them back")
+    priya.clicks("Undo this acceptance")
+    priya.sees("1 client is forgotten and erased: undoing does not bring anything of them back")
+
+
+def test_many_who_withdraw_are_looked_at_on_a_telephone_without_javascript(somebody, working, agency, provider, file):
+    # given twelve clients who are held, and a file that says no of eleven of them
+    people = [{"CLIENTID": f"{n}", "CLIENT": f"A{n}", "EPISODID": f"{n}1", "REFERID": f"{n}2"} for n in range(12)]
+    one = actions.receive(by=provider, agency=agency, file=io.BytesIO(file(*people)), name="a.csv", scope="new")
+    awaits(one)
+    actions.accept(by=provider, submission=one)
+    data = file(people[0], *({**person, "CONSENT": "N"} for person in people[1:]))
+    two = actions.receive(by=provider, agency=agency, file=io.BytesIO(data), name="b.csv", scope="new")
+    awaits(two)
+
+    # when the page before the acceptance is opened on a telephone without JavaScript
+    priya = somebody(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+    priya.signs_in(provider)
+    priya.goes_to(f"/submissions/{two.pk}/accept/")
+    priya.page.get_by_text("All 11 clients who will be forgotten").click()
+
+    # then all are listed, and they are forgotten once their number is typed
+    assert all(f"A{n}" in priya.page.inner_text("main") for n in range(1, 12))
+    priya.clicks("Accept and forget 11 clients", "button")
+    assert "Enter how many clients are to be forgotten" in priya.page.inner_text("main")
+    priya.page.get_by_label("How many clients will be forgotten?").fill("11")
+    priya.clicks("Accept and forget 11 clients", "button")
+    assert "11 clients are forgotten: until" in priya.page.inner_text("main")
+    assert sorted(initials(agency)) == ["0"]
+
+
+def test_a_file_of_another_agency_is_refused_and_what_is_held_stays(somebody, working, before, provider, agency, file):
+    priya = somebody()
+    priya.signs_in(provider)
+
+    priya.sends("theirs.csv", file(FIRST | {"AGNCY": "CJ999"}, THIRD | {"AGNCY": "CJ999"}), scope="full")
+
+    priya.sees(
+        "The file cannot be used",
+        f"Every record of this file is of agency CJ999, and you sent it for {agency.code}: choose the right file, or"
+        " the right agency",
+    )
+    assert sorted(initials(agency)) == ["1", "2"]
+
+
+def test_a_file_without_one_good_record_leaves_everything_and_shows_its_findings(
+    somebody, working, before, provider, agency, file
+):
+    priya = somebody()
+    priya.signs_in(provider)
+
+    priya.sends("blank.csv", file(FIRST | {"CONSENT": ""}, SECOND | {"CONSENT": "Yes"}), scope="full")
+
+    priya.sees("Nothing of the file can be taken, and what you sent before stays as it is", "Rejected")
+    priya.clicks("Every finding, row by row")
+    priya.sees("CONSENT.is_given", "1 to 2 of 2")
+    assert sorted(initials(agency)) == ["1", "2"]
 
 
 def test_a_file_that_is_no_csv_is_refused_with_what_to_do(somebody, working, provider):

@@ -190,6 +190,7 @@ FIELDS: tuple[Field, ...] = (
         entity=Entity.EPISODE,
         kind=Kind.CODE,
         codes="CONSENT",
+        withdraws=("N",),
         changes=Changes.MAY,
         as_of="current situation",
         missing=Severity.REJECT,

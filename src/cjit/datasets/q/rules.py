@@ -460,7 +460,7 @@ RULES: tuple[Rule, ...] = (
         across="CLIENTID",
         likely=col.WITHHELD,
         reading="Whether a client agrees to sharing is said of the client as things are now, so it is one answer on "
-        "all of the client's rows; where one of them withholds it, nothing of the client may be sent.",
+        "all of the client's rows; where one of them says no, nothing of the client may be sent.",
     ),
     Rule(
         "PC.is_the_default_postcode",

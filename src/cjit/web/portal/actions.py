@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import polars as pl
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from cjit.dataset import Entity
 from cjit.read import Unusable
 from cjit.web import clock, kept
 from cjit.web.agencies.actions import Refused
@@ -21,6 +23,13 @@ from cjit.web.agencies.models import Agency, Person
 from cjit.web.portal import decisionfile, plan, result, store
 from cjit.web.portal.decisionfile import allowed, one_of
 from cjit.web.portal.models import OPEN, RECORDS, Choice, Decision, Scope, State, Submission
+
+_Id = TypeVar("_Id", int, str)
+
+#: States in which there is a result of which nothing is taken yet.
+_CHECKED = (State.DECISIONS, State.READY, State.REJECTED)
+#: States from which a submission may be taken back.
+WITHDRAWABLE = (*OPEN, State.FAILED, State.REFUSED, State.REJECTED)
 
 # ---- receive ---------------------------------------------------------------------------------------
 
@@ -105,9 +114,9 @@ def check_again(*, by: Person, submission: Submission) -> None:
         now = _locked(submission)
         if not now.stored:
             raise Refused(f"The file of {now.number} is no longer kept: send it again")
-        if now.state in (State.DECISIONS, State.READY) and result.is_whole(now):
+        if now.state in _CHECKED and result.is_whole(now):
             raise Refused(f"{now.number} is checked already: its result is here")
-        if now.state not in (State.FAILED, State.DECISIONS, State.READY):
+        if now.state not in (State.FAILED, *_CHECKED):
             raise Refused(f"{now.number} cannot be checked again, because it is {now.get_state_display().lower()}")
         other = Submission.objects.filter(agency=now.agency, state__in=OPEN).exclude(pk=now.pk).first()
         if other:
@@ -121,7 +130,7 @@ def withdraw(*, by: Person, submission: Submission) -> None:
     """Take back a submission that is not accepted."""
     with transaction.atomic():
         now = _locked(submission)
-        if now.state not in (*OPEN, State.FAILED, State.REFUSED):
+        if now.state not in WITHDRAWABLE:
             raise Refused(f"{now.number} cannot be withdrawn, because it is {now.get_state_display().lower()}")
         _to(now, State.WITHDRAWN)
         note("withdrew a submission", by=by, agency=now.agency, about=now.number)
@@ -197,7 +206,7 @@ def _are_decided(submission: Submission, by: Person, counts: Mapping[str, int]) 
     return sum(told.values())
 
 
-def _few(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def _few(ids: Sequence[_Id]) -> Iterator[Sequence[_Id]]:
     """So many ids at once as a query takes."""
     return (ids[start : start + 5_000] for start in range(0, len(ids), 5_000))
 
@@ -217,10 +226,16 @@ def decide_from(*, by: Person, submission: Submission, file: BinaryIO) -> tuple[
 # ---- accept ----------------------------------------------------------------------------------------
 
 
-def accept(*, by: Person, submission: Submission) -> Submission:
+class Miscounted(Refused):
+    """Whoever accepts has not said how many clients that forgets."""
+
+
+def accept(*, by: Person, submission: Submission, forget: int = 0) -> Submission:
     """Take a submission into the record store: all of it or none.
 
-    Accepted twice it changes nothing more. What waits for a decision is left out, and so are rejected rows.
+    `forget` is how many clients whoever accepts says are to be forgotten, so that nobody forgets one unawares. Accepted
+    twice it changes nothing more. What waits for a decision is left out, and so are rejected rows. What is forgotten
+    can be brought back for some hours (the setting FORGET_HOURS).
     """
     try:
         # Before anything is locked: it takes longest.
@@ -237,13 +252,26 @@ def accept(*, by: Person, submission: Submission) -> Submission:
         if now.state not in (State.DECISIONS, State.READY):
             raise Refused(f"{now.number} cannot be accepted, because it is {now.get_state_display().lower()}")
         planned = plan.made(now, read)
+        if planned.nothing:
+            raise Refused(f"{now.number} has no record that can be taken: correct the file and send it again")
+        if planned.known.height != forget:
+            raise Miscounted(
+                "Enter how many clients are to be forgotten, as this page lists them: nothing has been accepted"
+                if planned.known.height
+                else "No client is to be forgotten any more, and nothing has been accepted: look at this page again"
+            )
         # Whether they are held now or were once: all versions go.
-        _forgotten(now.agency, planned.forget)
+        forgotten = store.forget(now.agency, planned.forget, by=now)
         for entity in RECORDS:
             store.end(now, entity, planned.end[entity])
             store.bring(now, entity, planned.bring[entity])
         now.state, now.accepted, now.accepted_by, now.receipt = State.ACCEPTED, timezone.now(), by, planned.receipt
         now.save(update_fields=["state", "accepted", "accepted_by", "receipt"])
+        if any(forgotten.values()):
+            # By the clock of the database, which is also asked when it is over.
+            until = Now() + timedelta(hours=settings.FORGET_HOURS)
+            Submission.objects.filter(pk=now.pk).update(forget_until=until)
+            now.refresh_from_db(fields=["forget_until"])
         note("accepted a submission", by=by, agency=now.agency, about=now.number, counts=_flat(planned.receipt))
     return now
 
@@ -256,39 +284,69 @@ def _flat(receipt: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def undo(*, by: Person, agency: Agency) -> Submission:
-    """Undo the last acceptance of an agency. What it made the store forget stays forgotten."""
+    """Undo the last acceptance of an agency. What it made the store forget is held again, unless its time is over."""
     with transaction.atomic():
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
         if last is None:
             raise Refused("There is no acceptance to undo")
-        removed = store.undo(last)
+        back = store.waiting(last)
+        if last.forget_until and not back:
+            # No worker has come by yet.
+            _erase(last)
+        told = store.undo(last) | ({"clients brought back": back} if back else {})
         _check_again(agency)
-        last.state, last.undone = State.UNDONE, timezone.now()
-        last.save(update_fields=["state", "undone"])
-        note("undid an acceptance", by=by, agency=agency, about=last.number, counts=removed)
+        last.state, last.undone, last.forget_until = State.UNDONE, timezone.now(), None
+        last.receipt = {**last.receipt, "undo": {"brought back": back}}
+        last.save(update_fields=["state", "undone", "forget_until", "receipt"])
+        note("undid an acceptance", by=by, agency=agency, about=last.number, counts=told)
         return last
 
 
 def forget(*, by: Person | None, agency: Agency, clients: Sequence[str]) -> dict[str, int]:
-    """Delete all versions of all records of some clients, by CLIENTID. Returns counts by entity."""
+    """Erase all versions of all records of some clients, by CLIENTID, and what waits for it. Returns counts by kind."""
     with transaction.atomic():
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
-        gone = _forgotten(agency, pl.Series(clients, dtype=pl.String))
+        some = pl.Series(clients, dtype=pl.String)
+        _drop_decisions(agency, {entity: list(ids) for entity, ids in store.belonging(agency, some).items()})
+        gone = store.forget(agency, some)
         _check_again(agency)
         note("forgot clients", by=by, agency=agency, counts=gone)
         return gone
 
 
-def _forgotten(agency: Agency, clients: pl.Series) -> dict[str, int]:
-    """Forget some clients, also where earlier decisions name them or what is theirs. Returns how many, by kind."""
-    named = store.belonging(agency, clients)
+def erase_forgotten() -> int:
+    """Erase what was forgotten long enough ago, by the clock of the database. Returns of how many acceptances."""
+    passed = Submission.objects.filter(forget_until__lte=Now())
+    count = 0
+    for submission in list(passed):
+        with transaction.atomic():
+            Agency.objects.select_for_update(no_key=True).get(pk=submission.agency_id)
+            # It may be undone meanwhile.
+            now = passed.filter(pk=submission.pk).select_for_update().first()
+            if now is not None:
+                _erase(now)
+                count += 1
+    return count
+
+
+def _erase(submission: Submission) -> None:
+    """Erase what an acceptance forgot, also where earlier decisions name it."""
+    gone = store.erase(submission)
+    _drop_decisions(submission.agency, gone, up_to=submission)
+    submission.forget_until = None
+    submission.save(update_fields=["forget_until"])
+    counts = {entity.value: len(ids) for entity, ids in gone.items()}
+    note("erased what was forgotten", by=None, agency=submission.agency, about=submission.number, counts=counts)
+
+
+def _drop_decisions(agency: Agency, named: Mapping[Entity, Sequence[str]], up_to: Submission | None = None) -> None:
+    """Delete the decisions of settled submissions, all or those `up_to` one, that name some records."""
+    of = {"submission__agency": agency} | ({"submission__pk__lte": up_to.pk} if up_to else {})
     for entity, ids in named.items():
-        for some in ids.to_frame().iter_slices(5_000):
-            Decision.objects.filter(
-                submission__agency=agency, entity=entity.value, record__in=some.to_series().to_list()
-            ).exclude(submission__state__in=OPEN).delete()
-    return store.forget(agency, clients)
+        for some in _few(ids):
+            told = Decision.objects.filter(**of, entity=entity.value, record__in=some)
+            told.exclude(submission__state__in=OPEN).delete()
 
 
 def _check_again(agency: Agency) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,13 +18,14 @@ from cjit.findings import Findings
 from cjit.read import Source, Unusable, open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.audit import note
-from cjit.web.agencies.models import Agency
+from cjit.web.agencies.models import AGENCY_CODE, Agency
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Claim, Queue
 from cjit.web.portal import plan, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+_CODE = re.compile(AGENCY_CODE.regex)
 
 #: Bytes that a line may have and be blank, and others: all but letters, figures and the line end.
 _NO_SIGN_OF_A_RECORD = bytes(b for b in range(256) if not chr(b).isalnum() or b > 127).replace(b"\n", b"")
@@ -72,14 +74,19 @@ def _examine(claim: Claim[Submission]) -> None:
         if found.rows > settings.UPLOAD_ROWS:
             raise _too_long()
         sent = records(source, DATASET, today=today, kinds=kinds)
+    _assure_ours(sent, agency)
     summary = result.summary(found)
     rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
     told = found.frame.filter(pl.col("rule").is_in(list(plan.NO_VALUE)))
     bad = told.select("row", header=pl.col("rule").cast(pl.String).str.split(".").list.first())
-    changes, kept_on, absent, forget = _changes(submission, held, plan.File(sent, rejected, bad), source.missing)
+    file = plan.File(sent, rejected, bad)
+    forget = plan.withdrawn(sent, agency)
+    usable = plan.usable(sent, rejected, forget)
+    changes, kept_on, absent = _changes(submission, held, file, usable, source.missing)
+    forgotten = plan.known(agency, forget).height
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
-    summary |= {"changes": changes, "forget": forget, "unchanged": unchanged, "missing": source.missing, **kept_on}
+    summary |= {"changes": changes, "forget": forgotten, "unchanged": unchanged, "missing": source.missing, **kept_on}
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
@@ -87,10 +94,10 @@ def _examine(claim: Claim[Submission]) -> None:
         result.keep(submission, found)
         # A try that was cut short may have left some.
         now.decisions.all().delete()
-        taken = sent.filter(~pl.col(WITHHELD) & ~pl.col("row").is_in(rejected.implode()))
-        Decision.objects.bulk_create([*_mismatches(now, held, found, taken), *absent], batch_size=1000)
+        if usable.height:
+            Decision.objects.bulk_create([*_mismatches(now, held, found, usable), *absent], batch_size=1000)
         waits = now.decisions.exists()
-        now.state = State.DECISIONS if waits else State.READY
+        now.state = State.DECISIONS if waits else State.READY if usable.height or forgotten else State.REJECTED
         now.rows, now.rejected, now.summary = found.rows, found.rejected, summary
         now.done, now.checked, now.problem = now.size, timezone.now(), ""
         now.save()
@@ -131,10 +138,24 @@ def _too_long() -> Unusable:
     )
 
 
+def _assure_ours(sent: pl.DataFrame, agency: Agency) -> None:
+    """Refuse a file of which every row is another agency's: somebody chose the wrong file, or the wrong agency."""
+    codes = plan.codes(sent)
+    # What is no code at all is a fault of the records, which the findings tell.
+    if not codes or not all(map(_CODE.search, codes)) or not plan.of_others(sent, agency).all():
+        return
+    named = codes[:3] + (["another"] if codes[3:] else [])
+    told = " or ".join([", ".join(named[:-1]), named[-1]]) if named[1:] else named[0]
+    raise Unusable(
+        f"Every record of this file is of agency {told}, and you sent it for {agency.code}: choose the right file, or"
+        " the right agency"
+    )
+
+
 def _mismatches(submission: Submission, held: store.Held, found: Findings, taken: pl.DataFrame) -> list[Decision]:
     """One Decision for each record that mismatches and has a row among those `taken`: of others no choice does a thing.
 
-    `taken` are the values of the rows that are not rejected.
+    `taken` are the values of the rows that can be taken (`plan.usable`).
     """
     headers = {f"{f.header}.is_unchanged": f for f in DATASET.fields}
     some = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.MISMATCH)))
@@ -182,48 +203,49 @@ def _belongings(held: store.Held, these: list[tuple[Entity, str]]) -> dict[tuple
 
 
 def _changes(
-    submission: Submission, before: store.Held, file: plan.File, columns_missing: Sequence[str]
-) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], list[Decision], int]:
+    submission: Submission,
+    before: store.Held,
+    file: plan.File,
+    usable: pl.DataFrame,
+    columns_missing: Sequence[str],
+) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], list[Decision]]:
     """What of a file is new, changed and absent, by kind; how many held values of each field stay (`plan.count_kept`).
 
-    Then the absent records to be decided, and how many clients are forgotten.
+    Then the absent records to be decided. A file of which no row is usable says nothing of what is not in it.
     """
-    sent, rejected = file.sent, file.rejected
-    withheld = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
+    sent = file.sent
+    # Of whom a row tells the client alone: neither they nor what is theirs is absent.
+    unsure = sent.filter(pl.col(WITHHELD) | pl.col(EPISODE).is_null())[CLIENT].drop_nulls().unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
     stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
     absent: list[Decision] = []
-    forget = 0
+    spared: dict[Entity, pl.Series] = {}
     gone_above: dict[Entity, pl.Series] = {}
     for entity in RECORDS:
         key = store.key_of(entity)
         held = before[entity]
-        if entity is Entity.CLIENT:
-            gone = held.filter(pl.col(key).is_in(withheld.implode()))
-            forget = gone.height
+        parent = DATASET.parent(entity)
+        spared[entity] = unsure
+        if parent:
+            spared[entity] = held.filter(pl.col(parent.header).is_in(spared[parent.entity].implode()))[key]
         there = compare.first(good.select(store.headers_of(entity)), key)
-        taken = good.filter(~pl.col("row").is_in(rejected.implode()))
-        now, _ = plan.closed_in_full(compare.first(taken.select(store.headers_of(entity)), key), key)
+        now, _ = plan.closed_in_full(compare.first(usable.select(store.headers_of(entity)), key), key)
         both = plan.merged(now, held, entity)
         plan.count_kept(stays, both, entity, sent, file.bad)
         # What is in the file and rejected is not absent from it.
-        missing = held.join(there, on=key, how="anti")
-        if key in columns_missing:
-            # A file without the column says nothing of such records, and least of all that they are gone.
+        missing = held.join(there, on=key, how="anti").filter(~pl.col(key).is_in(spared[entity].implode()))
+        # A file without the column says nothing of such records, and least of all that they are gone.
+        if usable.is_empty() or key in columns_missing:
             missing = missing.clear()
-        if entity is Entity.CLIENT:
-            missing = missing.filter(~pl.col(key).is_in(withheld.implode()))
         counts["new"][entity.value] = now.join(held, on=key, how="anti").height
         counts["changed"][entity.value] = both.filter("differs").height
         counts["absent"][entity.value] = missing.height
         # What belongs to an absent record goes or stays with it.
-        parent = DATASET.parent(entity)
         lonely = missing
         if parent:
             lonely = missing.filter(~pl.col(parent.header).is_in(gone_above[parent.entity].implode()))
-        whole = pl.concat([missing[key], withheld]) if entity is Entity.CLIENT else missing[key]
-        gone_above[entity] = whole.unique()
+        gone_above[entity] = missing[key]
         if submission.scope == Scope.FULL:
             absent += [
                 Decision(submission=submission, entity=entity.value, record=record, absent=True, pattern="absent")
@@ -232,4 +254,4 @@ def _changes(
     also = _belongings(before, [(Entity(d.entity), d.record) for d in absent if d.entity != Entity.REFERRAL])
     for decision in absent:
         decision.also = also.get((Entity(decision.entity), decision.record), {})
-    return counts, stays, absent, forget
+    return counts, stays, absent

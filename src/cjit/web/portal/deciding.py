@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import polars as pl
+from django.conf import settings
 from django.contrib import messages
 from django.core.mail import send_mail
 from django.core.paginator import Page, Paginator
@@ -397,7 +398,9 @@ def accept(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "GET":
         return _summary(request, sent)
     try:
-        done = actions.accept(by=person, submission=sent)
+        done = actions.accept(by=person, submission=sent, forget=_number(request.POST.get("forget", "")))
+    except actions.Miscounted as problem:
+        return _summary(request, sent, error=str(problem))
     except Refused as problem:
         messages.error(request, str(problem))
         return redirect("submission", sent.pk)
@@ -408,22 +411,33 @@ def accept(request: HttpRequest, pk: int) -> HttpResponseBase:
     return redirect("receipt", sent.pk)
 
 
-def _summary(request: HttpRequest, sent: Submission) -> HttpResponse:
-    foreseen = plan.foreseen(sent).receipt
+def _number(typed: str) -> int:
+    """A number as people type it, also 1,200; nothing is none, and what is no number is none that there may be."""
+    figures = "".join(typed.split()).replace(",", "")
+    return int(figures) if figures.isdecimal() and len(figures) < 10 else -1 if figures else 0
+
+
+def _summary(request: HttpRequest, sent: Submission, error: str = "") -> HttpResponse:
+    planned = plan.foreseen(sent)
+    foreseen = planned.receipt
     context = {
         "submission": sent,
         "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(foreseen),
         "changes": any(receipts.total(foreseen, what) for what in receipts.CHANGES),
         "removed": receipts.total(foreseen, "removed"),
-        "forgotten": foreseen["client"]["forgotten"],
+        "forgotten": [[report.shown(told or "–", 60) for told in client] for client in planned.known.rows()],
+        "hours": settings.FORGET_HOURS,
+        "kept_days": settings.KEEP_DAYS,
+        "typed": request.POST.get("forget", ""),
+        "error": error,
         "left_out": receipts.left_out(foreseen),
         "kept": receipts.kept(foreseen),
         "kept_because": receipts.KEPT,
         "undecided": sent.decisions.filter(choice="").count(),
         "decisions": sent.decisions.count(),
     }
-    return pages.render(request, "portal/accept.html", context)
+    return pages.render(request, "portal/accept.html", context, status=422 if error else 200)
 
 
 def _mail(done: Submission, person: Person) -> None:
@@ -442,6 +456,7 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponseBase:
         "about": receipts.about(sent),
         "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(sent.receipt),
+        "forgotten": receipts.forgotten(sent),
         "left_out": receipts.left_out(sent.receipt),
         "kept": receipts.kept(sent.receipt),
         "kept_because": receipts.KEPT,
@@ -468,8 +483,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "GET":
         if _last(sent.agency) != sent:
             return redirect("receipt", sent.pk)
-        forgotten = sent.receipt.get("client", {}).get("forgotten", 0)
-        return pages.render(request, "portal/undo.html", {"submission": sent, "forgotten": forgotten})
+        return pages.render(request, "portal/undo.html", {"submission": sent, "forgotten": receipts.forgotten(sent)})
     try:
         with transaction.atomic():
             # Kept from being followed by another acceptance, which would then be the one undone.

@@ -24,6 +24,7 @@ class State(models.TextChoices):
     CHECKING = "checking", "Checking"
     FAILED = "failed", "Check failed"
     REFUSED = "refused", "Not usable"
+    REJECTED = "rejected", "Rejected"
     DECISIONS = "needs decisions", "Needs decisions"
     READY = "ready", "Ready to accept"
     ACCEPTED = "accepted", "Accepted"
@@ -48,7 +49,8 @@ class Submission(Job):
 
     `stored` is the random name of the folder with the file and its findings ("" once they are removed). `summary` is
     what the check found, in counts only; `receipt` what an acceptance did, in counts only. `problem` is one sentence
-    on why the file cannot be used; of its `size` in bytes `done` are checked.
+    on why the file cannot be used; of its `size` in bytes `done` are checked. Until `forget_until` what it made the
+    store forget can be brought back (null: nothing, or not any more).
     """
 
     agency = models.ForeignKey(Agency, models.PROTECT, related_name="submissions")
@@ -69,6 +71,7 @@ class Submission(Job):
     accepted_by = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="+")
     receipt = models.JSONField(default=dict)
     undone = models.DateTimeField(null=True)
+    forget_until = models.DateTimeField(null=True)
 
     class Meta:
         """Newest first."""
@@ -154,11 +157,15 @@ def _column(field: Field) -> models.Field[Any, Any]:
 
 
 class _Record(models.Model):
-    """A version of a record: which acceptance brought it and which ended it (null: it is current)."""
+    """A version of a record: which acceptance brought it, which ended it (null: it is current), which forgot it.
+
+    What is forgotten waits to be erased or brought back, and is read by nobody (null: it is not forgotten).
+    """
 
     agency = models.ForeignKey(Agency, models.PROTECT, related_name="+")
     brought = models.ForeignKey(Submission, models.PROTECT, related_name="+")
     ended = models.ForeignKey(Submission, models.PROTECT, null=True, related_name="+")
+    forgotten = models.ForeignKey(Submission, models.PROTECT, null=True, related_name="+")
 
     objects: ClassVar[models.Manager[Any]] = models.Manager()
 
@@ -178,7 +185,9 @@ def _record(name: str, entity: Entity) -> type[_Record]:
         columns[parent.header] = models.TextField(parent.label)
     unique = [
         models.UniqueConstraint(
-            fields=["agency", key.header], condition=Q(ended=None), name=f"{entity.value}_current_once"
+            fields=["agency", key.header],
+            condition=Q(ended=None, forgotten=None),
+            name=f"{entity.value}_current_once",
         ),
         models.UniqueConstraint(fields=["agency", key.header, "brought"], name=f"{entity.value}_version_once"),
     ]

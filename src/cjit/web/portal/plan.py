@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from cjit import compare, derive
 from cjit.check import records
-from cjit.dataset import WITHHELD, Changes, Entity, Severity
+from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
 from cjit.read import open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
@@ -23,6 +23,11 @@ from cjit.web.portal import result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
+
+#: What holds a row against the agency that submits.
+_SUBMITTER = next(rule for rule in DATASET.written if SUBMITTER in rule.headers)
+#: By what an agency knows its client.
+_REFERENCE = DATASET.by_header["CLIENT"].header
 
 #: Ids in one question to the database.
 _TOGETHER = 5_000
@@ -51,17 +56,20 @@ class File:
 class Plan:
     """What accepting a submission does.
 
-    `forget` are the clients of whom nothing is kept, by CLIENTID. By kind, `end` are the versions that end, by their
-    `id`, and `bring` the records that are new or take their place. `receipt` counts all of it: by kind what becomes of
-    the records (`new`, `changed`, `unchanged`, `left out` add up to those the file has), under `left_out` why something
-    is left out, under `kept` and `kept, no value` how many held values of a field stay because the file has a blank or
-    no value there.
+    `forget` are the clients of whom nothing is kept, by CLIENTID; `known` those of them of whom something is, with
+    their reference. By kind, `end` are the versions that end, by their `id`, and `bring` the records that are new or
+    take their place. `receipt` counts all of it: by kind what becomes of the records (`new`, `changed`, `unchanged`,
+    `left out` add up to those the file has), under `left_out` why something is left out, under `kept` and `kept, no
+    value` how many held values of a field stay because the file has a blank or no value there. There is `nothing` in a
+    file of which no row can be taken and which forgets nobody.
     """
 
     forget: pl.Series
+    known: pl.DataFrame
     end: Mapping[Entity, pl.Series]
     bring: Mapping[Entity, pl.DataFrame]
     receipt: dict[str, dict[str, int]]
+    nothing: bool
 
 
 def foreseen(submission: Submission) -> Plan:
@@ -92,11 +100,11 @@ def made(submission: Submission, read: File) -> Plan:
     agency, sent, rejected = submission.agency, read.sent, read.rejected
     # What is held has the file's own types, in which a text that repeats is kept once.
     kinds = sent.schema
-    # One who withholds consent on any row is forgotten, whatever the others say.
-    forget = sent.filter(pl.col(WITHHELD))[CLIENT].drop_nulls().unique()
-    accepted = sent.filter(~pl.col(WITHHELD) & ~pl.col("row").is_in(rejected.implode()))
-    withdraws = pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
-    good, withdrawn = accepted.filter(~withdraws), accepted.filter(withdraws)
+    forget = withdrawn(sent, agency)
+    good = usable(sent, rejected, forget)
+    withdrawing = _withdrawing(sent, agency)["row"]
+    beside = usable(sent, rejected, forget.clear()).height - good.height
+    theirs = known(agency, forget)
     forgotten, gone = _forgotten(agency, forget)
     before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
     file = {entity: _once(good, entity) for entity in RECORDS}
@@ -133,15 +141,45 @@ def made(submission: Submission, read: File) -> Plan:
             "left out": _ids(sent, entity).len() - now.height,
         }
     receipt["left_out"] = {
-        "rejected rows": rejected.len(),
-        "rows of clients who withdraw": withdrawn.height,
+        "rejected rows": rejected.filter(~rejected.is_in(withdrawing.implode())).len(),
+        "rows of clients who withdraw": withdrawing.len() + beside,
         "waiting for a decision": left,
         **halves,
     }
-    return Plan(forget, end, bring, receipt | stays)
+    return Plan(forget, theirs, end, bring, receipt | stays, nothing=good.is_empty() and theirs.is_empty())
 
 
 # ---- the file --------------------------------------------------------------------------------------
+
+
+def of_others(sent: pl.DataFrame, agency: Agency) -> pl.Series:
+    """Which rows of a file have the code of another agency, as the rule on it reads it; a blank is none."""
+    submitter = pl.lit(agency.code).alias(SUBMITTER)
+    return sent.with_columns(submitter).select(_SUBMITTER.fails_when.fill_null(False))[:, 0]
+
+
+def codes(sent: pl.DataFrame) -> list[str]:
+    """The agency codes in a file, in capitals and in their order; other texts there as they are."""
+    return sorted(sent[_SUBMITTER.header].drop_nulls().unique().str.to_uppercase().str.strip_chars().unique())
+
+
+def withdrawn(sent: pl.DataFrame, agency: Agency) -> pl.Series:
+    """The clients of an agency who withdraw consent, by CLIENTID: who says so on any row, whatever the others say."""
+    return _withdrawing(sent, agency)[CLIENT].unique()
+
+
+def _withdrawing(sent: pl.DataFrame, agency: Agency) -> pl.DataFrame:
+    """The rows that say who withdraws: of these nothing is to be corrected and sent again."""
+    return sent.filter(pl.col(WITHDRAWN) & ~of_others(sent, agency) & pl.col(CLIENT).is_not_null())
+
+
+def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.DataFrame:
+    """The rows that can be taken: neither rejected, nor of a client who withdraws."""
+    return sent.filter(
+        ~pl.col(WITHHELD)
+        & ~pl.col("row").is_in(rejected.implode())
+        & ~pl.col(CLIENT).is_in(forget.implode()).fill_null(False)
+    )
 
 
 def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
@@ -222,8 +260,20 @@ def count_kept(
 # ---- what is forgotten -----------------------------------------------------------------------------
 
 
+def known(agency: Agency, clients: pl.Series) -> pl.DataFrame:
+    """Those of some clients of whom any version is held, by CLIENTID, with the last reference they had (CLIENT)."""
+    told: dict[str, str | None] = {}
+    for some in clients.unique().to_frame().iter_slices(_TOGETHER):
+        versions = RECORDS[Entity.CLIENT].objects.filter(
+            agency=agency, forgotten=None, **{f"{CLIENT}__in": some.to_series().to_list()}
+        )
+        told |= dict(versions.order_by("pk").values_list(CLIENT, _REFERENCE))
+    schema = {CLIENT: pl.String, _REFERENCE: pl.String}
+    return pl.DataFrame(list(told.items()), schema=schema, orient="row").sort(_REFERENCE, CLIENT, nulls_last=True)
+
+
 def _forgotten(agency: Agency, clients: pl.Series) -> tuple[dict[Entity, int], dict[Entity, pl.Series]]:
-    """What `store.forget` deletes of some clients: how many ever held, by kind, and whose records those are.
+    """What `store.forget` forgets of some clients: how many ever held, by kind, and whose records those are.
 
     The latter are ids, under the header they stand below: clients and episodes go with their client, referrals with
     their episode unless that is another client's now.
@@ -247,7 +297,9 @@ def _ever(agency: Agency, entity: Entity, header: str, ids: pl.Series, **of: Non
     columns = [*([parent.header] if parent else []), store.key_of(entity)]
     rows: list[tuple[str, ...]] = []
     for some in ids.unique().to_frame().iter_slices(_TOGETHER):
-        asked = RECORDS[entity].objects.filter(agency=agency, **of, **{f"{header}__in": some.to_series().to_list()})
+        asked = RECORDS[entity].objects.filter(
+            agency=agency, forgotten=None, **of, **{f"{header}__in": some.to_series().to_list()}
+        )
         rows += asked.values_list(*columns).distinct()
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 

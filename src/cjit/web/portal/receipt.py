@@ -21,7 +21,8 @@ from reportlab.platypus import (
 
 from cjit.web.dataset import DATASET
 from cjit.web.pages import moment
-from cjit.web.portal.models import Submission
+from cjit.web.portal import store
+from cjit.web.portal.models import State, Submission
 
 Receipt = Mapping[str, Mapping[str, int]]
 
@@ -41,8 +42,8 @@ _LEFT_OUT = {
         "{:,} records wait for a decision: send them again to decide them",
     ),
     "rows of clients who withdraw": (
-        "1 row is of a client who withdraws consent on another row: nothing of it is taken",
-        "{:,} rows are of clients who withdraw consent on another row: nothing of them is taken",
+        "1 row is of a client who withdraws consent: nothing of it is taken",
+        "{:,} rows are of clients who withdraw consent: nothing of them is taken",
     ),
     "half-given closures": (
         "1 episode has a closure date without a reason, or a reason without a date: it is taken as still open",
@@ -94,6 +95,44 @@ def kept(counts: Receipt) -> list[str]:
     ]
 
 
+def forgotten(submission: Submission) -> str:
+    """What becomes of the clients that an acceptance made the service forget, in one sentence ("": it forgot none)."""
+    count = submission.receipt.get("client", {}).get("forgotten", 0)
+    if not count:
+        return ""
+    if submission.state == State.UNDONE:
+        back = submission.receipt.get("undo", {}).get("brought back", 0)
+        if not back:
+            return f"{_clients(count)} whom it had made the service forget {_are(count)} erased, and not held again"
+        return f"{_of(back, count)} whom it had made the service forget {_are(back)} held again{_erased(count - back)}"
+    back = store.waiting(submission)
+    if not back:
+        return f"{_clients(count)} {_are(count)} forgotten and erased: undoing does not bring anything of them back"
+    return (
+        f"{_clients(count)} {_are(count)} forgotten: until {moment(submission.forget_until)} undoing brings"
+        f" {_of(back, count) if back < count else 'them' if count > 1 else 'the client'} back, and then all that was"
+        f" held of them is erased{_erased(count - back)}"
+    )
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count:,} clients"
+
+
+def _of(some: int, count: int) -> str:
+    if some < count:
+        return f"{some:,} of the {_clients(count)}"
+    return "The client" if count == 1 else f"The {_clients(count)}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _erased(count: int) -> str:
+    return f"; {count:,} {_are(count)} erased already" if count else ""
+
+
 def about(submission: Submission) -> list[tuple[str, str]]:
     """What was accepted, when and by whom."""
     told = [
@@ -119,6 +158,8 @@ def text(submission: Submission) -> str:
     for kind, name in RECORDS.items():
         counts = submission.receipt.get(kind, {})
         lines.append(f"{name}: " + ", ".join(f"{counts.get(what, 0):,} {what}" for what in COUNTS))
+    if told := forgotten(submission):
+        lines += ["", told + "."]
     if stays := kept(submission.receipt):
         lines += ["", f"{KEPT}:", *(f"- {sentence}" for sentence in stays)]
     if reasons := left_out(submission.receipt):
@@ -175,6 +216,8 @@ def pdf(submission: Submission) -> bytes:
         [_said(name, _BODY), *(_said(f"{n:,}", _RIGHT) for n in counts)] for name, counts in counted(submission.receipt)
     ]
     story.append(Table([head, *rows], colWidths=[50 * mm, *[40 * mm] * 3], style=_RULED, repeatRows=1))
+    if said := forgotten(submission):
+        story += [Spacer(1, 4 * mm), _said(f"{said}.", _BODY)]
     if stays := kept(submission.receipt):
         story.append(_said("Kept as held", _H2))
         story += [_said(sentence, _BODY) for sentence in (f"{KEPT}:", *stays)]

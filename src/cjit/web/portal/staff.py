@@ -102,7 +102,11 @@ def progress(agencies: Iterable[Agency], month: Month, today: date) -> list[Prog
             one.submission = submission
     waiting = _waiting(one.submission for one in told.values() if one.submission)
     for entity, table in RECORDS.items():
-        rows = table._default_manager.filter(agency__in=told, ended=None).values_list("agency").annotate(n=Count("id"))
+        rows = (
+            table._default_manager.filter(agency__in=told, ended=None, forgotten=None)
+            .values_list("agency")
+            .annotate(n=Count("id"))
+        )
         for pk, count in rows:
             told[pk].held[entity.value] = count
     for one in told.values():
@@ -319,7 +323,8 @@ def staff_agency(request: HttpRequest, code: str) -> HttpResponseBase:
 
 def _held(agency: Agency) -> Mapping[Entity, int]:
     return {
-        entity: table._default_manager.filter(agency=agency, ended=None).count() for entity, table in RECORDS.items()
+        entity: table._default_manager.filter(agency=agency, ended=None, forgotten=None).count()
+        for entity, table in RECORDS.items()
     }
 
 

@@ -1,7 +1,8 @@
 """The record store: what is held of an agency, as frames, and writing versions of it in bulk.
 
 A row is a version of a record. `brought` is the acceptance it came with, `ended` the one that took its place (null:
-it is current). Everything here works on whole frames; a million rows take one statement a table.
+it is current), `forgotten` the one by which its client withdrew consent (null: none did): such a row waits to be erased
+or brought back, and is not held. Everything here works on whole frames; a million rows take one statement a table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 from django.db import DatabaseError, connection
+from django.db.models import Count
+from django.db.models.functions import Now
 
 from cjit.dataset import Entity, Kind
 from cjit.web.agencies.models import Agency
@@ -51,7 +54,7 @@ def held(
     What is known at a moment is what had been accepted by then; what was forgotten since is not known. Texts are
     text, or of the `kinds` given (`read.repeating`).
     """
-    where, params = "r.agency_id = %s", [agency.pk]
+    where, params = "r.agency_id = %s AND r.forgotten_id IS NULL", [agency.pk]
     if on is None:
         where += " AND r.ended_id IS NULL"
     else:
@@ -143,21 +146,26 @@ def end(submission: Submission, entity: Entity, versions: pl.Series) -> int:
 
 
 def undo(submission: Submission) -> dict[str, int]:
-    """Take back what an acceptance brought, and open again what it ended. Returns the versions removed."""
+    """Take back what an acceptance brought, open again what it ended, and hold again what it forgot.
+
+    Returns the versions removed.
+    """
     removed = {}
     for entity in reversed(RECORDS):
         rows = RECORDS[entity].objects
         removed[entity.value], _ = rows.filter(brought=submission).delete()
         rows.filter(ended=submission).update(ended=None)
-    # What belonged to a client forgotten since, and to another for a while, has nobody to belong to any more.
+        rows.filter(forgotten=submission).update(forgotten=None)
+    # What belonged to a client erased since, and to another for a while, has nobody to belong to any more.
     for entity in (Entity.EPISODE, Entity.REFERRAL):
         parent = DATASET.parent(entity)
         assert parent is not None  # noqa: S101 - for the type checker
         table, above = (RECORDS[e]._meta.db_table for e in (entity, parent.entity))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"DELETE FROM {table} WHERE agency_id = %s AND NOT EXISTS (SELECT 1 FROM {above} a"
-                f' WHERE a.agency_id = %s AND a."{parent.header}" = {table}."{parent.header}")',
+                f"DELETE FROM {table} WHERE agency_id = %s AND forgotten_id IS NULL AND NOT EXISTS (SELECT 1 FROM"
+                f" {above} a WHERE a.agency_id = %s AND a.forgotten_id IS NULL"
+                f' AND a."{parent.header}" = {table}."{parent.header}")',
                 [submission.agency_id, submission.agency_id],
             )
     return removed
@@ -176,20 +184,25 @@ def belonging(agency: Agency, clients: pl.Series) -> dict[Entity, pl.Series]:
     return found
 
 
-def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
-    """Delete all versions of all records of some clients, by their ids. Returns how many, by entity."""
+def forget(agency: Agency, clients: pl.Series, by: Submission | None = None) -> dict[str, int]:
+    """Forget all versions of all records of some clients, by their ids. Returns how many, by entity.
+
+    Forgotten `by` an acceptance they are held no more and wait (`waiting`); by none they are erased, and so is what of
+    them waits.
+    """
     if clients.is_empty():
         return {entity.value: 0 for entity in RECORDS}
     client, episode, referral = (RECORDS[entity]._meta.db_table for entity in RECORDS)
     one, two, _ = (key_of(entity) for entity in RECORDS)
     gone = {}
+    held = " AND forgotten_id IS NULL" if by else ""
     with _listed(clients.cast(pl.String)) as listed, connection.cursor() as cursor:
-        mine = f'agency_id = %s AND "{one}" IN (SELECT id FROM {listed})'
+        mine = f'agency_id = %s{held} AND "{one}" IN (SELECT id FROM {listed})'
         # A referral whose episode has gone to another client since is that client's. (Not "NOT IN": of a long list
         # PostgreSQL would look through the whole for each row.)
         below = (
-            f'agency_id = %s AND "{two}" IN (SELECT "{two}" FROM {episode} WHERE {mine})'
-            f" AND NOT EXISTS (SELECT 1 FROM {episode} e WHERE e.agency_id = %s AND e.ended_id IS NULL"
+            f'agency_id = %s{held} AND "{two}" IN (SELECT "{two}" FROM {episode} WHERE {mine})'
+            f" AND NOT EXISTS (SELECT 1 FROM {episode} e WHERE e.agency_id = %s AND e.ended_id IS NULL{held}"
             f' AND e."{two}" = {referral}."{two}"'
             f' AND NOT EXISTS (SELECT 1 FROM {listed} l WHERE l.id = e."{one}"))'
         )
@@ -202,7 +215,26 @@ def forget(agency: Agency, clients: pl.Series) -> dict[str, int]:
             # People are counted, not the versions of what was known of them.
             cursor.execute(f'SELECT count(DISTINCT "{key_of(entity)}") FROM {table} WHERE {where}', params)
             gone[entity.value] = int(cursor.fetchone()[0])
-            cursor.execute(f"DELETE FROM {table} WHERE {where}", params)
+            if by:
+                cursor.execute(f"UPDATE {table} SET forgotten_id = %s WHERE {where}", [by.pk, *params])
+            else:
+                cursor.execute(f"DELETE FROM {table} WHERE {where}", params)
+    return gone
+
+
+def waiting(submission: Submission) -> int:
+    """How many clients whom an acceptance forgot can still be brought back, by the clock of the database."""
+    some = RECORDS[Entity.CLIENT].objects.filter(forgotten=submission, forgotten__forget_until__gt=Now())
+    return int(some.aggregate(n=Count(key_of(Entity.CLIENT), distinct=True))["n"])
+
+
+def erase(submission: Submission) -> dict[Entity, list[str]]:
+    """Delete what an acceptance forgot and is still there. Returns its ids, by kind."""
+    gone = {}
+    for entity in reversed(RECORDS):
+        rows = RECORDS[entity].objects.filter(forgotten=submission)
+        gone[entity] = list(rows.values_list(key_of(entity), flat=True).distinct())
+        rows.delete()
     return gone
 
 

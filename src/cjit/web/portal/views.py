@@ -36,14 +36,13 @@ from cjit.web.portal.rulebook import RULES
 
 #: How many are shown on one page, and how many clients on the page of the result.
 _SUBMISSIONS, _FINDINGS, _CLIENTS = 20, 100, 10
-#: States from which a submission may be taken back.
-_WITHDRAWABLE = (*OPEN, State.FAILED, State.REFUSED)
 #: The colours of the states' tags.
 COLOURS = {
     State.RECEIVED: "light-blue",
     State.CHECKING: "light-blue",
     State.FAILED: "red",
     State.REFUSED: "red",
+    State.REJECTED: "red",
     State.DECISIONS: "yellow",
     State.READY: "turquoise",
     State.ACCEPTED: "green",
@@ -161,7 +160,7 @@ def submission(request: HttpRequest, pk: int) -> HttpResponseBase:
     context: dict[str, Any] = {
         "submission": sent,
         "colour": COLOURS[State(sent.state)],
-        "withdrawable": sent.state in _WITHDRAWABLE,
+        "withdrawable": sent.state in actions.WITHDRAWABLE,
         "kept_days": settings.KEEP_DAYS,
     }
     # Where a check came to nothing, what an earlier one found is not this one's result.
@@ -289,7 +288,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask whether a submission is to be taken back, and take it back."""
     sent = theirs(request, pk)
     if request.method == "GET":
-        if sent.state not in _WITHDRAWABLE:
+        if sent.state not in actions.WITHDRAWABLE:
             return redirect("submission", sent.pk)
         return pages.render(request, "portal/withdraw.html", {"submission": sent})
     try:
