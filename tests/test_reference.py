@@ -125,6 +125,7 @@ def test_codes_are_kept_in_capitals_as_a_files_codes_are_read(tmp_path: Path, fo
         ("PK\x03\x04rest of a workbook", "official.csv is not a CSV file"),
         (b"\xff\xfec\0o\0d\0e\0", "official.csv is not a CSV file"),
         (b"code,label\n1,\x81\n", "official.csv is not text in UTF-8"),
+        ("code,label\n1,é\n2,é".encode()[:-1], "official.csv ends within a character, so it was cut off"),
     ],
 )
 def test_a_faulty_list_is_turned_away_and_the_one_before_stays(

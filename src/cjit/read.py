@@ -23,7 +23,6 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -42,6 +41,8 @@ LONGEST_LINE = 1 << 20
 
 #: Letters of Western Europe as UTF-8 writes them; in Windows-1252 such a pair would be nonsense ("Ã©").
 _UTF_8 = re.compile(rb"[\xc2-\xc5][\x80-\xbf]")
+#: Bytes that stand for no character in Windows-1252.
+_NO_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SIGNATURES = {
     b"PK\x03\x04": "an Excel workbook or a ZIP file: open it and save it as “CSV UTF-8 (comma delimited)”",
@@ -166,6 +167,23 @@ class Source:
             yield from _records(self)
         else:
             yield from (_Piece(self, cut, kinds) for cut in self.cuts)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """All of a small text, UTF-8 with or without its mark, or Windows-1252; raises `Unusable` where it is neither."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as bad:
+        if bad.reason == "unexpected end of data" and not data[: bad.start].isascii():
+            raise Unusable(_within_a_character(name)) from None
+    if _NO_CP1252.search(data):
+        raise Unusable(f"{name} is not text in UTF-8: save it as “CSV UTF-8 (comma delimited)”")
+    # As Excel saves what it calls CSV and no more.
+    return data.decode("cp1252")
+
+
+def _within_a_character(name: str) -> str:
+    return f"{name} ends within a character, so it was cut off or has two encodings: make it again"
 
 
 # ---- opening ---------------------------------------------------------------------------------------
@@ -359,17 +377,19 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
             )
         if not chunk.isascii() and encoding == "ascii":
             encoding = "utf-8"
+        told = chunk
         if encoding == "utf-8":
             try:
-                decoder.decode(chunk)
-                utf_8 = utf_8 or not chunk.isascii()
+                utf_8 = not decoder.decode(chunk).isascii() or utf_8
             except UnicodeDecodeError as bad:
                 encoding = "cp1252"
-                odd = odd or at + max(0, bad.start - len(bad.object) + len(chunk))
-        if encoding == "cp1252" and not chunk.isascii():
-            utf_8 = utf_8 or bool(_UTF_8.search(chunk))
-            if no_character := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk):
-                odd, utf_8 = odd if utf_8 else at + no_character.start(), True
+                # With the first bytes of a character, of which the chunk before had said nothing yet.
+                told = bad.object
+                odd = odd or at + max(0, bad.start - len(told) + len(chunk))
+        if encoding == "cp1252" and not told.isascii():
+            utf_8 = utf_8 or bool(_UTF_8.search(told))
+            if no_character := _NO_CP1252.search(told):
+                odd, utf_8 = odd if utf_8 else at + no_character.start() - len(told) + len(chunk), True
             if utf_8:
                 raise Unusable(
                     f"Row {_row(file, odd, line_end)} of {name} has characters in another encoding than the rest: save"
@@ -395,10 +415,9 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
         at += len(chunk)
     ends.append((at, lines + bool(gap)))
     quoted_lines = quoted_lines or _left_open(rest, line_end)
-    if encoding == "utf-8":
-        with suppress(UnicodeDecodeError):
-            decoder.decode(b"", final=True)
-            return encoding, quotes, quoted_lines, ends
+    if encoding == "utf-8" and (begun := decoder.getstate()[0]):
+        if utf_8 or _NO_CP1252.search(begun):
+            raise Unusable(_within_a_character(name))
         encoding = "cp1252"
     return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, ends
 
