@@ -291,7 +291,7 @@ def _copies(
         click.echo(f"The copy with the findings beside each row is in {annotated}", err=True)
     if corrected:
         changes = _changes(corrected) or ""
-        done = correct.correct(source, corrected, changes, today=findings.today)
+        done = correct.correct(source, corrected, changes, today=findings.today, submitter=agency)
         click.echo(f"{done}: the corrected copy is in {corrected}, and every change in {changes}", err=True)
 
 

@@ -68,7 +68,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     if kind in ("corrected", "changes"):
         with tempfile.TemporaryDirectory(prefix="cjit-", dir=kept.aside()) as folder:
             copy, changes = Path(folder, "copy.csv"), Path(folder, "changes.csv")
-            correct.correct(source, copy, changes, today=timezone.localdate(submission.checked))
+            correct.correct(source, copy, changes, today=timezone.localdate(submission.checked), again=False)
             _copied(changes if kind == "changes" else copy, out)
         return
     found = result.findings(submission)
