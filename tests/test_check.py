@@ -1,5 +1,6 @@
 """The engine's laws: valid stays silent, one mistake one message, file equals form, shuffled equals ordered."""
 
+import io
 import sys
 from datetime import date
 
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 import cjit
 from cjit import derive
 from cjit.book import prepared
-from cjit.check import check, check_rows, in_full
+from cjit.check import UnknownHeader, check, check_rows, in_full
 from cjit.check import records as values_of
 from cjit.dataset import WITHDRAWN, WITHHELD, Kind, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.examine import Examiner
+from cjit.extract import extract
 from cjit.read import Batch, open_file
 
 TODAY = EXAMPLE_TODAY
@@ -292,7 +294,7 @@ def test_a_client_whose_row_gives_no_consent_is_not_told_to_be_missing_from_the_
 def test_consent_and_whole_rows_are_looked_at_whatever_is_chosen(choice):
     findings = check(csv(record(CONSENT="N", SEX="?")) + b"1,2\n", today=TODAY, **choice)
     assert findings.rejected == 2
-    assert findings.frame["value"].drop_nulls().is_empty()
+    assert findings.frame["value"].to_list() == [None, "2 cells, not 49"]
 
 
 @pytest.mark.parametrize(
@@ -522,8 +524,156 @@ def test_each_finding_can_be_told_in_full():
 
 def test_ragged_rows_are_rejected_and_nothing_in_them_is_taken_for_a_value():
     findings = check(csv(record()) + b"1,2,3\n", today=TODAY)
-    assert findings.frame.rows() == [(3, "ROW.has_every_cell", None, None, None)]
+    assert findings.frame.rows() == [(3, "ROW.has_every_cell", "3 cells, not 49", None, None)]
     assert (findings.rows, findings.rejected) == (2, 1)
+
+
+def test_a_file_cut_off_in_its_last_row_is_said_to_be():
+    findings = check(csv(record()) + b"1,2,3", today=TODAY)
+    assert findings.frame["value"].to_list() == ["3 cells, not 49, where the file ends"]
+    assert "The file ends within row 3, so it may have been cut off: make the extract again" in findings.notes
+    assert not any("cut off" in note for note in check(csv(record()) + b"1,2,3\n", today=TODAY).notes)
+
+
+@pytest.mark.parametrize(
+    ("end", "note"),
+    [
+        (
+            b"",
+            "2 rows are short by blank cells at the end, as spreadsheets write them; they were read with those cells"
+            " blank",
+        ),
+        (b",,,", "2 rows have blank cells behind the last column; they were read without them"),
+    ],
+)
+def test_records_that_a_spreadsheet_saved_short_or_long_are_checked_as_they_are_meant(end, note):
+    tail = {"DISD": "", "CJDISRSN": "", "REFERID": "", "REFDATE": ""}
+    lines = csv(record(**tail), record(1, **tail)).splitlines()
+    findings = check(
+        b"\n".join([lines[0], *(line.rstrip(b",") + (end and b",,,," + end) for line in lines[1:]), b""]), today=TODAY
+    )
+    assert (findings.rows, findings.total) == (2, 0)
+    assert note in findings.notes
+
+
+def test_rows_that_repeat_the_headers_are_a_note():
+    again = dict(zip(Q.headers, Q.headers, strict=True))
+    findings = check(csv(record(), again, record(1)), today=TODAY)
+    assert found(findings) == [(3, "CONSENT.is_given")]
+    assert findings.notes[0].startswith("1 row repeats the headers")
+
+
+# ---- what stands for consent -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["Yes", "YES", "yes", "1", "TRUE", "true"])
+def test_consent_spelt_otherwise_on_every_row_is_said_to_be_so_first_of_all(word):
+    findings = check(csv(*(record(n, CONSENT=word) for n in range(30))), today=TODAY)
+    assert findings.rejected == 30
+    assert findings.above == (
+        f"CONSENT says “{word}” on 30 rows and not Y: ask your software supplier to write Y, as a corrected copy"
+        " has it",
+    )
+    assert set(findings.frame["value"]) == {None}
+
+
+def test_consent_that_is_blank_on_every_row_is_a_column_that_was_not_exported():
+    findings = check(csv(record(CONSENT=""), record(1, CONSENT=" ")), today=TODAY)
+    assert findings.above == ("CONSENT is blank on every row: ask your software supplier to have it filled in",)
+    assert check(csv(record(CONSENT=""), record(1)), today=TODAY).above == ()
+    assert check(csv(record(CONSENT="N"), record(1, CONSENT="n")), today=TODAY).above == ()
+
+
+def test_consent_spelt_otherwise_on_some_rows_is_not_said_to_be_mended():
+    findings = check(
+        csv(record(CONSENT="Yes"), record(1, CONSENT="Yes"), record(2, CONSENT="No"), record(3)), today=TODAY
+    )
+    assert findings.above == (
+        "CONSENT says “Yes” on 2 rows and “No” on 1 row, which is none of its codes: ask your software supplier to"
+        " write Y or N",
+    )
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["14/02/1986"],
+        ["1986-02-14"],
+        ["NE8 1"],
+        ["NE8 1AB"],
+        ["900001"],
+        ["MADEUP-005"],
+        ["a sentence of many words"],
+        ["eins", "zwei", "drei", "vier", "fünf", "sechs"],
+        ["Yes", "14/02/1986"],
+    ],
+    ids=" ".join,
+)
+def test_where_columns_have_shifted_nothing_that_stands_in_the_place_of_consent_is_told(texts):
+    findings = check(csv(*(record(n, CONSENT=text) for n, text in enumerate(texts))), today=TODAY)
+    assert findings.above == (
+        "CONSENT has texts that are none of its codes (Y or N): look whether the columns of the file have shifted",
+    )
+    assert not any(text in str([*findings.notes, *findings.above]) for text in texts)
+
+
+# ---- what is of another type -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given_as", ["path", "text of a path", "bytes", "open file", "source"])
+def test_the_last_submission_may_be_given_as_any_file_is(tmp_path, given_as):
+    path = tmp_path / "last.csv"
+    path.write_bytes(csv(record()))
+    with path.open("rb") as file:
+        ways = {"path": path, "text of a path": str(path), "bytes": csv(record()), "open file": file}
+        previous = ways.get(given_as) or open_file(path, Q)
+        findings = check(csv(record(SEX="F")), today=TODAY, previous=previous)
+    assert found(findings) == [(2, "SEX.is_unchanged")]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda: check_rows(Q, [record(ALCDDAYS=3)], today=TODAY),
+            "The value of ALCDDAYS must be text as a file has it",
+        ),
+        (lambda: check_rows(Q, record(), today=TODAY), "put a single one into a list"),
+        (lambda: check_rows(Q, ["M"], today=TODAY), "A record must be a mapping of text by header, not str"),
+        (
+            lambda: check_rows(Q, [record()], today="2026-03-31"),
+            "today must be a date, such as date(2026, 3, 31), not str",
+        ),
+        (lambda: check(csv(record()), today="2026-03-31"), "today must be a date"),
+        (lambda: check(7, today=TODAY), "A file must be given by its path, as bytes, or opened to read bytes"),
+        (lambda: check(io.StringIO("CLIENTID"), today=TODAY), "opened to read bytes (mode “rb”), not as StringIO"),
+        (lambda: check(csv(record()), today=TODAY, previous=[record()]), "A file must be given by its path"),
+        (lambda: open_file(None, Q), "A file must be given by its path"),
+        (lambda: values_of([record()], Q, today=TODAY), "A file must be given by its path"),
+        (lambda: extract(Q, [record(SEX=1)], agency="CJ123", today=TODAY), "The value of SEX must be text"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_a_sentence_that_says_what_is_wanted(call, sentence):
+    with pytest.raises(TypeError) as refused:
+        call()
+    assert sentence in str(refused.value)
+
+
+def test_a_misspelt_header_in_a_record_is_not_passed_over():
+    for header, near in (
+        ("CLIENTDI", "did you mean CLIENTID?"),
+        ("EHCSC1", "did you mean EHCS?"),
+        ("shoe size", "lists"),
+    ):
+        with pytest.raises(UnknownHeader) as refused:
+            check_rows("Q", [record() | {header: "1"}], today=TODAY)
+        assert near in str(refused.value)
+    assert check_rows("Q", [record(PRISON=None)], today=TODAY) == []
+
+
+def test_one_rule_may_be_named_without_a_list():
+    findings = check(csv(record(SEX="", ETHNIC="?")), today=TODAY, only="SEX")
+    assert found(findings) == [(2, "SEX.is_given")]
 
 
 def test_codes_that_an_incomplete_list_does_not_have_are_a_note_and_no_finding():

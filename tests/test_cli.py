@@ -365,6 +365,75 @@ def read_or_nothing(handle: int) -> bytes:
         return b""
 
 
+@pytest.mark.parametrize(
+    ("encoding", "words", "told"),
+    [
+        ("cp1252", ["dictionary", "--format", "json-schema"], "“"),
+        ("cp850", ["dictionary", "DISD"], "“"),
+        ("latin-1", ["check", "{bad}", *DAY], "“1986-02-14”"),
+        ("ascii", ["check", "“.csv"], "There is no file called “.csv"),
+    ],
+)
+def test_what_is_redirected_is_utf_8_whatever_the_console_has(encoding, words, told, bad):
+    command = [str(Path(sys.executable).with_name("cjit")), *(word.format(bad=bad) for word in words)]
+    surroundings = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=surroundings)
+    assert told in (done.stdout + done.stderr).decode("utf-8")
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "latin-1"])
+def test_what_a_terminal_cannot_show_is_replaced_and_ends_nothing(encoding, bad):
+    for words in (["dictionary", "DISD"], ["check", str(bad), *DAY]):
+        ours, theirs = pty.openpty()
+        command = [str(Path(sys.executable).with_name("cjit")), *words]
+        with subprocess.Popen(
+            command, stdout=theirs, stderr=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": encoding}
+        ) as process:
+            os.close(theirs)
+            shown = b""
+            while chunk := read_or_nothing(ours):
+                shown += chunk
+            assert process.stderr
+            assert process.stderr.read() == b""
+        assert process.returncode == words.count(str(bad))
+        assert b"DISD" in shown or b"rejected" in shown
+        shown.decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("django", ["-m", "cjit.cli", "serve"]),
+        ("django", ["-m", "cjit.cli", "serve", "--demo"]),
+        ("django", ["-m", "cjit.cli", "extract", "CJ123", "--until", "2026-03-31"]),
+        ("django", ["-m", "cjit.web.manage", "migrate"]),
+        ("waitress", ["-m", "cjit.cli", "serve"]),
+    ],
+)
+def test_without_the_packages_of_the_service_one_sentence_says_how_they_are_installed(package, words, tmp_path):
+    # Read by Python before anything else: the package is as if it were not there.
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "CJIT_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "cjit: the service is not installed: run “pip install '.[web]'” in the folder with cjit's files, or give pip"
+        " the wheel file with [web] after its name\n"
+    )
+
+
+def test_nobody_is_told_to_install_a_package_of_this_name_from_an_index():
+    root = Path(__file__).parents[1]
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("src/**/*.py"), *root.glob("src/**/*.html")]
+    told = re.compile(r"(?:pip|pipx|uv tool|uv pip|uvx) (?:install|run|add)\s+(?:-\S+\s+)*['\"]?cjit\b")
+    assert len(pages) > 50
+    assert [page.name for page in pages if told.search(page.read_text())] == []
+
+
 def test_the_version_is_told_without_loading_polars():
     loaded = "import sys; from cjit.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
     done = subprocess.run(

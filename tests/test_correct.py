@@ -18,6 +18,8 @@ from cjit.read import Unusable, open_file
 from cjit.report import WouldOverwrite
 
 Q = dataset("Q")
+_NOTHING = "Nothing needed mending"
+_UNCLEAR = "1 row whose consent is none of its codes was left out"
 
 
 def rows_of(path, separator=",", encoding="utf-8-sig"):
@@ -126,7 +128,8 @@ def test_what_is_no_value_stays_as_it_was_sent(corrected, header, was):
 
     assert record[header] == was
     assert changes == []
-    assert str(done) == "Nothing needed mending"
+    assert done.total == 0
+    assert str(done) == ("Nothing could be mended; 1 record would still be rejected" if done.rejected else _NOTHING)
 
 
 def test_a_faultless_file_in_the_datasets_form_stays_as_it_is(corrected, csv_of, tmp_path):
@@ -247,19 +250,86 @@ def test_rows_that_cannot_be_mended_are_left_out_and_said_to_be(corrected, csv_o
         ("4", "Row left out: it has 3 cells, not 49"),
         ("", "1 blank row left out"),
     ]
-    assert str(done) == "2 rows were left out"
+    assert str(done) == "1 row whose cells cannot be told apart was left out; 1 blank row was left out"
 
 
-@pytest.mark.parametrize("consent", ["n", "", "?"])
-def test_a_row_without_consent_is_left_out_and_listed_by_its_number(corrected, consent):
-    records, (change,), done = corrected({}, {"CONSENT": consent, "DOB": "1986-02-14"}, {})
+@pytest.mark.parametrize(
+    ("consent", "because", "said"),
+    [
+        ("n", "the client does not consent", "1 row without consent was left out"),
+        (" N ", "the client does not consent", "1 row without consent was left out"),
+        ("", "consent is not given in it: CONSENT is blank", "1 row without consent was left out"),
+        ("?", "CONSENT says “?”, which is none of its codes", _UNCLEAR),
+        ("Yes", "CONSENT says “Yes”, which is none of its codes", _UNCLEAR),
+        ("14/02/1986", "what stands in CONSENT is none of its codes", _UNCLEAR),
+    ],
+)
+def test_the_reason_why_a_row_is_left_out_is_true(corrected, annotated, consent, because, said):
+    rows = ({}, {"CONSENT": consent, "DOB": "1986-02-14"}, {})
+    records, (change,), done = corrected(*rows)
 
     assert len(records) == 2
-    assert change == {
-        "row": "3", "header": "", "was": "", "now": "",
-        "what": "Row left out, because the client does not consent",
-    }  # fmt: skip
-    assert str(done) == "1 row without consent was left out"
+    assert change == {"row": "3", "header": "", "was": "", "now": "", "what": f"Row left out, because {because}"}
+    assert str(done) == said
+    reason = annotated(*rows)[2][-2]
+    assert reason.endswith(
+        f"Values left out, because {because.replace(f'CONSENT says “{consent}”, which', 'what stands in CONSENT')}"
+    )
+
+
+@pytest.mark.parametrize("word", ["Yes", "YES", "yes", "1", "TRUE", "true"])
+def test_no_client_is_lost_because_the_extract_spells_consent_otherwise(corrected, word):
+    records, changes, done = corrected({"CONSENT": word}, {"CONSENT": word, "SEX": "m"})
+
+    assert [(record["CONSENT"], record["SEX"]) for record in records] == [("Y", "M"), ("Y", "M")]
+    assert [(c["row"], c["header"], c["was"], c["now"], c["what"]) for c in changes if c["header"] == "CONSENT"] == [
+        ("2", "CONSENT", word, "Y", "Consent written as its code"),
+        ("3", "CONSENT", word, "Y", "Consent written as its code"),
+    ]
+    assert str(done) == "3 cells were mended"
+
+
+@pytest.mark.parametrize("other", ["", "N", "No", "Y"])
+def test_consent_spelt_otherwise_on_some_rows_is_nobodys_consent(corrected, other):
+    records, changes, done = corrected({"CONSENT": "Yes"}, {"CONSENT": other})
+
+    assert len(records) == (other == "Y")
+    assert changes[0]["what"] == "Row left out, because CONSENT says “Yes”, which is none of its codes"
+    assert ("no record is left" in str(done)) == (other != "Y")
+
+
+def test_a_row_that_repeats_the_headers_is_left_out_as_that(corrected, annotated):
+    again = dict(zip(Q.headers, Q.headers, strict=True))
+    _, (change,), done = corrected({"CONSENT": "Y"}, again, {})
+
+    assert change["what"] == "Row left out, because it repeats the headers"
+    assert str(done) == "1 row that repeats the headers was left out"
+    assert annotated({}, again)[2][-2].endswith("Values left out, because it repeats the headers")
+    # Nor is it a client who withholds the consent that the others spell otherwise.
+    assert len(corrected({"CONSENT": "Yes"}, again)[0]) == 1
+
+
+def test_what_would_still_be_rejected_is_said(corrected):
+    wrong = {"DOB": "31/02/1986"}
+    assert str(corrected(wrong, wrong)[2]) == "Nothing could be mended; 2 records would still be rejected"
+    assert str(corrected(wrong, {"SEX": "m"})[2]) == "1 cell was mended; 1 record would still be rejected"
+    assert str(corrected({"CONSENT": "N"})[2]) == "1 row without consent was left out; no record is left"
+    assert str(corrected({"DISD": "31/02/1986"})[2]) == _NOTHING
+
+
+def test_records_that_a_spreadsheet_saved_short_are_all_in_the_copy(corrected, annotated, csv_of):
+    tail = {"DISD": "", "CJDISRSN": "", "REFERID": "", "REFDATE": ""}
+    whole = csv_of(tail, tail)
+    for data, said in (
+        (whole.replace(b",,,,\r\n", b"\r\n"), "2 rows were short by blank cells at the end, now written"),
+        (whole.replace(b",,,,\r\n", b",,,,,\r\n"), "2 rows had blank cells behind the last column, now left out"),
+    ):
+        records, (change,), done = corrected(data=data)
+
+        assert len(records) == 2
+        assert change["what"] == said
+        assert str(done) == "1 change was made to the file itself"
+        assert [len(row) for row in annotated(data=data)] == [51, 51, 51]
 
 
 # ---- corrected: the upper tier local authority -----------------------------------------------------
@@ -500,6 +570,7 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
         assert len(ragged) == len(header)
         assert not any(ragged[:-2])
         assert ragged[-2].startswith("Give the row exactly one cell")
+        assert ("(2 cells, not 49)" if ragged is short else "(51 cells, not 49, where the file ends)") in ragged[-2]
         assert "cannot be told apart" in ragged[-2]
         assert ragged[-1] == "reject"
 

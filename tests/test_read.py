@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cjit import read as reading
@@ -189,8 +189,14 @@ def test_an_official_list_in_use_is_told(tmp_path):
     assert open_file(PLAIN, Q).notes == ()
 
 
-def test_a_short_row_is_not_padded_but_told():
-    batch = read(text(line(), line().rsplit(",", 1)[0], line(CLIENT="C3")))
+def without(*headers: str) -> str:
+    """A row less the separators before some of its cells, which then stand joined to the ones before them."""
+    cells = [EXAMPLE[h] if h in headers else f",{EXAMPLE[h]}" for h in Q.headers]
+    return "".join(cells)[1:]
+
+
+def test_a_row_short_by_a_cell_in_its_middle_is_told_and_nothing_in_it_is_read():
+    batch = read(text(line(), without("ALCDDAYS"), line(CLIENT="C3")))
     assert batch.ragged == ((3, 48),)
     assert batch.rows.to_list() == [2, 4]
 
@@ -202,7 +208,7 @@ def test_a_long_row_does_not_stop_the_file():
 
 
 def test_a_short_and_a_long_row_do_not_cancel_out():
-    assert read(text(line().rsplit(",", 1)[0], line() + ",x")).ragged == ((2, 48), (3, 50))
+    assert read(text(without("ALCDDAYS"), line() + ",x")).ragged == ((2, 48), (3, 50))
 
 
 def test_blank_lines_keep_their_place_in_the_row_numbers():
@@ -413,6 +419,25 @@ def test_a_long_quoted_cell_is_a_cell():
     assert values(read(text(line(CLIENT='"' + "x\n" * 70_000 + '"'))), "CLIENT") == ["x\n" * 70_000]
 
 
+@pytest.mark.parametrize("cell", ["Á", "Í", "a”", "é"])
+def test_a_file_cut_off_within_a_character_is_refused_in_a_sentence(cell):
+    data = text(line(CMSID="É”"), line(CMSID=cell)).rstrip()
+    cut = data[: data.rindex(cell.encode()) + len(cell.encode()) - 1]
+    assert "ends within a character" in refusal(cut)
+
+
+def test_windows_1252_that_ends_with_an_accent_is_read():
+    headers = [h for h in Q.headers if h != "CMSID"] + ["CMSID"]
+    data = "\n".join([",".join(headers), ",".join([*(EXAMPLE[h] for h in headers[:-1]), "MADE UP É"])]).encode("cp1252")
+    assert values(read(data), "CMSID") == ["MADE UP É"]
+
+
+def test_a_character_that_lies_across_two_chunks_and_is_no_character_is_told_with_its_row():
+    head = text(line(), line())
+    data = head + b"x" * (LONGEST_LINE - len(head) - 2) + b"\xe2\x81" + b",\n"
+    assert "Row 4" in refusal(data)
+
+
 # ---- what is given in other ways -------------------------------------------------------------------
 
 
@@ -452,7 +477,16 @@ def test_any_piece_size_and_any_text_gives_the_same_rows(texts, size, end):
     assert batch.rows.to_list() == list(range(2, len(texts) + 2))
 
 
-@given(st.binary(max_size=300), st.booleans())
+#: The beginnings of characters, whole ones, and bytes that are none in one encoding or the other.
+ODD = [b"\xc2\x8d", b"\xc3\x81", b"\xe2\x80\x9d", b"\xe2\x81", b"\xc3", b"\xc9", b"\xf0\x9f", b"\x81", b"\xe9", b","]
+
+
+@example(b"\xc2\x8d\xc2", True)
+@example(b"\xc3\x81,\xc9", True)
+@example(b"\xe2\x81", True)
+@example(b"a" * (63 - len(HEADER) % 64) + b"\xe2\x81,", True)
+@example(b'"\xc2', True)
+@given(st.binary(max_size=300) | st.lists(st.sampled_from(ODD), max_size=8).map(b"".join), st.booleans())
 def test_no_bytes_however_odd_give_a_traceback(data, with_headers):
     if with_headers:
         data = HEADER.encode() + b"\n" + data

@@ -139,6 +139,7 @@ def test_a_dat_that_only_the_official_list_has_is_not_doubted(tmp_path: Path, fo
         (b"\xff\xfec\0o\0d\0e\0", "official.csv is not a CSV file"),
         (b"code,label\n1,\x81\n", "official.csv is not text in UTF-8"),
         ("code,label\n1.01E+03,Heroin\n", "official.csv, code 1.01E+03: a spreadsheet has shortened it"),
+        ("code,label\n1,é\n2,é".encode()[:-1], "official.csv ends within a character, so it was cut off"),
     ],
 )
 def test_a_faulty_list_is_turned_away_and_the_one_before_stays(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from types import ModuleType
@@ -22,7 +22,7 @@ import polars as pl
 from cjit import compare
 from cjit.book import Book, prepared
 from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
-from cjit.examine import Examiner, Part, disagreeing, grades, in_order
+from cjit.examine import Examiner, Part, disagreeing, grades, in_order, spells_yes, tells_of_the_extract
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Aside, Batch, Made, Piece, Source, Unusable, open_file, repeating
 
@@ -33,6 +33,7 @@ __all__ = [
     "Findings",
     "RuleRun",
     "Seen",
+    "UnknownHeader",
     "UnknownRule",
     "check",
     "check_rows",
@@ -62,6 +63,10 @@ class UnknownRule(ValueError):  # noqa: N818 - a slip of the user's, told in one
     """A rule named to `only` or `skip` that is not in the book."""
 
 
+class UnknownHeader(ValueError):  # noqa: N818 - a slip of the caller's, told in one sentence
+    """A record has a header that its dataset has not."""
+
+
 # ---- the calls -------------------------------------------------------------------------------------
 
 
@@ -70,7 +75,7 @@ def check(
     dataset: Dataset | str = "Q",
     *,
     today: date,
-    previous: Source | pl.DataFrame | None = None,
+    previous: str | os.PathLike[str] | IO[bytes] | bytes | Source | pl.DataFrame | None = None,
     submitter: str | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
@@ -80,18 +85,17 @@ def check(
 ) -> Findings:
     """Check a dataset file, or a frame of text with a column a header, against a dataset.
 
-    `today` is the day nothing may be later than. `previous` is the last submission, as a file, a frame of text or
-    the values that `records` gives: what should not have changed since is a finding, and the frame has a column
+    `today` is the day nothing may be later than. `previous` is the last submission, given as the file is, or
+    as the values that `records` gives: what should not have changed since is a finding, and the frame has a column
     `previous`; both are then held in memory.
     `submitter` is the agency code AGNCY must have. `only`
     and `skip` name rules by id, header or pattern (`DISABLE*`). `sink` is handed every batch of findings
     as it is made, in order; `keep` bounds how many stay in `Findings.frame` (None: all). `progress`
-    is told bytes done and bytes in all. Raises `Unusable` where the file cannot be read, `UnknownRule`.
+    is told bytes done and bytes in all. Raises `Unusable` where the file cannot be read, `UnknownRule`, and TypeError
+    for what is of another type.
     """
-    if isinstance(dataset, str):
-        from cjit.datasets import dataset as by_letter
-
-        dataset = by_letter(dataset)
+    dataset = _dataset(dataset)
+    _day(today)
     book = prepared(dataset, previous is not None)
     active = _chosen(book.rules, only, skip)
     if isinstance(source, pl.DataFrame):
@@ -99,6 +103,8 @@ def check(
     else:
         opened = source if isinstance(source, Source) else open_file(source, dataset)
         pieces = opened.pieces
+    if not isinstance(previous, Source | pl.DataFrame | None):
+        previous = open_file(previous, dataset)
     before = None if previous is None else _before(previous, dataset, today)
     examiner = Examiner(book, active, today, submitter, None if before is None else before.schema)
     run = _Run(examiner, keep, sink)
@@ -121,7 +127,7 @@ def check(
 
 
 def check_rows(
-    dataset: Dataset,
+    dataset: Dataset | str,
     rows: Sequence[Record],
     *,
     today: date,
@@ -130,8 +136,16 @@ def check_rows(
     """Check some records at once, as a form does; one record takes a few milliseconds.
 
     `rows` are texts by header (a header left out is blank). Row numbers count from 0. With a single record
-    the rules across rows do not run: there is nothing to hold it against.
+    the rules across rows do not run: there is nothing to hold it against. Raises `UnknownHeader`, and TypeError for
+    what is no text.
     """
+    dataset = _dataset(dataset)
+    _day(today)
+    rows = texts_of(rows)
+    for row in rows:
+        for header in row:
+            if header not in dataset.by_header:
+                raise UnknownHeader(_unknown(header, dataset))
     book = prepared(dataset)
     examiner = Examiner(book, frozenset(range(len(book.rules))), today, submitter)
     if len(rows) == 1:
@@ -148,8 +162,48 @@ def check_rows(
     return [Finding(row, book.rules[book.index[rule]], value) for row, rule, value, *_ in found.iter_rows()]
 
 
+def texts_of(rows: Iterable[Record]) -> list[Record]:
+    """Records as a list, each with nothing but text in it; raises TypeError, naming the header, where there is more."""
+    if isinstance(rows, Mapping | str):
+        raise TypeError("The records must be a list, each a mapping of text by header: put a single one into a list")
+    listed = list(rows)
+    for row in listed:
+        if not isinstance(row, Mapping):
+            raise TypeError(f"A record must be a mapping of text by header, not {type(row).__name__}")
+        for header, value in row.items():
+            if not isinstance(value, str | None):
+                raise TypeError(
+                    f"The value of {header} must be text as a file has it, not {type(value).__name__}: give it as str"
+                )
+    return listed
+
+
+def _unknown(header: object, dataset: Dataset) -> str:
+    names = {name: f.header for f in dataset.fields for name in (f.header, *f.also)}
+    near = difflib.get_close_matches(str(header).strip().upper(), names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else "“cjit dictionary” lists its headers"
+    return f"Dataset {dataset.letter} has no header {str(header)[:40]}: {hint}"
+
+
+def _dataset(dataset: Dataset | str) -> Dataset:
+    if isinstance(dataset, str):
+        from cjit.datasets import dataset as by_letter
+
+        return by_letter(dataset)
+    return dataset
+
+
+def _day(today: object) -> None:
+    if not isinstance(today, date):
+        raise TypeError(f"today must be a date, such as date(2026, 3, 31), not {type(today).__name__}")
+
+
 def records(
-    source: Source, dataset: Dataset, *, today: date, kinds: Mapping[str, pl.DataType] | None = None
+    source: str | os.PathLike[str] | IO[bytes] | bytes | Source,
+    dataset: Dataset | str,
+    *,
+    today: date,
+    kinds: Mapping[str, pl.DataType] | None = None,
 ) -> pl.DataFrame:
     """The values of a file, as columns of dates, numbers and text named by header, a row a row.
 
@@ -158,9 +212,12 @@ def records(
     be told apart are left out. Texts are text, or of the `kinds` given (`read.repeating`), which two files that are
     compared must share.
     """
+    dataset = _dataset(dataset)
+    _day(today)
+    opened = source if isinstance(source, Source) else open_file(source, dataset)
     examiner = Examiner(prepared(dataset), frozenset(), today, None, kinds)
     kinds = kinds or repeating(dataset)
-    return _whole(source.pieces(kinds), examiner, kinds)
+    return _whole(opened.pieces(kinds), examiner, kinds)
 
 
 def _before(previous: Source | pl.DataFrame, dataset: Dataset, today: date) -> pl.DataFrame:
@@ -186,7 +243,7 @@ def _whole(pieces: Iterator[Piece], examiner: Examiner, kinds: Mapping[str, pl.D
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
-    only, skip = [_cased(p) for p in only], [_cased(p) for p in skip]
+    only, skip = ([_cased(p) for p in ([told] if isinstance(told, str) else told)] for told in (only, skip))
     for pattern in (*only, *skip):
         if not any(rule.matches(pattern) for rule in rules):
             known = dict.fromkeys([*(rule.id for rule in rules), *(rule.header for rule in rules)])
@@ -270,6 +327,8 @@ class _Run:
         #: The values of the last submission and of this one, where there is one to compare with.
         self.before: pl.DataFrame | None = None
         self.notes: list[str] = []
+        self.said: Counter[str] = Counter()
+        self.cut_off: int | None = None
         self.incoming: list[pl.DataFrame] = []
         self.withheld: list[pl.Series] = []
         self.bad_cells: list[pl.DataFrame] = []
@@ -280,6 +339,8 @@ class _Run:
         self.blank += part.blank
         self.gated += part.gated
         self.ragged += part.ragged
+        self.said.update(part.said)
+        self.cut_off = self.cut_off or part.cut_off
         for name, count in part.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
         self.grades.append(part.grades)
@@ -447,7 +508,34 @@ class _Run:
             notes=self._notes(source),
             frame=pl.concat(self.kept),
             total=self.total,
+            above=tuple(self._above()),
         )
+
+    def _above(self) -> Iterator[str]:
+        """What stands in the field of consent instead of its codes: the extract's fault, not that of a record."""
+        gate = self.book.rules[self.book.gates[0]]
+        codes = self.book.dataset.codes_of(gate.header)
+        records = self.rows - self.ragged - self.counts.get("headers again", 0)
+        if records and self.said[""] == records:
+            yield f"{gate.header} is blank on every row: ask your software supplier to have it filled in"
+        texts = Counter({text: count for text, count in self.said.items() if text})
+        if not texts or codes is None:
+            return
+        if not tells_of_the_extract(texts):
+            yield (
+                f"{gate.header} has texts that are none of its codes ({' or '.join(codes.codes)}): look whether the"
+                " columns of the file have shifted"
+            )
+        elif all(map(spells_yes, texts)) and texts.total() == records:
+            yield (
+                f"{gate.header} says {_each(texts)} and not Y: ask your software supplier to write Y, as a corrected"
+                " copy has it"
+            )
+        else:
+            yield (
+                f"{gate.header} says {_each(texts)}, which is none of its codes: ask your software supplier to write"
+                f" {' or '.join(codes.codes)}"
+            )
 
     def _state(self, i: int, rule: Rule) -> Literal["run", "skipped", "not applicable"]:
         if i not in self.examiner.active:
@@ -478,6 +566,23 @@ class _Run:
 
     def _notes(self, source: Source | None) -> tuple[str, ...]:
         notes = [*(source.notes if source else ()), *self.notes]
+        if short := self.counts.get("short", 0):
+            rows, they = ("row is", "it was") if short == 1 else ("rows are", "they were")
+            cells = "that row's" if short == 1 else "those"
+            notes.append(
+                f"{short:,} {rows} short by blank cells at the end, as spreadsheets write them; {they} read with"
+                f" {cells} cells blank"
+            )
+        if long := self.counts.get("long", 0):
+            rows, they = ("row has", "it was") if long == 1 else ("rows have", "they were")
+            notes.append(f"{long:,} {rows} blank cells behind the last column; {they} read without them")
+        if self.cut_off:
+            notes.append(
+                f"The file ends within row {self.cut_off:,}, so it may have been cut off: make the extract again"
+            )
+        if again := self.counts.get("headers again", 0):
+            rows = "row repeats" if again == 1 else "rows repeat"
+            notes.append(f"{again:,} {rows} the headers: look whether files or sheets were put one below the other")
         if self.blank:
             rows = "row was" if self.blank == 1 else "rows were"
             notes.append(f"{self.blank:,} blank {rows} left out")
@@ -494,6 +599,12 @@ class _Run:
                     f" {f.codes} FILE”"
                 )
         return tuple(notes)
+
+
+def _each(texts: Counter[str]) -> str:
+    """Texts with their rows: “Yes” on 28 rows and “No” on 2 rows."""
+    told = [f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common()]
+    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
 
 
 def _absent(changed: pl.DataFrame) -> list[str]:

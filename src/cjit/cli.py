@@ -5,6 +5,7 @@ Exit status: 0 nothing rejected, 1 something rejected, 2 not usable (one sentenc
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -111,7 +112,18 @@ def _ends(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands whose output is UTF-8 in a file or a pipe, and on a terminal what that can show."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, `--help` and `--version` too."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+        return super().main(*args, **kwargs)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cjit", message="cjit %(version)s")
 def main() -> None:
     """Check a CJIT dataset file before it goes to NDTMS, on your own machine.
@@ -302,7 +314,7 @@ def _copies(
         click.echo(f"The copy with the findings beside each row is in {annotated}", err=True)
     if corrected:
         changes = _changes(corrected) or ""
-        done = correct.correct(source, corrected, changes, today=findings.today)
+        done = correct.correct(source, corrected, changes, today=findings.today, submitter=agency)
         click.echo(f"{done}: the corrected copy is in {corrected}, and every change in {changes}", err=True)
 
 
@@ -408,9 +420,9 @@ def reference_remove(name: str, letter: str) -> None:
 @click.option("--demo", is_flag=True, help="With made-up agencies, people and submissions to try it with.")
 def serve(host: str, port: int, demo: bool) -> None:
     """Start the service on this computer: the caseload, and the submissions."""
-    with _service():
+    with _service(), _plainly():
         from cjit.web.serve import serve as start
-    with _plainly():
+
         start(host=host, port=port, demo=demo)
 
 
@@ -464,13 +476,15 @@ def extract(
 
 @contextmanager
 def _service() -> Iterator[None]:
-    """Import what belongs to the service, or say how it is installed."""
+    """Do what needs the packages of the service, or say how they are installed."""
     try:
         yield
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("cjit"):
             raise
-        _stop("the service is not installed: install it with “pip install 'cjit[web]'”")
+        from cjit.web import NOT_INSTALLED
+
+        _stop(NOT_INSTALLED)
 
 
 @main.command()

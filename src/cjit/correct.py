@@ -14,13 +14,16 @@ import csv
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from enum import IntEnum
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import IO
 
 import polars as pl
@@ -29,9 +32,9 @@ from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
 from cjit.dates import Style
+from cjit.examine import FEW, cells_told, repeats_headers, spells_yes, struck, tells_of_the_extract
 from cjit.examine import cut_postcodes as struck_postcodes
-from cjit.examine import struck
-from cjit.findings import Findings
+from cjit.findings import RAGGED, Findings
 from cjit.geography import TRUNCATED, upper_tier_for_sector
 from cjit.read import Batch, Source
 from cjit.report import placed, shown, value_shown
@@ -41,11 +44,29 @@ from cjit.report.spreadsheet import neutral, neutral_column
 ADDED = ("FINDINGS", "SEVERITY")
 _OTHERWISE = ("FINDINGS (cjit)", "SEVERITY (cjit)")
 
-_CLOSED = "Values left out, because the client does not consent"
-_RAGGED = "Values left out, because the row's cells cannot be told apart, so whether the client consents is not known"
-_GONE = "Row left out, because the client does not consent"
-#: What a row is left blank for in an annotated copy, by the byte that marks it.
-_BLANKED = {1: _CLOSED, 2: _RAGGED}
+_RAGGED = "the row's cells cannot be told apart, so whether the client consents is not known"
+
+
+class _Why(IntEnum):
+    """Why a row is left blank in an annotated copy and left out of a corrected one."""
+
+    REFUSED = 1
+    RAGGED = 2
+    BLANK = 3
+    NO_CODE = 4
+    HEADERS = 5
+
+    def because(self, header: str) -> str:
+        """The reason in words; `header` is that of consent."""
+        return {
+            _Why.REFUSED: "the client does not consent",
+            _Why.RAGGED: _RAGGED,
+            _Why.BLANK: f"consent is not given in it: {header} is blank",
+            _Why.NO_CODE: f"what stands in {header} is none of its codes",
+            _Why.HEADERS: "it repeats the headers",
+        }[self]
+
+
 _CRLF = "\r\n"
 
 
@@ -58,6 +79,12 @@ class _Gates:
 
     rules: tuple[Rule, ...]
     steps: tuple[list[pl.Expr], ...]
+    dataset: Dataset
+
+    @property
+    def header(self) -> str:
+        """The field that the gate asks."""
+        return self.rules[0].header
 
     def closed(self, frame: pl.DataFrame, today: date) -> pl.Series:
         """True for each row of text whose values must not be shown."""
@@ -65,15 +92,40 @@ class _Gates:
             frame = frame.with_columns(step)
         return frame.select(self.fails())["closed"]
 
+    def why(self, shut: pl.DataFrame) -> list[_Why]:
+        """Why each of some rows of text, whose values must not be shown, must not."""
+        said = pl.col(self.header).str.strip_chars().str.to_uppercase()
+        asked = (
+            pl.when(repeats_headers(shut, self.dataset))
+            .then(_Why.HEADERS)
+            .when(said.is_null() | (said == ""))
+            .then(_Why.BLANK)
+            .when(said.is_in(_refusing(self.dataset, self.rules[0])))
+            .then(_Why.REFUSED)
+            .otherwise(_Why.NO_CODE)
+        )
+        return [_Why(why) for why in shut.select(asked.alias("why"))["why"]]
+
     def fails(self) -> pl.Expr:
         """The same as an expression over prepared columns."""
         return pl.any_horizontal(pl.lit(False), *(r.fails_when.fill_null(False) for r in self.rules)).alias("closed")
 
 
+def _refusing(dataset: Dataset, gate: Rule) -> list[str]:
+    """The codes by which a client refuses consent: all but the one that gives it."""
+    codes = dataset.codes_of(gate.header)
+    return [code for code in (codes.codes if codes else ()) if code != _giving(gate)]
+
+
+def _giving(gate: Rule) -> str:
+    holds = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
+    return holds[gate.header]
+
+
 @lru_cache(maxsize=8)
 def _gates(dataset: Dataset) -> _Gates:
     rules = tuple(rule for rule in dataset.rules if rule.gate)
-    return _Gates(rules, _steps(dataset, {h for rule in rules for h in (*rule.headers, rule.header)}))
+    return _Gates(rules, _steps(dataset, {h for rule in rules for h in (*rule.headers, rule.header)}), dataset)
 
 
 def _steps(dataset: Dataset, wanted: Iterable[str]) -> tuple[list[pl.Expr], ...]:
@@ -98,13 +150,14 @@ def _constants(today: date) -> list[pl.Expr]:
 class _Marks:
     """A sink that keeps of each finding its row and its rule, eight bytes, for an annotated copy.
 
-    Where the last submission has another value, both values are kept too.
+    Where the last submission has another value, both values are kept too, and of a row whose cells cannot be told
+    apart how many it has.
     """
 
     def __init__(self) -> None:
         self._batches: list[pl.DataFrame] = []
         self.ids: list[str] = []
-        self.values: dict[tuple[int, str], tuple[str | None, str]] = {}
+        self.values: dict[tuple[int, str], tuple[str | None, str | None]] = {}
 
     def __call__(self, found: pl.DataFrame) -> None:
         """Take a batch of findings."""
@@ -118,6 +171,9 @@ class _Marks:
                 found.select("row", "rule", "value", "previous").drop_nulls("previous").iter_rows()
             ):
                 self.values[row, rule] = value, previous
+        # Of a row whose cells cannot be told apart, how many it has.
+        for row, value in found.filter(pl.col("rule") == RAGGED.id).select("row", "value").iter_rows():
+            self.values[row, RAGGED.id] = value, None
 
     def in_order(self) -> Iterator[tuple[int, str]]:
         """(row, rule id) of every finding, row by row."""
@@ -174,6 +230,7 @@ def annotate(
         if _annotated(source, heads):
             heads = heads[: -len(ADDED)]
         width = len(heads)
+        asks = _gates(source.dataset).header
         writer.writerow([*map(neutral, heads), *(ADDED if not {*ADDED} & {*heads} else _OTHERWISE)])
         postcodes = [
             at
@@ -183,12 +240,14 @@ def annotate(
         told = marks.by_row(rules, source.dataset)
         next_row, next_told = next(told, (0, ("", "")))
         for row, sent in _rows(source):
-            cells = sent[:width]
+            # As it is read, where blank cells at its end are too many or were left out.
+            cells = (sent + [""] * (width - len(sent)) if any(map(str.strip, sent)) else sent)[:width]
             here = ("", "")
             if row == next_row:
                 here = next_told
                 next_row, next_told = next(told, (0, ("", "")))
-            if why := _BLANKED.get(blanked[row] if row < len(blanked) else 0):
+            if row < len(blanked) and blanked[row]:
+                why = f"Values left out, because {_Why(blanked[row]).because(asks)}"
                 writer.writerow([*[""] * width, "; ".join(filter(None, (here[0], why))), here[1]])
                 continue
             if not any(here) and not any(cell.strip() for cell in cells):
@@ -223,13 +282,15 @@ def _marks(source: Source, findings: Findings, submitter: str | None, previous: 
 
 
 def _blanked_rows(source: Source, today: date) -> bytearray:
-    """A byte a row, by row number: why nothing of it may be shown (see `_BLANKED`), or 0."""
+    """A byte a row, by row number: why nothing of it may be shown (`_Why`), or 0."""
     gates = _gates(source.dataset)
     blanked = bytearray()
     for piece in source.pieces():
         batch = piece()
-        closed = ((row, 1) for row in batch.rows.filter(gates.closed(batch.text(), today)))
-        ragged = ((row, 2) for row, _ in batch.ragged)
+        text = batch.text()
+        shut = gates.closed(text, today)
+        closed = zip(batch.rows.filter(shut), gates.why(text.filter(shut)), strict=True)
+        ragged = ((row, _Why.RAGGED) for row, _ in batch.ragged)
         for row, why in (*closed, *ragged):
             if row >= len(blanked):
                 blanked.extend(bytes(row + 1 - len(blanked)))
@@ -269,7 +330,7 @@ def _ours(findings: str, severity: str) -> bool:
 
 
 #: How what we say of a row ends.
-_SAID = re.compile(rf"(\[[A-Z0-9]+\.[a-z0-9_]+\]|{'|'.join(map(re.escape, _BLANKED.values()))})$")
+_SAID = re.compile(r"(\[[A-Z0-9]+\.[a-z0-9_]+\]|Values left out, because [^;]+)$")
 
 
 def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
@@ -296,29 +357,59 @@ def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 class Corrected:
     """What was changed for a corrected copy, in numbers.
 
-    `cells` mended or filled in; `left_out` rows whose cells cannot be told apart, and blank ones; `closed`
-    rows without consent, left out too; `form` changes to the file as a whole.
+    `cells` mended or filled in; rows left out because their cells cannot be told apart (`ragged`), because there is
+    nothing in them (`blank`), for want of consent (`closed`), because what stands for consent is no code of it
+    (`unclear`), or because they repeat the headers (`headings`); `form` changes to the file as a whole. `rows` are in
+    the copy, and `rejected` of them would still be: None where the copy was not looked at.
     """
 
     cells: int
-    left_out: int
+    ragged: int
+    blank: int
     closed: int
+    unclear: int
+    headings: int
     form: int
+    rows: int
+    rejected: int | None = None
+
+    @property
+    def left_out(self) -> int:
+        """The rows that are not in the copy."""
+        return self.ragged + self.blank + self.closed + self.unclear + self.headings
 
     @property
     def total(self) -> int:
-        """Every change in the list."""
-        return self.cells + self.left_out + self.closed + self.form
+        """Every row and cell that is not as it was sent, and every change to the form."""
+        return self.cells + self.left_out + self.form
 
     def __str__(self) -> str:
         """One sentence without its full stop."""
         said = [
             _counted(self.cells, "cell was mended", "cells were mended"),
-            _counted(self.left_out, "row was left out", "rows were left out"),
+            _counted(
+                self.ragged,
+                "row whose cells cannot be told apart was left out",
+                "rows whose cells cannot be told apart were left out",
+            ),
+            _counted(self.blank, "blank row was left out", "blank rows were left out"),
             _counted(self.closed, "row without consent was left out", "rows without consent were left out"),
+            _counted(self.unclear, f"row {_UNCLEAR} was left out", f"rows {_UNCLEAR} were left out"),
+            _counted(
+                self.headings, "row that repeats the headers was left out", "rows that repeat the headers were left out"
+            ),
             _counted(self.form, "change was made to the file itself", "changes were made to the file itself"),
         ]
-        return "; ".join(filter(None, said)) or "Nothing needed mending"
+        done = "; ".join(filter(None, said))
+        if not self.rows:
+            return f"{done}; no record is left"
+        if self.rejected:
+            left = _counted(self.rejected, "record would still be rejected", "records would still be rejected")
+            return f"{done or 'Nothing could be mended'}; {left}"
+        return done or "Nothing needed mending"
+
+
+_UNCLEAR = "whose consent is none of its codes"
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -331,17 +422,23 @@ def correct(
     changes: str | os.PathLike[str] | IO[bytes],
     *,
     today: date,
+    submitter: str | None = None,
+    again: bool = True,
 ) -> Corrected:
     """Write a copy in the dataset's one form with mechanical faults mended, and a list of every change.
 
     Mended: outer spaces, capitals (A to Z only), date style, leading noughts, whole postcodes, codes that are read as
-    others or say "none", and a blank upper tier local authority where the postcode leaves no doubt. A value that is no
-    value, or a code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
+    others or say "none", a blank upper tier local authority where the postcode leaves no doubt, and consent where every
+    record spells it in one of the ways that plainly stand for the code that gives it. A value that is no value, or a
+    code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
     knows what was meant. Each column of dates has one style: its own, or where it has both or none, that of most plain
     dates of the file (yyyymmdd, where both are as many). The copy has the dataset's headers in the document's order,
     commas, CRLF and UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows
     whose cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
     are not neutralised in it: an apostrophe would be submitted.
+
+    Unless `again` is false the copy is checked, for the agency that submits it (`submitter`), so that what remains to
+    be mended can be said.
 
     `changes` is a CSV for a spreadsheet: row (of the file that was sent; blank for the whole file), header, was,
     now, what. Whole postcodes are never whole in it. Correcting a corrected file changes nothing. Raises `Unusable`,
@@ -351,6 +448,10 @@ def correct(
         out = stack.enter_context(placed(path, source))
         said = stack.enter_context(placed(changes, source))
         done = _Corrector(source, today, out, said).run()
+        if again and done.rows and os.path.isfile(out.name):
+            out.flush()
+            found = check(Path(out.name), source.dataset, today=today, submitter=submitter, keep=0)
+            done = replace(done, rejected=found.rejected)
         # Before either copy is put in its place.
         source.assure()
     return done
@@ -370,16 +471,42 @@ class _Corrector:
         self.fill = _Fill(self.dataset, today)
         self.counted = _Styles(self.dataset, today)
         self.styles: Mapping[str, Style] = {}
+        self.gives = self._gives()
+        #: What stands for consent and is none of its codes, or the first of it.
+        self.unclear: set[str] = set()
+
+    def _gives(self) -> pl.Expr | None:
+        """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
+        gate = self.gates.header
+        for piece in self.source.pieces():
+            frame = piece().text()
+            texts = frame.filter(~repeats_headers(frame, self.dataset))[gate]
+            if texts.null_count() or not all(map(spells_yes, texts.unique())):
+                return None
+        return pl.lit(_giving(self.gates.rules[0])).alias(gate)
+
+    def _text(self, batch: Batch) -> pl.DataFrame:
+        """A batch as it is mended first of all: with consent as its code."""
+        frame = batch.text()
+        if self.gives is None:
+            return frame
+        gate = self.gates.header
+        return frame.with_columns(pl.when(repeats_headers(frame, self.dataset)).then(gate).otherwise(self.gives))
 
     def run(self) -> Corrected:
-        cells = ragged = closed = blank = 0
+        counts = Counter[str]()
         self.said.write(codecs.BOM_UTF8 + b"row,header,was,now,what\r\n")
         form = list(_form(self.source))
         self._say(_changes(form))
         self.out.write(",".join(self.dataset.headers).encode() + b"\r\n")
         for piece in self.source.pieces():
-            frame = piece().text()
-            frame = frame.filter(~self.gates.closed(frame, self.today))
+            frame = self._text(piece())
+            closed = self.gates.closed(frame, self.today)
+            shut = frame.filter(closed)
+            if len(self.unclear) <= FEW:
+                unclear = pl.Series([why is _Why.NO_CODE for why in self.gates.why(shut)], dtype=pl.Boolean)
+                self.unclear.update(shut[self.gates.header].filter(unclear).str.strip_chars().unique()[: FEW + 1])
+            frame = frame.filter(~closed)
             self.counted.learn(frame)
             if self.fill.possible:
                 self.fill.learn(frame)
@@ -388,23 +515,44 @@ class _Corrector:
             batch = piece()
             written, mended, gone = self._mended(batch)
             ragged_rows = _changes(
-                (row, "", "", "", f"Row left out: it has {count:,} cells, not {len(self.source.columns):,}")
-                for row, count in batch.ragged
+                (row, "", "", "", f"Row left out: it has {cells_told(cells, batch.width, ends=row == batch.cut_off)}")
+                for row, cells in batch.ragged
             )
-            self._say(pl.concat([mended, gone, ragged_rows]).sort("row", maintain_order=True))
+            gone_rows = _changes(self._gone(*each) for each in gone)
+            self._say(pl.concat([mended, gone_rows, ragged_rows]).sort("row", maintain_order=True))
             _csv(written, self.out)
-            cells += mended.height
-            closed += gone.height
-            ragged += ragged_rows.height
-            blank += batch.blank
-        if blank:
-            self._say(_changes([(None, "", "", "", f"{_counted(blank, 'blank row', 'blank rows')} left out")]))
-        return Corrected(cells, ragged + blank, closed, len(form))
+            counts.update(why.name for _, why, _ in gone)
+            counts.update(cells=mended.height, rows=written.height, RAGGED=ragged_rows.height)
+            counts.update(blank=batch.blank, short=batch.short, long=batch.long)
+        last = [
+            _counted(counts["short"], "row was", "rows were") + " short by blank cells at the end, now written",
+            _counted(counts["long"], "row had", "rows had") + " blank cells behind the last column, now left out",
+            _counted(counts["blank"], "blank row", "blank rows") + " left out",
+        ]
+        last = [text for text, what in zip(last, ("short", "long", "blank"), strict=True) if counts[what]]
+        self._say(_changes((None, "", "", "", text) for text in last))
+        return Corrected(
+            cells=counts["cells"],
+            ragged=counts["RAGGED"],
+            blank=counts["blank"],
+            closed=counts["REFUSED"] + counts["BLANK"],
+            unclear=counts["NO_CODE"],
+            headings=counts["HEADERS"],
+            form=len(form) + bool(counts["short"]) + bool(counts["long"]),
+            rows=counts["rows"],
+        )
 
-    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, ...]:
+    def _gone(self, row: int, why: _Why, text: str | None) -> Change:
+        """A row that is left out, and why; with what stands for consent where that tells of the extract alone."""
+        because = why.because(self.gates.header)
+        if why is _Why.NO_CODE and text is not None and tells_of_the_extract(self.unclear):
+            because = f"{self.gates.header} says “{shown(text.strip())}”, which is none of its codes"
+        return row, "", "", "", f"Row left out, because {because}"
+
+    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, list[tuple[int, _Why, str | None]]]:
         """The rows to write, the changes to their cells, and the rows left out for want of consent."""
         frame, rows = batch.text(), batch.rows
-        full = frame.with_columns(_constants(self.today))
+        full = self._text(batch).with_columns(_constants(self.today))
         for step in self.steps:
             full = full.with_columns(step)
         closed = full.select(self.gates.fails())["closed"]
@@ -426,8 +574,13 @@ class _Corrector:
                     new[f.header].gather(at).alias("now"),
                     filled.gather(at).alias("filled"),
                 )
-                said.append(change.select("row", "header", _shown(f), "now", _what(f, self.dataset, self.styles)))
-        return new.filter(~closed), pl.concat(said), _changes((row, "", "", "", _GONE) for row in rows.filter(closed))
+                consents = f.header == self.gates.header and self.gives is not None
+                what = _what(f, self.dataset, self.styles)
+                what = pl.lit("Consent written as its code").alias("what") if consents else what
+                said.append(change.select("row", "header", _shown(f), "now", what))
+        shut = frame.filter(closed)
+        gone = zip(rows.filter(closed), self.gates.why(shut), shut[self.gates.header], strict=True)
+        return new.filter(~closed), pl.concat(said), list(gone)
 
     def _say(self, changes: pl.DataFrame) -> None:
         changes = changes.with_columns(struck(changes[name]).alias(name) for name in ("was", "now"))

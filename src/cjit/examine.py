@@ -9,6 +9,7 @@ Nothing here changes anything: a piece's result depends on the piece alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +19,7 @@ import polars as pl
 
 from cjit import derive
 from cjit.book import Book, hashed
-from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Record, Rule, Severity
+from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Dataset, Record, Rule, Severity
 from cjit.dates import Style
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
@@ -26,6 +27,11 @@ from cjit.read import Batch, repeating
 
 #: A whole postcode anywhere in a text, however it is spaced; its first part is the group.
 _WHOLE_WITHIN = r"(?i)\b([a-z]{1,2}[0-9][0-9a-z]?\s*[0-9])[a-z]{2}\b"
+
+
+#: Distinct texts of a withheld field that may be told, and what each may look like.
+FEW = 5
+_WORD = re.compile(r"[^\W\d_]([^\W\d_]|[ ’',.()–-]){0,11}|[0-9]{1,2}|\W{1,3}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class Part:
     first row of each condition of the rules that are told once a file. `keys` has the narrow columns of
     `Book.key_columns`, `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they
     are null for want of a value; `withheld` whose rows are gated, by the client's id. `grades` is the gravest severity
-    of each row.
+    of each row. `said` are the texts of the gate's field that are no code of it, with their rows: "" for blank, and
+    where there are many only some. `cut_off` is the row within which the file ends.
     """
 
     rows: int
@@ -54,6 +61,8 @@ class Part:
     grades: pl.DataFrame
     gated: int
     counts: Mapping[str, int]
+    said: Mapping[str, int]
+    cut_off: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ class Examiner:
             keys = keys.with_columns(pl.when(~pl.col(WITHHELD)).then(pl.exclude(kept)).name.keep())
             withheld = values[shut].select(book.tally).row(0, named=True)
             counts = {name: count - withheld[name] for name, count in counts.items()}
+            counts |= self._again(frame[shut])
+        counts |= {"short": batch.short, "long": batch.long}
         repeated = _repeated(keys, book.gathered)
         ragged = self._ragged(batch)
         findings = in_order(pl.concat([within, ragged]))
@@ -173,7 +184,23 @@ class Examiner:
             grades=grades(findings, book),
             gated=shut.len(),
             counts=counts,
+            said=self._said(frame[shut]) if shut.len() else {},
+            cut_off=batch.cut_off,
         )
+
+    def _said(self, shut: pl.DataFrame) -> dict[str, int]:
+        """What stands in the gate's field of some rows and is no code of it."""
+        header = self.book.rules[self.book.gates[0]].header
+        codes = self.book.dataset.codes_of(header)
+        told = shut.filter(~repeats_headers(shut, self.book.dataset))
+        texts = told.select(pl.col(header).cast(pl.String).fill_null("").str.strip_chars().alias("text"))
+        other = texts.filter(~pl.col("text").str.to_uppercase().is_in(codes.codes if codes else ()))["text"]
+        counts = dict(other.value_counts(sort=True).iter_rows())
+        some = [text for text in counts if text][: FEW + 1]
+        return {text: counts[text] for text in ("", *some) if text in counts}
+
+    def _again(self, shut: pl.DataFrame) -> dict[str, int]:
+        return {"headers again": int(repeats_headers(shut, self.book.dataset).sum())}
 
     def values(self, batch: Batch) -> pl.DataFrame:
         """The typed values of the rows whose client consents, with `row`."""
@@ -401,9 +428,14 @@ class Examiner:
     def _ragged(self, batch: Batch) -> pl.DataFrame:
         if not batch.ragged or 0 not in self.active:
             return self.nothing()
-        rows = pl.Series("row", [row for row, _ in batch.ragged], dtype=pl.UInt32)
+        schema = {"row": pl.UInt32, "value": pl.String}
+        told = pl.DataFrame(
+            [(row, cells_told(cells, batch.width, ends=row == batch.cut_off)) for row, cells in batch.ragged],
+            schema=schema,
+            orient="row",
+        )
         text = pl.lit(None, pl.String)
-        told = pl.DataFrame(rows).with_columns(rule=pl.lit(0, pl.UInt32), value=text, client=text, episode=text)
+        told = told.select("row", pl.lit(0, pl.UInt32).alias("rule"), "value", client=text, episode=text)
         return self._with_ids(told)
 
     def _met(
@@ -542,6 +574,33 @@ class Examiner:
             pl.Series("value", [value])
         ).to_list()
         return shown[0]
+
+
+def repeats_headers(frame: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """True for each row of text that has nothing but the headers in its cells."""
+    names = {f.header: [f.header, *f.also] for f in dataset.fields}
+    told = pl.col(*names).cast(pl.String).str.strip_chars().str.to_uppercase()
+    cells = frame.select(told)
+    same = pl.all_horizontal(pl.col(h).is_in(known) | pl.col(h).is_null() for h, known in names.items())
+    return cells.select((same & ~pl.all_horizontal(pl.all().is_null())).alias("again"))["again"]
+
+
+def spells_yes(text: str) -> bool:
+    """Whether a text that should be Y plainly stands for it."""
+    return text.strip().upper() in ("YES", "1", "TRUE")
+
+
+def tells_of_the_extract(texts: Collection[str]) -> bool:
+    """Whether texts of rows that are withheld may be shown: few and short words, such as an extract writes for a code.
+
+    Where columns have shifted anything may stand there: what looks like a date, a postcode or an id is not shown.
+    """
+    return len(texts) <= FEW and all(_WORD.fullmatch(text) for text in texts)
+
+
+def cells_told(cells: int, width: int, *, ends: bool) -> str:
+    """How many cells a row has, in words; `ends` says that the file ends within it."""
+    return f"{cells:,} {'cell' if cells == 1 else 'cells'}, not {width:,}{', where the file ends' if ends else ''}"
 
 
 def _distinct(frame: pl.DataFrame, book: Book) -> pl.DataFrame:

@@ -34,7 +34,7 @@ from typing import IO
 import polars as pl
 
 from cjit import dates, derive
-from cjit.check import check
+from cjit.check import check, texts_of
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
 from cjit.findings import Findings
@@ -193,7 +193,7 @@ def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
 
 def _plainly(dataset: Dataset, rows: Iterable[Record], style: Style, keep_odd: bool = False) -> pl.DataFrame:
     """Every row, each value as the dataset plainly writes it."""
-    rows = list(rows)
+    rows = texts_of(rows)
     frame = pl.DataFrame([_column(rows, header) for header in dataset.headers])
     text, read, _ = derive.columns(dataset)
     plain = _tidy if keep_odd else _plain

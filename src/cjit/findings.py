@@ -15,13 +15,13 @@ from cjit.read import Source
 RAGGED = Rule(
     "ROW.has_every_cell",
     Severity.REJECT,
-    "Give the row exactly one cell for each header; a comma is missing, or there is one too many",
+    "Give the row exactly one cell for each header: a comma is missing or too many, or the file was cut off",
     OUR_READING,
     pl.lit(None, pl.Boolean),
     breaks={},
     holds={},
     reading="A row with more or fewer cells than headers cannot be told apart into fields, so nothing in it can be "
-    "taken for a value.",
+    "taken for a value. It is read where what it lacks, or has too many, is nothing but blank cells at its end.",
 )
 
 
@@ -74,11 +74,13 @@ class Findings:
     """What a check found.
 
     `frame` has a row a finding: row (UInt32, the spreadsheet's, header is 1), rule (Enum of the book's
-    ids), value, client, episode (String; null where withheld). It holds the first `keep` findings where a
+    ids), value, client, episode (String; null where withheld). Of a row whose cells cannot
+    be told apart the value is how many it has. It holds the first `keep` findings where a
     check was told to keep only so many; `total` counts all. Findings are in row order, then book order;
     in a file of several pieces those across rows come last. `worst` counts rows by
     their gravest severity. `looked` counts the rows that could be
-    looked at: those whose client consents and whose cells can be told apart.
+    looked at: those whose client consents and whose cells can be told apart. `above` are notes on what concerns every
+    row, or most of them, and is said before anything else.
     """
 
     dataset: Dataset
@@ -92,6 +94,7 @@ class Findings:
     notes: tuple[str, ...]
     frame: pl.DataFrame
     total: int
+    above: tuple[str, ...] = ()
 
     @property
     def rejected(self) -> int:

@@ -22,16 +22,18 @@ import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 import polars as pl
 
 from cjit.dataset import Dataset, Kind, Severity, Status
+from cjit.rows import BLOCK, Ends, Reading
+from cjit.rows import block as in_block
 
 #: Bytes in a piece: large enough that a query costs more than its call, small enough that memory stays low.
 PIECE = 12 << 20
@@ -42,6 +44,8 @@ LONGEST_LINE = 1 << 20
 
 #: Letters of Western Europe as UTF-8 writes them; in Windows-1252 such a pair would be nonsense ("Ã©").
 _UTF_8 = re.compile(rb"[\xc2-\xc5][\x80-\xbf]")
+#: Bytes that stand for no character in Windows-1252.
+_NO_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SIGNATURES = {
     b"PK\x03\x04": "an Excel workbook or a ZIP file: open it and save it as “CSV UTF-8 (comma delimited)”",
@@ -67,7 +71,9 @@ class Batch:
     Where texts repeat from row to row, in all but ids, a column may be a Categorical (`repeating`): each text is
     then kept once. `rows` are their numbers as the spreadsheet shows them (the header is row 1). `ragged` are
     (row, number of cells) of rows that are not in `frame` because their cells cannot be told apart;
-    `blank` counts rows with nothing in them at all.
+    `blank` counts rows with nothing in them at all, `short` and `long` those that were read although blank cells at
+    their end were left out, or were too many (`cjit.rows`). `cut_off` is the ragged row within which the file ends,
+    `width` how many cells a row should have.
     """
 
     frame: pl.DataFrame
@@ -75,6 +81,10 @@ class Batch:
     ragged: tuple[tuple[int, int], ...] = ()
     blank: int = 0
     size: int = 0
+    short: int = 0
+    long: int = 0
+    cut_off: int | None = None
+    width: int = 0
 
     def text(self) -> pl.DataFrame:
         """The frame with every column as plain text."""
@@ -120,8 +130,9 @@ class Cut(NamedTuple):
 class Source:
     """A file found fit to be read.
 
-    `columns` is what each column of the file is: a header of the dataset, or None where unknown. `notes`
-    are sentences on the official lists in use, on what was found odd, and how it is read.
+    `columns` is what each column of the file is: a header of the dataset, or None where unknown. `unended` says
+    that no line end follows the last row. `notes` are sentences on the official lists in use, on what was found odd,
+    and how it is read.
     """
 
     name: str
@@ -137,6 +148,7 @@ class Source:
     carriage_returns_only: bool
     quotes: bool
     quoted_lines: bool
+    unended: bool
     start: int
     cuts: tuple[Cut, ...] = field(repr=False)
     stamp: tuple[int, int, int]
@@ -168,6 +180,23 @@ class Source:
             yield from (_Piece(self, cut, kinds) for cut in self.cuts)
 
 
+def decoded(data: bytes, name: str) -> str:
+    """All of a small text, UTF-8 with or without its mark, or Windows-1252; raises `Unusable` where it is neither."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as bad:
+        if bad.reason == "unexpected end of data" and not data[: bad.start].isascii():
+            raise Unusable(_within_a_character(name)) from None
+    if _NO_CP1252.search(data):
+        raise Unusable(f"{name} is not text in UTF-8: save it as “CSV UTF-8 (comma delimited)”")
+    # As Excel saves what it calls CSV and no more.
+    return data.decode("cp1252")
+
+
+def _within_a_character(name: str) -> str:
+    return f"{name} ends within a character, so it was cut off or has two encodings: make it again"
+
+
 # ---- opening ---------------------------------------------------------------------------------------
 
 
@@ -188,6 +217,11 @@ def open_file(
         where = Path(path)
         name = name or where.name
         where = _regular(where, name, kept)
+    elif not callable(getattr(path, "read", None)) or isinstance(path, io.TextIOBase):
+        raise TypeError(
+            "A file must be given by its path, as bytes, or opened to read bytes (mode “rb”), not as"
+            f" {type(path).__name__}"
+        )
     else:
         where = _spooled(path, kept)
         name = name or "the file"
@@ -307,6 +341,8 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
         file.seek(0)
         encoding, quotes, quoted_lines, ends = _bytes_of(file, name, only_cr, piece)
+        file.seek(-1, os.SEEK_END)
+        unended = file.read(1) not in b"\r\n"
     if encoding == "cp1252":
         notes.append("The file is in Windows-1252, not UTF-8; it was read as Windows-1252")
     first_line = head[start:].replace(b"\r", b"\n") if only_cr else head[start:]
@@ -340,6 +376,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         carriage_returns_only=only_cr,
         quotes=quotes,
         quoted_lines=quoted_lines,
+        unended=unended,
         start=start + end,
         cuts=_cuts(ends, start + end, first_line.count(b"\n", 0, end)),
         stamp=stamp,
@@ -411,17 +448,19 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
             )
         if not chunk.isascii() and encoding == "ascii":
             encoding = "utf-8"
+        told = chunk
         if encoding == "utf-8":
             try:
-                decoder.decode(chunk)
-                utf_8 = utf_8 or not chunk.isascii()
+                utf_8 = not decoder.decode(chunk).isascii() or utf_8
             except UnicodeDecodeError as bad:
                 encoding = "cp1252"
-                odd = odd or at + max(0, bad.start - len(bad.object) + len(chunk))
-        if encoding == "cp1252" and not chunk.isascii():
-            utf_8 = utf_8 or bool(_UTF_8.search(chunk))
-            if no_character := re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk):
-                odd, utf_8 = odd if utf_8 else at + no_character.start(), True
+                # With the first bytes of a character, of which the chunk before had said nothing yet.
+                told = bad.object
+                odd = odd or at + max(0, bad.start - len(told) + len(chunk))
+        if encoding == "cp1252" and not told.isascii():
+            utf_8 = utf_8 or bool(_UTF_8.search(told))
+            if no_character := _NO_CP1252.search(told):
+                odd, utf_8 = odd if utf_8 else at + no_character.start() - len(told) + len(chunk), True
             if utf_8:
                 raise Unusable(
                     f"Row {_row(file, odd, line_end)} of {name} has characters in another encoding than the rest: save"
@@ -447,10 +486,9 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
         at += len(chunk)
     ends.append((at, lines + bool(gap)))
     quoted_lines = quoted_lines or _left_open(rest, line_end)
-    if encoding == "utf-8":
-        with suppress(UnicodeDecodeError):
-            decoder.decode(b"", final=True)
-            return encoding, quotes, quoted_lines, ends
+    if encoding == "utf-8" and (begun := decoder.getstate()[0]):
+        if utf_8 or _NO_CP1252.search(begun):
+            raise Unusable(_within_a_character(name))
         encoding = "cp1252"
     return ("utf-8" if encoding == "ascii" else encoding), quotes, quoted_lines, ends
 
@@ -620,18 +658,26 @@ class _Odd:
     """Lines that do not look like the rest, looked at one by one.
 
     `left_out` are the rows whose cells cannot be told apart, or that have nothing in them; `ragged` the former
-    with their cells; `stray` says whether a quote stands where only a careful reader reads it right.
+    with their cells; `stray` says whether a quote stands where only a careful reader reads it right. `fitted` are the
+    rows with fewer or more cells that are read all the same, with their cells, unless `doubtful` says otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source, last: int | None = None) -> None:
+        self.source = source
+        self.separator, self.width = source.separator.encode(), len(source.columns)
+        self.ends = _ends(source.dataset, source.columns)
+        #: The row that no line end follows.
+        self.last = last
         self.left_out: list[int] = []
         self.ragged: list[tuple[int, int]] = []
         self.stray = False
+        self.fitted: dict[int, int] = {}
+        self.sure: set[tuple[int, int]] = set()
+        self.asking: list[int] = []
 
-    def look(self, source: Source, block: bytes, patterns: list[bytes], first: int) -> bytes:
+    def look(self, block: bytes, patterns: list[bytes], first: int) -> bytes:
         """Some lines less those left out; `patterns` are their separators and unpaired quotes."""
-        separator, width = source.separator.encode(), len(source.columns)
-        straight = separator * (width - 1)
+        straight = self.separator * (self.width - 1)
         lines = block[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
@@ -639,14 +685,86 @@ class _Odd:
                 continue
             line, row = lines[place], first + place
             quoted = b'"' in pattern
-            cells = _cells(line, separator, quoted, row, source.name)
-            if cells != width:
-                left_out.add(place)
-                self.left_out.append(row)
-                if line.strip(separator + b'" \t\r'):
-                    self.ragged.append((row, cells))
-            self.stray = self.stray or (quoted and not _well_quoted(separator).fullmatch(line.rstrip(b"\r")))
+            self.stray = self.stray or (quoted and not _well_quoted(self.separator).fullmatch(line.rstrip(b"\r")))
+            cells = _cells(line, self.separator, row, self.source.name)
+            if len(cells) == self.width:
+                continue
+            if self.judge(cells, row):
+                lines[place] = _fitted(line, self.separator, self.width - len(cells))
+                continue
+            left_out.add(place)
+            self.left_out.append(row)
+            if _filled(cells):
+                self.ragged.append((row, len(cells)))
         return b"".join(line + b"\n" for place, line in enumerate(lines) if place not in left_out)
+
+    def judge(self, cells: list[str], row: int) -> bool:
+        """Whether a row is read, as it seems by itself, though it has fewer cells than there are headers, or more."""
+        count = len(cells)
+        if not _filled(cells) or (row == self.last and count < self.width):
+            return False
+        reading = self.ends.reading(cells)
+        if reading is Reading.NOT:
+            return False
+        self.fitted[row] = count
+        if reading is Reading.SURE:
+            self.sure.add((in_block(row), count))
+        else:
+            self.asking.append(row)
+        return True
+
+    def doubtful(self, others: Callable[[int], Iterator[tuple[int, bytes]]]) -> list[int]:
+        """The rows that are not read after all: in their block is none of as many cells that is sure.
+
+        `others` gives the rows of a block that lie in another piece of the file.
+        """
+        for number in {in_block(row) for row in self.asking if not self._sure(row)}:
+            for row, line in others(number):
+                cells = _cells(line, self.separator, row, self.source.name)
+                odd = len(cells) != self.width and row != _unended(self.source) and _filled(cells)
+                if odd and self.ends.reading(cells) is Reading.SURE:
+                    self.sure.add((number, len(cells)))
+        doubtful = [row for row in self.asking if not self._sure(row)]
+        self.ragged = sorted([*self.ragged, *((row, self.fitted.pop(row)) for row in doubtful)])
+        return doubtful
+
+    def _sure(self, row: int) -> bool:
+        return (in_block(row), self.fitted[row]) in self.sure
+
+    def told(self, batch: Batch) -> Batch:
+        """A batch with the counts of the rows that were fitted, and with those that were not."""
+        short = sum(count < self.width for count in self.fitted.values())
+        cut = self.last if self.last in dict(self.ragged) else None
+        return replace(
+            batch, ragged=tuple(self.ragged), short=short, long=len(self.fitted) - short, cut_off=cut, width=self.width
+        )
+
+
+def _unended(source: Source) -> int | None:
+    """The last row, where no line end follows it: it may have been cut off."""
+    return source.cuts[-1].first + source.cuts[-1].lines - 1 if source.unended else None
+
+
+@lru_cache(maxsize=8)
+def _ends(dataset: Dataset, columns: tuple[str | None, ...]) -> Ends:
+    return Ends(dataset, columns)
+
+
+def _filled(cells: Sequence[str]) -> bool:
+    # Control-Z is how some old systems end a file.
+    return any(cell.strip(_NOTHING) for cell in cells)
+
+
+_NOTHING = " \t\r\n\x1a"
+
+
+def _fitted(line: bytes, separator: bytes, lacks: int) -> bytes:
+    """A line with the separators it lacks at its end, or less those it has too many there."""
+    bare = line.removesuffix(b"\r")
+    for _ in range(-lacks):
+        # What follows is blank and has no separator in it.
+        bare = bare[: bare.rindex(separator)]
+    return bare + separator * lacks
 
 
 @dataclass(frozen=True)
@@ -676,7 +794,7 @@ class _Piece:
         # the same number of cells is one short pattern repeated.
         straight = separator * (len(source.columns) - 1) + b"\n"
         drop = bytes(b for b in range(256) if b not in separator + b'"\n')
-        odd = _Odd()
+        odd = _Odd(source, _unended(source))
         kept: list[bytes] = []
         row = at = 0
         while at < len(data):
@@ -689,16 +807,38 @@ class _Piece:
             if short or bare != straight * lines:
                 patterns = bare[:-1].split(b"\n")
                 lines = len(patterns)
-                block = odd.look(source, block, patterns, first + row)
+                block = odd.look(block, patterns, first + row)
             kept.append(block)
             row, at = row + lines, end
         rows = pl.int_range(first, first + row, dtype=pl.UInt32, eager=True)
-        if odd.left_out:
+        if odd.left_out or odd.fitted:
             data = b"".join(kept)
             rows = rows.filter(~rows.is_in(odd.left_out))
         frame = _frame(source, data, first, self.kinds, by_the_book=odd.stray) if data else _empty(source.dataset)
-        batch = Batch(frame, rows, tuple(odd.ragged), len(odd.left_out) - len(odd.ragged), self.cut.size)
-        return self._without_blanks(batch, data)
+        blank = len(odd.left_out) - len(odd.ragged)
+        batch = self._without_blanks(Batch(frame, rows, blank=blank, size=self.cut.size), data)
+        if doubtful := odd.doubtful(self._others):
+            stays = ~batch.rows.is_in(doubtful)
+            batch = replace(batch, frame=batch.frame.filter(stays), rows=batch.rows.filter(stays))
+        return odd.told(batch)
+
+    def _others(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """The rows of a block that lie in the pieces beside this one."""
+        first, last = self.cut.first, self.cut.first + self.cut.lines - 1
+        before = list(range(max(2, number * BLOCK + 1), first))
+        after = range(last + 1, (number + 1) * BLOCK + 1)
+        start = max(self.source.start, self.cut.at - _BLOCK)
+        with self.source.path.open("rb") as file:
+            file.seek(start)
+            ahead = self._lines(file.read(self.cut.at - start))[-len(before) - 1 : -1] if before else []
+            file.seek(self.cut.at + self.cut.size)
+            behind = self._lines(file.read(_BLOCK))[: len(after)] if after else []
+        yield from zip(before[len(before) - len(ahead) :], ahead, strict=True)
+        yield from zip(after, behind, strict=False)
+
+    def _lines(self, data: bytes) -> list[bytes]:
+        text = data.decode(self.source.encoding, "replace").encode()
+        return (text.replace(b"\r", b"\n") if self.source.carriage_returns_only else text).split(b"\n")
 
     def only(self, rows: pl.Series) -> Batch:
         """Parse no more than some rows, given by number in order."""
@@ -707,10 +847,19 @@ class _Piece:
         if mine.is_empty():
             return Batch(_empty(self.source.dataset), mine)
         lines = self._data().split(b"\n")
-        data = b"".join(lines[row - first] + b"\n" for row in mine)
+        data = b"".join(self._whole(lines[row - first], row) + b"\n" for row in mine)
         if self.source.encoding == "cp1252":
             data = data.decode("cp1252").encode()
         return Batch(_frame(self.source, data, first, self.kinds), mine)
+
+    def _whole(self, line: bytes, row: int) -> bytes:
+        """A line with one cell for each header."""
+        separator = self.source.separator.encode()
+        lacks = len(self.source.columns) - 1 - line.count(separator)
+        if b'"' in line:
+            text = line.decode(self.source.encoding).encode()
+            lacks = len(self.source.columns) - len(_cells(text, separator, row, self.source.name))
+        return _fitted(line, separator, lacks) if lacks else line
 
     def _without_blanks(self, batch: Batch, data: bytes) -> Batch:
         """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
@@ -739,11 +888,11 @@ def _blanks(batch: Batch) -> pl.Series:
     return blank.scatter(at, batch.frame[at].select(pl.all_horizontal(empty))[:, 0])
 
 
-def _cells(line: bytes, separator: bytes, quoted: bool, row: int, name: str) -> int:
-    """How many cells a line has."""
-    if not quoted:
-        return line.count(separator) + 1
-    return len(_split([line.decode()], separator.decode(), row, name)[0])
+def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
+    """The cells of a line."""
+    if b'"' not in line:
+        return line.decode().split(separator.decode())
+    return _split([line.decode()], separator.decode(), row, name)[0]
 
 
 @cache
@@ -814,34 +963,52 @@ def _records(source: Source) -> Iterator[Piece]:
     names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
     cells: list[list[str]] = []
     rows: list[int] = []
-    ragged: list[tuple[int, int]] = []
+    waiting: list[tuple[int, list[str]]] = []
+    odd = _Odd(source)
     blank = row = 0
+
+    def settle() -> None:
+        # The rows of one block.
+        doubtful = odd.doubtful(lambda _: iter(()))
+        for number, record in waiting:
+            if number not in doubtful:
+                cells.append((record + [""] * (width - len(record)))[:width])
+                rows.append(number)
+        odd.asking.clear()
+        waiting.clear()
 
     def batch() -> Batch:
         frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
         frame = _shaped(frame, source.dataset, blanks=True) if cells else _empty(source.dataset)
-        return Batch(frame, pl.Series(rows, dtype=pl.UInt32), tuple(ragged), blank)
+        return odd.told(Batch(frame, pl.Series(rows, dtype=pl.UInt32), blank=blank))
 
     with source.path.open("r", encoding=source.encoding, newline="") as text:
         text.seek(source.start)
         reader = csv.reader(text, delimiter=source.separator, strict=True)
         row = 1
         try:
-            for record in reader:
+            record = next(reader, None)
+            while record is not None:
                 row += 1
-                if not any(cell.strip() for cell in record):
+                following = next(reader, None)
+                if following is None and source.unended:
+                    odd.last = row
+                if waiting and in_block(waiting[-1][0]) != in_block(row):
+                    settle()
+                    if len(cells) >= 50_000:
+                        yield Made(batch())
+                        cells, rows, blank, odd = [], [], 0, _Odd(source, odd.last)
+                if not _filled(record):
                     blank += 1
-                elif len(record) != width:
-                    ragged.append((row, len(record)))
+                elif len(record) == width or odd.judge(record, row):
+                    waiting.append((row, record))
                 else:
-                    cells.append(record)
-                    rows.append(row)
-                if len(cells) >= 50_000:
-                    yield Made(batch())
-                    cells, rows, ragged, blank = [], [], [], 0
+                    odd.ragged.append((row, len(record)))
+                record = following
         except csv.Error:
             raise Unusable(
                 f"A quotation mark in row {row + 1} of {source.name} is never closed, or stands inside a cell: a cell"
                 " in quotes must end with its quote, and a quote inside it must be doubled"
             ) from None
+    settle()
     yield Made(batch())

@@ -22,6 +22,7 @@ import platformdirs
 from cjit.dataset import CodeList, Dataset, Status
 from cjit.datasets.lists import ListProblem, joined, read_list, write_list
 from cjit.derive import POWER_OF_TEN
+from cjit.read import Unusable, decoded
 
 #: The columns a user's file may have, and what each is in a packaged list.
 COLUMNS: Mapping[str, str] = {
@@ -350,10 +351,10 @@ def _text(path: Path) -> str:
         raise ReferenceProblem(f"{path} cannot be read ({error.strerror}): check that you may open it") from None
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise ReferenceProblem(f"{path.name} is not a CSV file: open it in a spreadsheet and save it as “CSV UTF-8”")
-    for encoding in ("utf-8-sig", "cp1252"):
-        with suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    raise ReferenceProblem(f"{path.name} is not text in UTF-8: save it again as “CSV UTF-8”")
+    try:
+        return decoded(data, path.name)
+    except Unusable as problem:
+        raise ReferenceProblem(str(problem)) from None
 
 
 def _replace(kept: Path, text: str) -> None:

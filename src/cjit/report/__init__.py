@@ -98,8 +98,8 @@ def verdict(findings: Findings) -> str:
 
 
 def cautions(findings: Findings) -> tuple[str, ...]:
-    """What the verdict does not speak of, a sentence each: columns that are missing, rules left out."""
-    said = []
+    """What the verdict does not speak of, a sentence each: what stands above all, missing columns, rules left out."""
+    said = [shown(note, 600) for note in findings.above]
     if missing := _missing(findings):
         columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
         said.append(f"{columns}: {_some(missing)}; read as blank on every row")
@@ -124,7 +124,7 @@ _QUOTED = re.compile("“([^“”]*)”")
 
 def uncounted(findings: Findings) -> str:
     """Which rows the completeness of fields leaves out, in one sentence; empty where none."""
-    ragged = sum(run.count for run in findings.ledger if run.rule is RAGGED)
+    ragged = _ragged(findings)
     closed = findings.rows - findings.looked - ragged
     parts = [
         f"{count:,} {'row' if count == 1 else 'rows'} {what}"
@@ -152,16 +152,27 @@ def extent(run: RuleRun, findings: Findings) -> str:
         return "The file"
     if run.count == 1:
         return "1 row"
-    if run.count == findings.looked:
+    if run.count == _could(run, findings):
         return f"All {run.count:,} rows"
     return f"All {run.count:,} rows that have it" if _wherever_filled(run, findings) else f"{run.count:,} rows"
 
 
 def one_fault(run: RuleRun, findings: Findings) -> str:
     """The comment on a rule that fired on many rows and on every one, or on every one its field is filled on."""
-    if run.count >= _ONE_FAULT and (run.count == findings.looked or _wherever_filled(run, findings)):
+    if run.count >= _ONE_FAULT and (run.count == _could(run, findings) or _wherever_filled(run, findings)):
         return f"one fault in the extract, not {run.count:,}"
     return ""
+
+
+def _could(run: RuleRun, findings: Findings) -> int:
+    """On how many rows a rule could fire: of a row that is not looked at it is said why, and nothing else."""
+    if run.rule is RAGGED:
+        return findings.rows
+    return findings.rows - _ragged(findings) if run.rule.gate else findings.looked
+
+
+def _ragged(findings: Findings) -> int:
+    return sum(run.count for run in findings.ledger if run.rule is RAGGED)
 
 
 def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
@@ -211,6 +222,9 @@ def value_shown(
     if previous is not None:
         now, before = (value_shown(dataset, rule, v, limit=limit, quote=quote) for v in (value, previous))
         return f"{now}, last time {before}"
+    if value is not None and rule.header == "ROW":
+        # How many cells it has, in words of ours.
+        return value
     if value is not None:
         text = shown(value, limit)
         label = _label(dataset, rule.header, value)

@@ -124,7 +124,7 @@ class JsonFindings:
             out.write(b"\n")
             shutil.copyfileobj(self._lines, out, 1 << 20)
             out.write(b"\n  ")
-        notes = _block(list(findings.notes), "  ")
+        notes = _block([*findings.above, *findings.notes], "  ")
         out.write(f'],\n  "notes": {notes}\n}}\n'.encode())
 
 

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import polars as pl
 
 from cjit.dataset import Entity, Field, Kind, Severity
+from cjit.read import Unusable, decoded
 from cjit.report.spreadsheet import neutral_column
 from cjit.web import kept
 from cjit.web.dataset import DATASET
@@ -205,12 +206,10 @@ def _rows(file: BinaryIO) -> list[list[str]]:
     try:
         if b"\0" in data:
             raise ValueError("no text")
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            # As Excel saves what it calls CSV and no more.
-            text = data.decode("cp1252")
+        text = decoded(data, "The decision file")
         return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except Unusable as problem:
+        raise Unfit(str(problem)) from None
     except (ValueError, csv.Error):
         raise Unfit("The decision file cannot be read: save it as “CSV UTF-8 (comma delimited)”") from None
 

@@ -70,7 +70,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     if kind in ("corrected", "changes"):
         wanted: dict[str, IO[bytes] | str] = {"corrected": os.devnull, "changes": os.devnull, kind: out}
         today = timezone.localdate(submission.checked)
-        correct.correct(source, wanted["corrected"], wanted["changes"], today=today)
+        correct.correct(source, wanted["corrected"], wanted["changes"], today=today, again=False)
         return
     found = result.findings(submission)
     if kind == "csv":

@@ -71,7 +71,7 @@ def summary(found: Findings) -> dict[str, object]:
             header: {"filled": f.filled, "blank": f.blank, "not_answered": f.not_answered, "bad": f.bad}
             for header, f in found.completeness.items()
         },
-        "notes": list(found.notes),
+        "notes": [*found.above, *found.notes],
         "rules_version": rules_version(DATASET),
     }
 

@@ -1,0 +1,130 @@
+"""Whether a row with fewer or more cells than there are headers can be read all the same.
+
+A spreadsheet saves sixteen rows at a time and leaves out the separators after the last column that any of them has
+filled; other programs do so row by row, or write a separator after the last cell. What such a row lacks, or has too
+many, are blank cells at its end. But a row may also lack a separator, or have one too many, somewhere before: read in
+the same way, every cell behind that place would be taken for its neighbour.
+
+The cells tell the two apart. They are looked at from the row's end: where more of them would be values of the fields
+beside them (a date in a field of dates, a code that its list has) than are values of their own, the row is not read.
+Where another place leaves as many, the row goes as the rows of its block do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+
+from cjit.dataset import Dataset, Field, Kind, Severity
+from cjit.geography import TRUNCATED, WHOLE
+
+#: Rows that a spreadsheet saves together, counted from the sheet's first.
+BLOCK = 16
+#: Cells, at the end of a row, that must speak against another place before the rest of the row need not be asked.
+_ENOUGH = -4
+
+_DATE = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
+#: A date with something before or behind it: two cells that have run together.
+_RUN_TOGETHER = re.compile(
+    r"[^ ][0-9]{2}/[0-9]{2}/[0-9]{4}|[0-9]{2}/[0-9]{2}/[0-9]{4}[^ ]|[^ ][0-9]{4}-[0-9]{2}-[0-9]{2}$"
+)
+_TRUNCATED, _WHOLE = re.compile(TRUNCATED, re.ASCII), re.compile(WHOLE, re.ASCII)
+
+
+class Reading(Enum):
+    """How sure it is that a row differs from the headers by nothing but blank cells at its end."""
+
+    SURE = "sure"
+    AS_ITS_BLOCK = "as its block"  # where a row of as many cells in its block is sure
+    NOT = "not"
+
+
+def block(row: int) -> int:
+    """The block that a row of the sheet is in."""
+    return (row - 1) // BLOCK
+
+
+class Ends:
+    """The rows of a file with some columns: each a header of the dataset, or None where it is unknown."""
+
+    def __init__(self, dataset: Dataset, columns: Sequence[str | None]) -> None:
+        self.width = len(columns)
+        fields = [dataset.by_header[header] if header else None for header in columns]
+        must = [f is not None and f.missing is Severity.REJECT for f in fields]
+        #: No row can do with fewer cells: without one of these it would be rejected, and blank is not what is meant.
+        self.fewest = max((place for place, m in enumerate(must, 1) if m), default=1)
+        self._of = [_Field(f, dataset) if f else None for f in fields]
+
+    def reading(self, cells: Sequence[str]) -> Reading:
+        """Whether a row of some cells is to be read by its first ones, with blank ones for those that it lacks."""
+        more = len(cells) - self.width
+        if more > 0 and any(cell.strip() for cell in cells[self.width :]):
+            return Reading.NOT
+        if len(cells) < self.fewest:
+            return Reading.NOT
+        filled = [place for place, cell in enumerate(cells) if cell.strip()]
+        if more < 0 and filled and _RUN_TOGETHER.search(cells[filled[-1]]):
+            # Where the missing separator is the last, no cell behind it tells of it.
+            return Reading.NOT
+        doubt = False
+        for by in range(1, abs(more) + 1):
+            gain = hits = 0
+            for place in reversed(filled):
+                there = place + by if more < 0 else place - by
+                if there < 0:
+                    break
+                now, then = self._fits(place, cells[place]), self._fits(there, cells[place])
+                gain += then - now
+                hits += (then > 0) - (now > 0)
+                if gain > 0 and hits > 0:
+                    return Reading.NOT
+                if gain <= _ENOUGH:
+                    break
+                # One separator too many makes blank cells; it is not taken for one that divides a cell.
+                made = more < 0 or not any(cell.strip() for cell in cells[there:place])
+                doubt = doubt or (gain >= 0 and made)
+        # Whoever leaves out all blank cells at the end of a row ends it with a filled one.
+        ends = more < 0 and bool(cells) and bool(cells[-1].strip())
+        return Reading.SURE if ends or not doubt else Reading.AS_ITS_BLOCK
+
+    def _fits(self, place: int, cell: str) -> int:
+        field = self._of[place]
+        return field.fits(cell.strip()) if field else 0
+
+
+class _Field:
+    """What may be a value of a field, by its look alone."""
+
+    def __init__(self, field: Field, dataset: Dataset) -> None:
+        self.field = field
+        codes = dataset.codes_of(field.header)
+        self.codes = frozenset((*(codes.codes if codes else ()), *field.none))
+        self.complete = codes is not None and codes.complete
+        self.fits = lru_cache(maxsize=8_192)(self._fits)
+
+    def _fits(self, text: str) -> int:
+        """1 for what is a value, -1 for what can be none, 0 for what cannot be told."""
+        dated = bool(_DATE.fullmatch(text))
+        match self.field.kind:
+            case Kind.DATE:
+                good = dated
+            case Kind.NUMBER:
+                good = text.isascii() and text.isdigit() and self._in_range(int(text[:9]))
+            case Kind.INITIAL:
+                good = len(text) == 1 and text.isalpha()
+            case Kind.POSTCODE:
+                good = bool(_TRUNCATED.search(text.upper()) or _WHOLE.search(text.upper()))
+            case Kind.CODE if self.codes & {text.upper(), text.removeprefix("0")}:
+                good = True
+            case Kind.CODE if self.complete:
+                good = False
+            case _:
+                return -1 if dated else 0
+        return 1 if good else -1
+
+    def _in_range(self, number: int) -> bool:
+        least, most = self.field.minimum, self.field.maximum
+        inside = (least is None or number >= least) and (most is None or number <= most)
+        return inside or str(number) in self.field.apart

@@ -1,0 +1,178 @@
+"""Rows that are short or long by blank cells at their end, and rows that only look so."""
+
+import csv
+import io
+from datetime import date
+
+import polars as pl
+import pytest
+
+from cjit.datasets import dataset
+from cjit.datasets.q.example import EXAMPLE
+from cjit.read import PIECE, Source, open_file
+from cjit.rows import Ends, Reading
+from cjit.synth import histories
+
+Q = dataset("Q")
+ENDS = Ends(Q, Q.headers)
+
+
+@pytest.fixture(scope="module")
+def month() -> list[list[str]]:
+    """A made-up month as cells, in which referrals and closures are rare: the headers, then 183 records."""
+    *_, last = histories(Q, agencies=1, clients=150, months=3, today=date(2026, 3, 31), seed=5)
+    frame = last.frame.with_columns(
+        pl.when(pl.int_range(pl.len()) < 100).then(pl.col("REFERID", "REFDATE")).name.keep()
+    )
+    return [list(Q.headers), *([cell or "" for cell in row] for row in frame.select(Q.headers).iter_rows())]
+
+
+def saved(rows: list[list[str]], together: int = 16) -> list[list[str]]:
+    """Rows as a spreadsheet saves them: so many at a time, each as wide as the widest of them."""
+    found = []
+    for start in range(0, len(rows), together):
+        block = rows[start : start + together]
+        width = max(place for row in block for place, cell in enumerate(row, 1) if cell)
+        found += [row[:width] for row in block]
+    return found
+
+
+def source(rows: list[list[str]], piece: int = PIECE, end: str = "\r\n") -> Source:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return open_file(out.getvalue().removesuffix("\r\n").encode() + end.encode(), Q, piece=piece)
+
+
+def frame(opened: Source) -> pl.DataFrame:
+    return pl.concat(piece().text() for piece in opened.pieces())
+
+
+def told(opened: Source) -> tuple[list[tuple[int, int]], int, int]:
+    batches = [piece() for piece in opened.pieces()]
+    ragged = [each for batch in batches for each in batch.ragged]
+    return ragged, sum(batch.short for batch in batches), sum(batch.long for batch in batches)
+
+
+def split_over_lines(rows: list[list[str]]) -> list[list[str]]:
+    """The same rows with a line end inside a quoted cell, which is read in another way."""
+    place = Q.headers.index("CMSID")
+    return [rows[0], [*rows[1][:place], "Case\nbook", *rows[1][place + 1 :]], *rows[2:]]
+
+
+# ---- read as they are meant ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", [PIECE, 20_000, 600], ids=lambda size: f"pieces of {size}")
+@pytest.mark.parametrize("together", [16, 1], ids=["sixteen at a time", "each by itself"])
+def test_rows_that_a_spreadsheet_saved_short_are_read_as_they_were(month, together, piece):
+    short = saved(month, together)
+    assert frame(source(short, piece)).equals(frame(source(month)))
+    assert told(source(short, piece)) == ([], sum(len(row) < 49 for row in short), 0)
+    assert any(not row[-1] for row in short if len(row) < 49) == (together == 16)
+
+
+@pytest.mark.parametrize("more", [1, 3])
+def test_separators_after_the_last_column_make_no_record_another(month, more):
+    long = [month[0], *(row + [""] * more for row in month[1:])]
+    assert frame(source(long)).equals(frame(source(month)))
+    assert told(source(long)) == ([], 0, len(month) - 1)
+
+
+@pytest.mark.parametrize("cell", ["  ", '""'])
+def test_what_is_too_many_may_be_spaces_or_quotes(cell):
+    row = ",".join(EXAMPLE[h] for h in Q.headers)
+    opened = open_file("\n".join([",".join(Q.headers), f"{row},{cell}", ""]).encode(), Q)
+    assert frame(opened).row(0, named=True) == {h: value or None for h, value in EXAMPLE.items()}
+
+
+def test_line_ends_in_quotes_make_no_difference(month):
+    for rows in (saved(month), [month[0], *([*row, ""] for row in month[1:])]):
+        assert told(source(split_over_lines(rows))) == told(source(rows))
+        assert frame(source(split_over_lines(rows)))["EPISODID"].equals(frame(source(month))["EPISODID"])
+
+
+def test_a_semicolon_between_cells_and_windows_1252_make_no_difference(month):
+    rows = [[cell.replace("Casebook", "Sörvice") for cell in row] for row in saved(month)]
+    data = "\r\n".join(";".join(row) for row in rows).encode("cp1252") + b"\r\n"
+    opened = open_file(data, Q)
+    assert opened.encoding == "cp1252" or not any("ö" in cell for row in rows for cell in row)
+    assert frame(opened)["REFDATE"].equals(frame(source(month))["REFDATE"])
+
+
+def test_rows_read_again_are_fitted_again(month):
+    opened = source(saved(month))
+    piece = next(opened.pieces())
+    assert piece.only(pl.Series([3, 100, 150])).text().equals(piece().text()[[1, 98, 148]])
+
+
+# ---- not read silently as something else -----------------------------------------------------------
+
+
+def test_a_record_that_lacks_a_separator_is_never_taken_for_another(month):
+    for row in month[1:]:
+        for place in range(len(row) - 1):
+            less = [*row[:place], row[place] + row[place + 1], *row[place + 2 :]]
+            meant = row[: len(row) - 1] == less
+            assert meant or ENDS.reading(less) is not Reading.SURE, Q.headers[place]
+
+
+def test_a_record_that_has_a_separator_too_many_is_never_taken_for_another(month):
+    for row in month[1:]:
+        for place in range(len(row)):
+            more = [*row[:place], "", *row[place:]]
+            assert more[:49] == row or ENDS.reading(more) is not Reading.SURE, Q.headers[place]
+
+
+def test_a_comma_in_a_text_without_quotes_does_not_move_what_follows(month):
+    row = [f"{cell},2" if header == "CMSID" else cell for header, cell in zip(Q.headers, month[150], strict=True)]
+    assert ENDS.reading(",".join(row).split(",")) is Reading.NOT
+
+
+def ending(**tail: str) -> list[str]:
+    """A record from the caseload start date on of which only some fields are filled."""
+    late = Q.headers[Q.headers.index("CPLANDT") :]
+    return [tail.get(header, "") if header in late else EXAMPLE[header] for header in Q.headers]
+
+
+def test_what_the_cells_leave_open_goes_as_the_rows_saved_with_it():
+    # Naloxone issued, or administered: of a single cell neither list tells which was meant.
+    open_ = ending(CPLANDT="22/01/2026", NALOXISS="X01")[:45]
+    assert ENDS.reading(open_) is Reading.AS_ITS_BLOCK
+
+    full = ending(REFERID="970001", REFDATE="22/01/2026")
+    assert told(source([list(Q.headers), full, open_]))[0] == [(3, 45)]
+    wide = ending(CPLANDT="22/01/2026", NALOXISS="X01", NALOXAD="N")[:45]
+    assert told(source([list(Q.headers), full, open_, wide])) == ([], 2, 0)
+    assert told(source([list(Q.headers), *[full] * 14, open_, wide]))[0] == [(16, 45)], "row 17 is of the next block"
+
+
+def test_a_row_without_a_cell_for_what_every_record_needs_is_not_completed():
+    assert ENDS.reading(["1", "2", "3"]) is Reading.NOT
+    assert ENDS.reading([EXAMPLE[h] for h in Q.headers[:11]]) is Reading.NOT
+
+
+@pytest.mark.parametrize("lines", ["in one line", "with a line end in quotes"])
+def test_a_file_cut_off_within_its_last_row_is_never_completed(month, lines):
+    rows = [*month[:5], month[5][:45]]
+    if lines != "in one line":
+        rows = split_over_lines(rows)
+    *_, batch = (piece() for piece in source(rows, end="").pieces())
+    assert (batch.ragged, batch.cut_off) == (((6, 45),), 6)
+    *_, batch = (piece() for piece in source(rows, end="\r\n").pieces())
+    assert (batch.ragged, batch.cut_off) == ((), None)
+
+
+def test_a_whole_last_row_needs_no_line_end(month):
+    assert frame(source(month, end="")).equals(frame(source(month)))
+
+
+def test_the_sign_with_which_old_systems_end_a_file_is_no_record(month):
+    *_, batch = (piece() for piece in source(month, end="\r\n\x1a").pieces())
+    assert (batch.ragged, batch.blank, batch.cut_off) == ((), 1, None)
+
+
+def test_a_short_row_with_something_wrong_in_it_is_still_read():
+    row = ending(CPLANDT="2/1/26")[:43]
+    row[Q.headers.index("DOB")] = "31 Feb"
+    row[Q.headers.index("HOUSING")] = "Owns home"
+    assert ENDS.reading(row) is Reading.SURE
