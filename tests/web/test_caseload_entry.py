@@ -470,7 +470,7 @@ def test_what_is_recorded_of_a_client_in_another_country_of_the_uk_is_said(brows
     assert lives(episode) == (postcode, "", "Z00B")
     assert told["notes"]["PC"] == (
         f"The client lives in {country}: the DAT of residence is “Out of England”, and the upper tier local authority"
-        " stays blank: no code of it is known here"
+        f" stays blank, because no code for {country} is known here"
     )
     assert told["notes"]["PC"] in words(browser.get(at(episode, "living")))
 

@@ -245,7 +245,11 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
     client = actions.client_of(record)
     if request.method != "POST":
         context = _page(client, group, _texts(record, group), _findings(record, group), back=back)
-        context |= {"record": record, "which": _which_is_right(record, client.agency) if "DAT" in group.headers else []}
+        context["record"] = record
+        if "DAT" in group.headers and (which := _which_is_right(record, client.agency)):
+            context["which"] = which
+            for problem in context["problems"]:
+                problem["href"] = "#DAT-right" if problem["href"] == "#DAT" else problem["href"]
         return pages.render(request, "caseload/questions.html", context)
     try:
         was = asking.shown_before(request.POST, group.headers)

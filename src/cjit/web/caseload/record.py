@@ -399,7 +399,7 @@ def about_place(values: Mapping[str, str], agency_dat: str) -> str:
     """What is recorded of the area of a postcode, or why nothing is, where that is not plain ("": it is)."""
     postcode, dat, upper = values.get("PC", ""), values.get("DAT", ""), _upper_tier(values.get("PC", ""))
     if is_abroad(values):
-        area = "outside the UK"
+        where, area = "outside the UK", "abroad"
     elif is_default_postcode(postcode):
         if dat:
             return ""
@@ -416,12 +416,11 @@ def about_place(values: Mapping[str, str], agency_dat: str) -> str:
         missing = not dat and not dat_of(upper)
         return f"The DAT of {_area(postcode)} is not known here: choose it, or enter its code" if missing else ""
     else:
-        area = f"in {_area(postcode)}"
+        area = _area(postcode)
+        where = f"in {area}"
     code = f"the DAT of residence is “{shown('DAT', dat)}”" if dat else "the DAT of residence stays blank"
-    blank = (
-        "" if values.get("UTLA") else ", and the upper tier local authority stays blank: no code of it is known here"
-    )
-    return f"The client lives {area}: {code}{blank}"
+    no_code = f", and the upper tier local authority stays blank, because no code for {area} is known here"
+    return f"The client lives {where}: {code}{'' if values.get('UTLA') else no_code}"
 
 
 # ---- as people read it -----------------------------------------------------------------------------
