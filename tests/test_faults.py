@@ -161,6 +161,13 @@ def test_a_chosen_rule_is_broken_and_no_other(faultless: pl.DataFrame, rule: str
     assert {run.rule.id: run.count for run in found.fired} == {rule: 8 * rows_each}
 
 
+@pytest.mark.parametrize("rule", ["DOB.is_written_one_way", "SEX.is_written_as_listed"])
+def test_a_rule_that_is_told_once_is_broken_in_one_place(faultless: pl.DataFrame, rule: str) -> None:
+    frame, counts = with_faults(faultless.head(800), Q, 0.01, 1, [rule], today=TODAY)
+    assert counts == {rule: 1}
+    assert {run.rule.id: run.count for run in check(frame, Q, today=TODAY).fired}[rule] == 1
+
+
 def test_several_chosen_rules_are_broken_in_rows_of_their_own(faultless: pl.DataFrame) -> None:
     rules = ["DOB.is_given", "PC.is_a_postcode", "CPLANDT.is_not_before_triage"]
     frame, counts = with_faults(faultless, Q, 0, 1, rules, today=TODAY)

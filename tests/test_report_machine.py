@@ -68,7 +68,7 @@ def test_the_json_has_its_keys_in_their_order(checked):
             "rule": "DOB.is_plainly_written",
             "severity": "query",
             "value": "1986-02-14",
-            "message": "Write the date of birth as dd/mm/yyyy, such as 27/03/1985",
+            "message": "Write the date of birth as dd/mm/yyyy or yyyymmdd, such as 27/03/1985 or 19850327",
             "clause": "Client details: DOB",
         },
         {
@@ -179,7 +179,7 @@ def test_the_csv_has_row_cell_rule_texts_and_the_senders_ids(csv_of, checked):
             "rule": "DOB.is_plainly_written",
             "severity": "query",
             "value": "1986-02-14",
-            "message": "Write the date of birth as dd/mm/yyyy, such as 27/03/1985",
+            "message": "Write the date of birth as dd/mm/yyyy or yyyymmdd, such as 27/03/1985 or 19850327",
             "clause": "Client details: DOB",
             "CLIENTID": "10001",
             "EPISODID": "30001",

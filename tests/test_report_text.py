@@ -55,6 +55,15 @@ def test_the_gravest_faults_come_first_and_then_the_most_frequent(checked):
     assert places == sorted(places)
 
 
+def test_what_is_told_once_is_said_of_the_file_and_where_it_first_shows(checked):
+    said = " ".join(text.plain(checked({}, {}, {"DOB": "19860214"}, {"DOB": "19860214", "SEX": "1"})).split())
+
+    assert "The file Write every date of birth the same way: this file has both dd/mm/yyyy" in said
+    assert "first in row 4, client 10003, episode 30003, “19860214”" in said
+    assert "The file Write the client's stated sex as M (Male) or F (Female), not as 1 or 2" in said
+    assert "first in row 5, client 10004, episode 30004, “1” (Male)" in said
+
+
 def test_a_fault_on_every_row_is_said_to_be_one_fault(checked):
     said = text.plain(checked(*[ISO_DATE] * 20))
 

@@ -41,7 +41,7 @@ def test_findings_begin_with_the_senders_own_ids(checked):
             "EPISODID": "30001",
             "Row": 2,
             "Cell": "D2",
-            "What to do": "Write the date of birth as dd/mm/yyyy, such as 27/03/1985",
+            "What to do": "Write the date of birth as dd/mm/yyyy or yyyymmdd, such as 27/03/1985 or 19850327",
             "Field": "Client date of birth",
             "Header": "DOB",
             "Value sent": "1986-02-14",
