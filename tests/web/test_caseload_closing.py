@@ -189,6 +189,13 @@ def test_only_prisons_are_offered_as_a_prison_and_a_destination_may_be_not_known
     assert "not known Stays here" in words(looked_at(browser, episode))
 
 
+def test_every_area_in_england_is_offered_and_no_two_are_called_the_same():
+    offered = dict(forms.ClosureForm(caseload=True).fields["area"].widget.choices)
+
+    assert {"A09B", "D12B", "G09B", "00EQ"} <= offered.keys()
+    assert len(set(offered.values())) == len(offered) > 170
+
+
 def test_the_destination_of_another_reason_is_not_kept(browser, episode):
     close(browser, episode, day(1), "10", prison=BELMARSH)
     episode.refresh_from_db()

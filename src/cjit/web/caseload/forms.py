@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -197,7 +198,9 @@ class ClosureForm(forms.Form):
         self.choices_of("CJDISRSN", [(code, labels[code]) for code in reasons])
         for name, header in (("prison", "PRISON"), ("area", "DAT")):
             rows = [row for row in DATASET.lists[header].rows if row.group in ("", header)]
-            named = sorted({(row.code, row.label) for row in rows}, key=lambda row: row[1])
+            twice = Counter(row.label for row in rows)
+            called = {r.code: f"{r.label} ({r.code})" if twice[r.label] > 1 else r.label for r in rows}
+            named = sorted(called.items(), key=lambda row: row[1])
             self.choices_of(name, [("", "Select"), *named, (NOT_KNOWN, "Not known")])
 
     def choices_of(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
