@@ -234,7 +234,13 @@ class Searched {
           .filter(Boolean)
           .join(". "),
       // Called on leaving too, without a text where none was picked: see `settle`.
-      onConfirm: (text) => text !== undefined && this.take(this.called(text)),
+      onConfirm: (text) => {
+        if (text !== undefined) {
+          this.take(this.called(text));
+          // Where that there is no answer was picked, the component shows the text before again.
+          queueMicrotask(() => this.under_way && this.write());
+        }
+      },
     });
     this.box = document.getElementById(id);
     const around = this.box.closest(".autocomplete__wrapper").parentElement;
@@ -293,7 +299,6 @@ class Searched {
     const typed = this.box.value.trim();
     if (!this.under_way) {
       this.ask("");
-      this.write(); // the component keeps the text before where no answer was picked
       return;
     }
     const found = typed ? this.meant(typed) : this.choices.filter((each) => each.blank);
