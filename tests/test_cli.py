@@ -165,6 +165,23 @@ def test_a_row_without_consent_has_its_number_and_no_value_in_every_form(bad, tm
     assert (finding["rule"], finding["value"]) == ("CONSENT.is_given", None)
 
 
+@pytest.mark.parametrize("form", ["text", "html", "json"])
+def test_what_the_extract_writes_for_consent_is_said_before_the_causes(tmp_path, form):
+    lines = [line(CLIENTID=str(n), CLIENT=f"C{n}", EPISODID=str(n), REFERID=str(n), CONSENT="Yes") for n in range(3)]
+    told = run("check", write(tmp_path / "month.csv", *lines), *DAY, "--format", form)
+    said = " ".join(told.stdout.split())
+    assert told.exit_code == 1
+    assert "CONSENT says “Yes” on 3 rows and not Y" in said
+    if form != "json":
+        assert said.index("CONSENT says “Yes”") < said.index("Record consent as Y")
+
+
+def test_a_corrected_copy_is_never_praised_where_records_would_be_rejected(tmp_path):
+    path = write(tmp_path / "month.csv", line(DOB="20.5.82"), line(CLIENTID="2", CLIENT="2", EPISODID="2", REFERID="2"))
+    told = run("check", path, *DAY, "--corrected", tmp_path / "copy.csv").stderr
+    assert told.startswith("1 change was made to the file itself; 1 record would still be rejected: the corrected copy")
+
+
 def test_no_form_shows_a_whole_postcode(bad, tmp_path):
     for form in FORMATS:
         path = tmp_path / f"report.{form}"

@@ -388,6 +388,7 @@ def test_a_file_that_is_gone_is_told_and_nothing_is_imported(brought, csv_of, ag
         (b"\0\1\2", "There is a problem"),
         (b"PK\x03\x04rest", "There is a problem"),
         (b"hello\nworld\n", "There is a problem"),
+        ("CLIENTID,CONSENT\nÁ,É".encode()[:-1], "ends within a character, so it was cut off"),
         ("Ünïcödé,\ud800".encode("utf-8", "surrogatepass"), "There is a problem"),
     ],
 )
