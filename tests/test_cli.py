@@ -119,6 +119,20 @@ def test_a_report_that_cannot_be_written_is_told(good, tmp_path):
     assert "cannot be written" in sentence(run("check", good, *DAY, "--output", tmp_path / "no" / "where.txt"))
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--annotated", "copy.xlsx", "copy.xlsx would be a CSV file under the name of a workbook"),
+        ("--corrected", "copy.ODS", "copy.ODS would be a CSV file under the name of a workbook"),
+        ("--output", "report.pdf", "There is no report in the form of"),
+        ("--output", "report.htm", "give it a name that ends in .txt, .json, .csv, .html, .xlsx"),
+    ],
+)
+def test_nothing_is_written_under_the_name_of_what_it_is_not(good, tmp_path, option, name, told):
+    assert told in sentence(run("check", good, *DAY, option, tmp_path / name))
+    assert not (tmp_path / name).exists()
+
+
 def test_a_workbook_is_not_printed(good):
     assert "--output" in sentence(run("check", good, "--format", "xlsx"))
 
