@@ -125,6 +125,20 @@ def test_a_report_that_cannot_be_written_is_told(good, tmp_path):
     assert "cannot be written" in sentence(run("check", good, *DAY, "--output", tmp_path / "no" / "where.txt"))
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--annotated", "copy.xlsx", "copy.xlsx would be a CSV file under the name of a workbook"),
+        ("--corrected", "copy.ODS", "copy.ODS would be a CSV file under the name of a workbook"),
+        ("--output", "report.pdf", "There is no report in the form of"),
+        ("--output", "report.htm", "give it a name that ends in .txt, .json, .csv, .html, .xlsx"),
+    ],
+)
+def test_nothing_is_written_under_the_name_of_what_it_is_not(good, tmp_path, option, name, told):
+    assert told in sentence(run("check", good, *DAY, option, tmp_path / name))
+    assert not (tmp_path / name).exists()
+
+
 def test_a_workbook_is_not_printed(good):
     assert "--output" in sentence(run("check", good, "--format", "xlsx"))
 
@@ -169,6 +183,23 @@ def test_a_row_without_consent_has_its_number_and_no_value_in_every_form(bad, tm
         assert b"1911-11-11" not in path.read_bytes()
     (finding,) = [f for f in json.loads((tmp_path / "report.json").read_text())["findings"] if f["row"] == 4]
     assert (finding["rule"], finding["value"]) == ("CONSENT.is_given", None)
+
+
+@pytest.mark.parametrize("form", ["text", "html", "json"])
+def test_what_the_extract_writes_for_consent_is_said_before_the_causes(tmp_path, form):
+    lines = [line(CLIENTID=str(n), CLIENT=f"C{n}", EPISODID=str(n), REFERID=str(n), CONSENT="Yes") for n in range(3)]
+    told = run("check", write(tmp_path / "month.csv", *lines), *DAY, "--format", form)
+    said = " ".join(told.stdout.split())
+    assert told.exit_code == 1
+    assert "CONSENT says “Yes” on 3 rows and not Y" in said
+    if form != "json":
+        assert said.index("CONSENT says “Yes”") < said.index("Record consent as Y")
+
+
+def test_a_corrected_copy_is_never_praised_where_records_would_be_rejected(tmp_path):
+    path = write(tmp_path / "month.csv", line(DOB="20.5.82"), line(CLIENTID="2", CLIENT="2", EPISODID="2", REFERID="2"))
+    told = run("check", path, *DAY, "--corrected", tmp_path / "copy.csv").stderr
+    assert told.startswith("1 change was made to the file itself; 1 record would still be rejected: the corrected copy")
 
 
 def test_no_form_shows_a_whole_postcode(bad, tmp_path):

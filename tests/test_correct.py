@@ -265,7 +265,7 @@ def test_rows_that_cannot_be_mended_are_left_out_and_said_to_be(corrected, csv_o
     ],
 )
 def test_the_reason_why_a_row_is_left_out_is_true(corrected, annotated, consent, because, said):
-    rows = ({}, {"CONSENT": consent, "DOB": "1986-02-14"}, {})
+    rows: list[dict[str, str]] = [{}, {"CONSENT": consent, "DOB": "1986-02-14"}, {}]
     records, (change,), done = corrected(*rows)
 
     assert len(records) == 2

@@ -106,6 +106,18 @@ def test_a_fault_on_every_row_is_one_fault_in_the_extract(checked):
     assert report.one_fault(few.fired[0], few) == ""
 
 
+def test_a_cause_that_leaves_no_row_to_look_at_is_one_fault_too(checked, csv_of):
+    consent = checked(*[{"CONSENT": "Yes"}] * 20)
+    assert report.extent(consent.fired[0], consent) == "All 20 rows"
+    assert report.one_fault(consent.fired[0], consent) == "one fault in the extract, not 20"
+
+    lines = csv_of(*[{}] * 20).splitlines()
+    wide = check(
+        open_file(b"\n".join([lines[0], *(line + b",x" for line in lines[1:]), b""]), Q), Q, today=EXAMPLE_TODAY
+    )
+    assert report.one_fault(wide.fired[0], wide) == "one fault in the extract, not 20"
+
+
 # ---- values and figures ----------------------------------------------------------------------------
 
 

@@ -146,6 +146,15 @@ def test_what_the_cells_leave_open_goes_as_the_rows_saved_with_it():
     assert told(source([list(Q.headers), *[full] * 14, open_, wide]))[0] == [(16, 45)], "row 17 is of the next block"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["Example system 1.0", '"Example, 1.0"'])
+def test_a_short_row_may_end_with_a_date(end, name):
+    short = ending(CPLANDT="22/01/2026")[:43]
+    short[Q.headers.index("CMSID")] = name
+    opened = open_file(end.join([",".join(Q.headers), ",".join(short), ""]).encode(), Q)
+    assert frame(opened)["CPLANDT"].to_list() == ["22/01/2026"]
+
+
 def test_a_row_without_a_cell_for_what_every_record_needs_is_not_completed():
     assert ENDS.reading(["1", "2", "3"]) is Reading.NOT
     assert ENDS.reading([EXAMPLE[h] for h in Q.headers[:11]]) is Reading.NOT

@@ -512,7 +512,9 @@ class _Run:
         )
 
     def _above(self) -> Iterator[str]:
-        """What stands in the field of consent instead of its codes: the extract's fault, not that of a record."""
+        """What may concern every record: a file that was cut off, and what stands for consent instead of its codes."""
+        if self.cut_off:
+            yield f"The file ends within row {self.cut_off:,}, so it may have been cut off: make the extract again"
         gate = self.book.rules[self.book.gates[0]]
         codes = self.book.dataset.codes_of(gate.header)
         records = self.rows - self.ragged - self.counts.get("headers again", 0)
@@ -576,10 +578,6 @@ class _Run:
         if long := self.counts.get("long", 0):
             rows, they = ("row has", "it was") if long == 1 else ("rows have", "they were")
             notes.append(f"{long:,} {rows} blank cells behind the last column; {they} read without them")
-        if self.cut_off:
-            notes.append(
-                f"The file ends within row {self.cut_off:,}, so it may have been cut off: make the extract again"
-            )
         if again := self.counts.get("headers again", 0):
             rows = "row repeats" if again == 1 else "rows repeat"
             notes.append(f"{again:,} {rows} the headers: look whether files or sheets were put one below the other")

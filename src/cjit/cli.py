@@ -168,6 +168,13 @@ def check(
     FILE may be - for standard input. Exit status: 0 nothing is rejected; 1 something is; 2 a file cannot be
     used, or the command cannot be carried out.
     """
+    for copy in (annotated, corrected):
+        if copy and Path(copy).suffix.lower() in (".xlsx", ".xls", ".ods"):
+            _stop(f"{copy} would be a CSV file under the name of a workbook: give it a name that ends in .csv")
+    if not form and Path(output or "").suffix.lower() in (".pdf", ".doc", ".docx", ".xls", ".htm"):
+        _stop(
+            f"There is no report in the form of {output}: give it a name that ends in {', '.join(_SUFFIXES.values())}"
+        )
     form = form or {suffix: name for name, suffix in _SUFFIXES.items()}.get(Path(output or "").suffix.lower(), "text")
     if form == "xlsx" and not output:
         _stop("A workbook cannot be printed: say where to write it with --output report.xlsx")

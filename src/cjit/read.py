@@ -890,6 +890,7 @@ def _blanks(batch: Batch) -> pl.Series:
 
 def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
     """The cells of a line."""
+    line = line.removesuffix(b"\r")
     if b'"' not in line:
         return line.decode().split(separator.decode())
     return _split([line.decode()], separator.decode(), row, name)[0]

@@ -65,7 +65,7 @@ class Ends:
         if len(cells) < self.fewest:
             return Reading.NOT
         filled = [place for place, cell in enumerate(cells) if cell.strip()]
-        if more < 0 and filled and _RUN_TOGETHER.search(cells[filled[-1]]):
+        if more < 0 and filled and _RUN_TOGETHER.search(cells[filled[-1]].strip()):
             # Where the missing separator is the last, no cell behind it tells of it.
             return Reading.NOT
         doubt = False

@@ -506,14 +506,14 @@ def test_the_page_says_what_would_be_done_in_counts_and_then_what_was(brought, c
     answer = brought(data)
 
     assert "2 clients with 2 episodes and 2 referrals would be imported</h1>" in answer.text
-    assert "1 row of a client who does not consent" in answer.text
+    assert "1 row that does not say that the client consents" in answer.text
     assert "1 episode of them would be rejected as it is" in answer.text
     assert everything() == before
 
     answer = brought(data, order=True)
 
     assert "2 clients with 2 episodes and 2 referrals were imported</h1>" in answer.text
-    assert "1 row of a client who does not consent" in answer.text
+    assert "1 row that does not say that the client consents" in answer.text
     assert "1 episode of them would be rejected" in answer.text
     assert Client.objects.count() == 2
     assert AuditEvent.objects.get(action="imported records").person == manager
@@ -582,6 +582,7 @@ def test_a_file_that_is_gone_is_told_and_nothing_is_imported(brought, csv_of, ag
         (b"\0\1\2", "There is a problem"),
         (b"PK\x03\x04rest", "There is a problem"),
         (b"hello\nworld\n", "There is a problem"),
+        ("CLIENTID,CONSENT\nÁ,É".encode()[:-1], "ends within a character, so it was cut off"),
         ("Ünïcödé,\ud800".encode("utf-8", "surrogatepass"), "There is a problem"),
     ],
 )

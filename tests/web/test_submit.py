@@ -304,6 +304,23 @@ def test_a_file_that_mismatches_leads_to_the_decisions(browser, send, provider):
     assert f'href="{url("decide", sent.pk)}"' in response.content.decode()
 
 
+def test_a_file_cut_off_within_a_character_is_refused_and_not_a_fault_of_the_service(provider, agency):
+    sent = actions.receive(
+        by=provider, agency=agency, file=io.BytesIO("CLIENTID,CONSENT\nÁ,É".encode()[:-1]), name="a.csv", scope="full"
+    )
+    worker.run(threading.Event(), once=True)
+    sent.refresh_from_db()
+
+    assert sent.state == State.REFUSED
+    assert "ends within a character, so it was cut off" in sent.problem
+
+
+def test_what_the_extract_writes_for_consent_is_among_the_notes(browser, send):
+    sent = send({"CONSENT": "Yes"}, {"CONSENT": "Yes"})
+
+    assert "CONSENT says “Yes” on 2 rows and not Y" in read(browser.get(url("submission", sent.pk)))
+
+
 def test_an_unusable_file_says_why_and_what_to_do(browser, provider, agency):
     sent = actions.receive(
         by=provider, agency=agency, file=io.BytesIO(b"\x89PNG\r\n\x1a\n"), name="a.png", scope="full"
