@@ -437,6 +437,7 @@ def _made(clients: int) -> tuple[Any, dict[str, int]]:
 
     from cjit.check import check_rows
     from cjit.dataset import Entity
+    from cjit.dates import Style
     from cjit.faults import with_faults
     from cjit.synth import histories
     from cjit.web.agencies.models import Agency, Membership, Person, Region, Role
@@ -450,7 +451,8 @@ def _made(clients: int) -> tuple[Any, dict[str, int]]:
     person = Person.objects.create_user("a@example.org", name="A")
     Membership.objects.create(person=person, role=Role.MANAGER, agency=agency)
 
-    *_, last = histories(DATASET, agencies=1, clients=clients, months=1, today=today, seed=1)
+    # As a caseload keeps dates.
+    *_, last = histories(DATASET, agencies=1, clients=clients, months=1, today=today, seed=1, style=Style.SLASHED)
     ids = last.frame.select("CLIENTID", "EPISODID", "REFERID")
     spoilt, _ = with_faults(last.frame, DATASET, 0.001, 1, today=today)
     rows = [
