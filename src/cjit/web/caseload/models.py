@@ -118,7 +118,7 @@ class Episode(models.Model):
                 condition=Q(open=True),
             ),
             models.Index(
-                fields=["agency", "imported"],
+                fields=["agency", "contact", "imported"],
                 name="episode_without_contact",
                 condition=Q(open=True, imported__isnull=False, contact__isnull=True),
             ),

@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "episode",
             models.Index(
-                fields=["agency", "imported"],
+                fields=["agency", "contact", "imported"],
                 condition=Q(contact__isnull=True, imported__isnull=False, open=True),
                 name="episode_without_contact",
             ),
