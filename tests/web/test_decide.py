@@ -778,12 +778,16 @@ def test_who_will_be_forgotten_is_listed_by_the_agencys_reference_before_the_but
     body = browser.get(reverse("accept", args=[withdrawing.pk]))
     page = words(body)
 
-    assert "2 clients, by your reference Client reference Client ID A1 1 A2 2 How many clients" in page
+    assert "2 clients, by your reference Client reference Client ID A1 1 A2 2 " in page
     assert (
         "2 clients withdraw consent in this file: if you accept it, nobody sees anything of them here any more, and all"
         " that is held of them is erased for good 24 hours later. Until then you can undo it. Files that you sent"
         " before, and what was found in them, are kept for their own time: 90 days."
     ) in page
+    places = [
+        page.index(told) for told in ("A2 2 ", "Until then you can undo it", "How many clients", "Accept and forget")
+    ]
+    assert places == sorted(places)
     assert re.search(r'class="govuk-button govuk-button--warning"[^>]*>\s*Accept and forget 2 clients', body.text)
 
 

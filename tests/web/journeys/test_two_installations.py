@@ -98,15 +98,20 @@ def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_t
         number = re.search(r"/submissions/(\d+)/", priya.url)
         assert number
 
-        # then the birth date is a mismatch, which is decided by replace, and all is accepted
+        # then the birth date is a mismatch, which is decided by replace, and one client has withdrawn consent since
         assert "Needs decisions" in priya.inner_text("main")
         priya.goto(f"{national[0]}/submissions/{number[1]}/decide/")
         assert "1971" in priya.inner_text("main")
         priya.get_by_label("Replace", exact=False).first.check(force=True)
         presses(priya, "Save")
         priya.goto(f"{national[0]}/submissions/{number[1]}/accept/")
-        presses(priya, "Accept")
+        assert "1 client withdraws consent in this file" in priya.inner_text("main")
+        priya.get_by_label("How many clients will be forgotten?").fill("1")
+
+        # and all is accepted
+        presses(priya, "Accept and forget 1 client")
         assert "Receipt" in priya.inner_text("body")
+        assert "1 client is forgotten: until" in priya.inner_text("body")
 
         # and staff of the other see that the agency has submitted, and no record of it
         nat = signed_in(chromium, *national, "national@example.org")
