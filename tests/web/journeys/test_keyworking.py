@@ -255,7 +255,7 @@ def test_a_transfer_to_prison(somebody, keyworker, manager, episode, agency):
     with max_.page.expect_download() as download:
         max_.page.get_by_role("button", name="Download the file").click()
     data = download.value.path().read_text()
-    assert f"{text(ago(7))},13," in data
+    assert f"{ago(7):%Y%m%d},13," in data
     assert "DMI" not in data
     assert "NE8 1AB" not in data
     assert "NE8 1" in data
