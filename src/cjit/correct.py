@@ -100,7 +100,7 @@ class _Gates:
             .then(_Why.HEADERS)
             .when(said.is_null() | (said == ""))
             .then(_Why.BLANK)
-            .when(said.is_in(_refusing(self.dataset, self.rules[0])))
+            .when(said.is_in(list(self.dataset.by_header[self.header].withdraws)))
             .then(_Why.REFUSED)
             .otherwise(_Why.NO_CODE)
         )
@@ -109,12 +109,6 @@ class _Gates:
     def fails(self) -> pl.Expr:
         """The same as an expression over prepared columns."""
         return pl.any_horizontal(pl.lit(False), *(r.fails_when.fill_null(False) for r in self.rules)).alias("closed")
-
-
-def _refusing(dataset: Dataset, gate: Rule) -> list[str]:
-    """The codes by which a client refuses consent: all but the one that gives it."""
-    codes = dataset.codes_of(gate.header)
-    return [code for code in (codes.codes if codes else ()) if code != _giving(gate)]
 
 
 def _giving(gate: Rule) -> str:
