@@ -12,7 +12,7 @@ from cjit.check import check
 from cjit.dataset import Entity, Severity
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
-from cjit.web.portal import actions, store
+from cjit.web.portal import actions, plan, store
 from cjit.web.portal.decisionfile import allowed
 from cjit.web.portal.models import RECORDS, Choice, State
 
@@ -237,14 +237,16 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
         rows = _some_rows(random)
         submission = sent(*rows, scope=random.choice(["full", "new"]))
         if submission.state not in (State.READY, State.DECISIONS):
-            assert submission.state == State.REFUSED
+            # Nothing of it can be taken, so there is nothing to add up.
+            assert submission.state in (State.REFUSED, State.REJECTED)
             continue
         for decision in submission.decisions.all():
             choice = random.choice([*allowed(absent=decision.absent), ""])
             if choice:
                 actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
 
-        receipt = actions.accept(by=provider, submission=submission).receipt
+        forget = plan.foreseen(submission).known.height
+        receipt = actions.accept(by=provider, submission=submission, forget=forget).receipt
 
         found = check(csv_of(*rows), Q, today=timezone.localdate(), submitter="CJ901").frame
         rejects = [rule.id for rule in Q.rules if rule.severity is Severity.REJECT]
@@ -253,7 +255,15 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
             ids = {row[store.key_of(entity)] for row in rows if entity is Entity.CLIENT or row["CONSENT"] == "Y"}
             told = receipt[entity.value]
             assert len(ids - {""}) == told["new"] + told["changed"] + told["unchanged"] + told["left out"]
-        assert receipt["left_out"]["rejected rows"] == len(rejected)
+        withdraw = {row["CLIENTID"] for row in rows if (row["CONSENT"], row["AGNCY"]) == ("N", "CJ901")} - {""}
+        of_them = [n for n, row in enumerate(rows, 2) if row["CLIENTID"] in withdraw]
+        no = [n for n in of_them if (rows[n - 2]["CONSENT"], rows[n - 2]["AGNCY"]) == ("N", "CJ901")]
+        taken = set(range(2, len(rows) + 2)) - rejected - set(of_them)
+        assert receipt["left_out"]["rejected rows"] == len(rejected - set(no))
+        assert receipt["left_out"]["rows of clients who withdraw"] == len(set(of_them) - (rejected - set(no)))
+        assert submission.rows == len(taken) + sum(
+            receipt["left_out"][why] for why in ("rejected rows", "rows of clients who withdraw")
+        )
         # A referral that has no ID is in no count but that of the rejected rows.
         for number, row in enumerate(rows, 2):
             assert row["REFERID"] or not row["REFDATE"] or number in rejected
