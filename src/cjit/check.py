@@ -77,6 +77,7 @@ def check(
     today: date,
     previous: str | os.PathLike[str] | IO[bytes] | bytes | Source | pl.DataFrame | None = None,
     submitter: str | None = None,
+    full: bool = True,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     keep: int | None = None,
@@ -88,7 +89,8 @@ def check(
     `today` is the day nothing may be later than. `previous` is the last submission, given as the file is, or
     as the values that `records` gives: what should not have changed since is a finding, and the frame has a column
     `previous`; both are then held in memory.
-    `submitter` is the agency code AGNCY must have. `only`
+    `submitter` is the agency code AGNCY must have. A file that is not `full` has only new and changed records: what of
+    the last submission is not in it is no news. `only`
     and `skip` name rules by id, header or pattern (`DISABLE*`). `sink` is handed every batch of findings
     as it is made, in order; `keep` bounds how many stay in `Findings.frame` (None: all). `progress`
     is told bytes done and bytes in all. Raises `Unusable` where the file cannot be read, `UnknownRule`, and TypeError
@@ -108,7 +110,7 @@ def check(
     before = None if previous is None else _before(previous, dataset, today)
     examiner = Examiner(book, active, today, submitter, None if before is None else before.schema)
     run = _Run(examiner, keep, sink)
-    run.before = before
+    run.before, run.full = before, full
     done = 0
     try:
         for part in _side_by_side(lambda piece: examiner.examine(piece()), pieces()):
@@ -326,6 +328,7 @@ class _Run:
         self.keys = _Keys()
         #: The values of the last submission and of this one, where there is one to compare with.
         self.before: pl.DataFrame | None = None
+        self.full = True
         self.notes: list[str] = []
         self.said: Counter[str] = Counter()
         self.cut_off: int | None = None
@@ -412,7 +415,7 @@ class _Run:
             late.append(self._once(pl.concat(self.met)))
         late += self._read_again({i: pl.concat(rows) for i, rows in wanted.items()}, stories, pieces)
         if self.before is not None:
-            late.append(self._changes(self.before))
+            late.append(self._changes(self.before, pl.concat([*self.grades, grades(pl.concat(late), book)])))
         found = pl.concat(late)
         self.grades.append(grades(found, book))
         if self.keys.pieces == 1:
@@ -429,12 +432,13 @@ class _Run:
         told = first.filter(pl.len().over("rule") == pl.col("rule").cast(pl.String).replace_strict(needed))
         return told.sort("row").unique("rule", keep="last", maintain_order=True).drop("condition")
 
-    def _changes(self, held: pl.DataFrame) -> pl.DataFrame:
-        """Findings on what should not have changed since the last submission."""
+    def _changes(self, held: pl.DataFrame, graded: pl.DataFrame) -> pl.DataFrame:
+        """Findings on what should not have changed since the last submission, of rows as gravely `graded` so far."""
         book = self.book
         incoming = pl.concat(self.incoming)
         client, episode = book.keys[:2]
-        changed = compare.compare(incoming, held, book.dataset)
+        rejected = graded.filter(pl.col("grade") == list(Severity).index(Severity.REJECT))["row"].unique()
+        changed = compare.compare(incoming, held, book.dataset, rejected=rejected)
         # Of whom a row tells nothing but the id: they are not absent, nor is what was theirs.
         theirs = held.filter(pl.col(client).is_in(pl.concat(self.withheld).implode()))
         there = [
@@ -442,7 +446,7 @@ class _Run:
             for entity in Entity
             if (fields := book.dataset.entity(entity))
         ]
-        self.notes += _absent(changed.filter(~pl.any_horizontal(there).fill_null(False)))
+        self.notes += _absent(changed.filter(~pl.any_horizontal(there).fill_null(False))) if self.full else []
         ids = {
             (header, change): name
             for header in book.dataset.headers

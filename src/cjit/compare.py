@@ -40,13 +40,21 @@ _OF_CLASS = {
 }
 
 
-def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset, *, unchanged: bool = False) -> pl.DataFrame:
+def compare(
+    incoming: pl.DataFrame,
+    held: pl.DataFrame,
+    dataset: Dataset,
+    *,
+    unchanged: bool = False,
+    rejected: pl.Series | None = None,
+) -> pl.DataFrame:
     """Every record and value that differs.
 
     Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and referral;
     text may be a Categorical that both share. `incoming` also has `row`. Returns row (null where absent), entity, id,
     header (null for whole records), change, value, previous: text as the dataset writes it. Unchanged values are not
-    listed; with `unchanged`, records of which nothing differs are.
+    listed; with `unchanged`, records of which nothing differs are. Of a record that has other rows, the `rejected` ones
+    (row numbers) say nothing: they are not what is taken.
     """
     parts = [_nothing()]
     for entity in Entity:
@@ -56,7 +64,11 @@ def compare(incoming: pl.DataFrame, held: pl.DataFrame, dataset: Dataset, *, unc
         key = fields[0].header
         parent = dataset.parent(entity)
         compared = ([parent] if parent else []) + list(fields[1:])
-        parts += _entity(incoming, held, entity, key, compared, unchanged)
+        rows = incoming
+        if rejected is not None and len(rejected):
+            out = pl.col("row").is_in(rejected.implode())
+            rows = incoming.filter(~out | ~pl.col(key).is_in(incoming.filter(~out)[key].implode()))
+        parts += _entity(rows, held, entity, key, compared, unchanged)
     return pl.concat(parts).sort("row", "header", nulls_last=True, maintain_order=True)
 
 

@@ -131,7 +131,8 @@ def ticked(posted: Mapping[str, str], was: Mapping[str, str], answers: Mapping[s
     if "PC" not in was:
         return {}
     before = boxes("PC", posed(was)["PC"])
-    new = {posted.get(name, "") for name, content in before.items() if name != "PC" and posted.get(name, "") != content}
+    ticks = {name: posted.get(name, "") for name in before if name != "PC"}
+    new = {tick for name, tick in ticks.items() if tick and tick != before[name]}
     if answers["PC"] not in new:
         return {}
     said: dict[str, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest, ObjectDoesNotExist
@@ -28,7 +29,7 @@ from cjit.web.caseload.actions import Saved
 from cjit.web.caseload.local import not_known
 from cjit.web.caseload.models import Client, Episode, Record, Referral
 from cjit.web.caseload.questions import CLIENT_DETAILS, GROUPS, REFERRAL, Group
-from cjit.web.caseload.record import Told, about_place, identify, label, left_behind, places, plain, told
+from cjit.web.caseload.record import Told, about_place, identify, label, left_behind, places, plain, told_once
 
 _GET_OR_POST = require_http_methods(["GET", "HEAD", "POST"])
 #: What is asked to begin a client; the rest of the client details follows.
@@ -113,7 +114,7 @@ def _case(request: HttpRequest, client: Client, wanted: Episode | None) -> HttpR
         "none_open": not any(each.open for each in episodes),
         "tasks": _tasks(client, shown) if shown else [],
         "referrals": list(shown.referrals.all()) if shown else [],
-        "doubtful": {each.referral for each in told(shown) if not each.is_missing} if shown else set(),
+        "doubtful": {each.referral for each in told_once(shown) if not each.is_missing} if shown else set(),
     }
     return pages.render(request, "caseload/client.html", context)
 
@@ -128,7 +129,7 @@ def _same_reference(client: Client) -> Client | None:
 
 def _tasks(client: Client, episode: Episode) -> list[dict[str, Any]]:
     """What there is to do of an episode, each with its state in words, as govukTaskList takes it."""
-    found = told(episode)
+    found = told_once(episode)
     at = {"pk": episode.pk}
 
     def task(title: str, href: str, state: str, done: bool = True) -> dict[str, Any]:
@@ -303,7 +304,7 @@ def _asked(request: HttpRequest, record: Record, group: Group, *, back: str, the
     if request.POST.get("do") == "later":
         return redirect(back)
     # What is doubtful is shown once; who goes on all the same has seen it.
-    unseen = set(_findings(record, group)) - set(request.POST.get("seen", "").split())
+    unseen = _marks(_findings(record, group)) - set(request.POST.get("seen", "").split())
     return redirect(request.path if unseen else then)
 
 
@@ -321,12 +322,17 @@ def _findings(record: Record, group: Group) -> dict[str, list[str]]:
         case _:
             episodes, referral = [record.episode], record.pk
     found: dict[str, list[str]] = {}
-    for each in (one for episode in episodes for one in told(episode)):
+    for each in (one for episode in episodes for one in told_once(episode)):
         if not each.is_missing and each.referral == referral and each.message not in found.get(each.header, ()):
             found.setdefault(each.header, []).append(each.message)
     if isinstance(record, Episode) and (doubt := left_behind(record)):
         found.setdefault("DAT", []).append(doubt)
     return {header: found[header] for header in group.headers if header in found}
+
+
+def _marks(findings: Mapping[str, Sequence[str]]) -> set[str]:
+    """What a page says it has shown of some findings: a new sentence at a field is not one that was seen."""
+    return {f"{header}.{crc32(each.encode()):x}" for header, said in findings.items() for each in said}
 
 
 def _notes(client: Client, values: Mapping[str, str]) -> dict[str, str]:
@@ -364,7 +370,7 @@ def _page(
         "group": group,
         "questions": asked,
         "was": json.dumps(dict(values)),
-        "seen": " ".join(findings),
+        "seen": " ".join(sorted(_marks(findings))),
         "problems": [
             {"text": message, "href": f"#{question.first}"}
             for question in asked

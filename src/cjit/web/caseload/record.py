@@ -198,8 +198,13 @@ def met(episode: Episode) -> date | None:
 
 
 def _last(episode: Episode, days: Sequence[date]) -> date | None:
-    """The last of some days of contact, if it is known: a file that was imported has no contacts."""
-    known = met(episode) if days or episode.no_contact or not episode.imported else None
+    """The last of some days of contact, if it is known.
+
+    A file that was imported has no contacts: a day before the last that it tells says nothing of those since.
+    """
+    known = met(episode)
+    if episode.imported and not episode.no_contact:
+        return max((day for day in days if known is None or day >= known), default=None)
     return max((*days, *([known] if known else [])), default=None)
 
 
@@ -393,6 +398,12 @@ def left_behind(episode: Episode) -> str:
     area = _area(postcode)
     where = f"The postcode is now in {area}" if area else "The area of the new postcode is not known here"
     return f"{where}, and the DAT of residence is still {shown('DAT', dat)}: choose which is right"
+
+
+def told_once(episode: Episode) -> list[Told]:
+    """What the check said of an episode, without what `left_behind` says of the same slip with its cause."""
+    found = told(episode)
+    return [each for each in found if not (left_behind(episode) and each.rule.id.startswith("DAT.agrees_with"))]
 
 
 def about_place(values: Mapping[str, str], agency_dat: str) -> str:

@@ -6,6 +6,7 @@ Both are worked on by a worker (`working.py`): the pages ask for it, say how far
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -365,7 +366,13 @@ class PracticeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.agency = agency
         # A CJIT is in England. What is in the register and not in the list stays.
-        named = {code: label for code, label in DATASET.lists["DAT"].labels.items() if code not in DATS_OUTSIDE_ENGLAND}
+        labels = DATASET.lists["DAT"].labels
+        twice = Counter(labels.values())
+        named = {
+            code: f"{label} ({code})" if twice[label] > 1 else label
+            for code, label in labels.items()
+            if code not in DATS_OUTSIDE_ENGLAND
+        }
         known = {agency.dat: f"“{agency.dat}”, which is not in the list"} if agency.dat else {}
         some = sorted((known | named).items(), key=lambda each: each[1])
         self.fields["dat"].choices = [("", "Not known"), *some]  # type: ignore[attr-defined]

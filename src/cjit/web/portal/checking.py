@@ -27,6 +27,11 @@ from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 _CODE = re.compile(AGENCY_CODE.regex)
 
+#: Said of a file that should have all records, where that cannot be told of it.
+_STRANGERS = (
+    "Some rows do not say whose they are, so nothing that is held is taken to be missing from this file: correct them"
+    " and send the file again"
+)
 #: Bytes that a line may have and be blank, and others: all but letters, figures and the line end.
 _NO_SIGN_OF_A_RECORD = bytes(b for b in range(256) if not chr(b).isalnum() or b > 127).replace(b"\n", b"")
 
@@ -69,6 +74,7 @@ def _examine(claim: Claim[Submission]) -> None:
             today=today,
             previous=store.whole(held),
             submitter=agency.code,
+            full=submission.scope == Scope.FULL,
             progress=lambda done, _: progress(done),
         )
         if found.rows > settings.UPLOAD_ROWS:
@@ -76,13 +82,21 @@ def _examine(claim: Claim[Submission]) -> None:
         sent = records(source, DATASET, today=today, kinds=kinds)
     _assure_ours(sent, agency)
     summary = result.summary(found)
-    rejected = found.frame.filter(pl.col("rule").is_in(_of(found, Severity.REJECT)))["row"].unique()
-    told = found.frame.filter(pl.col("rule").is_in(list(plan.NO_VALUE)))
-    bad = told.select("row", header=pl.col("rule").cast(pl.String).str.split(".").list.first())
-    file = plan.File(sent, rejected, bad)
+    rejects = pl.Series(_of(found, Severity.REJECT), dtype=pl.String)
+    told = found.frame.select("row", pl.col("rule").cast(pl.String))
+    told = told.with_columns(
+        header=pl.col("rule").str.split(".").list.first(),
+        severity=pl.when(pl.col("rule").is_in(rejects.implode())).then(pl.lit(Severity.REJECT.value)),
+    )
+    file = plan.of_findings(sent, told)
     forget = plan.withdrawn(sent, agency)
-    usable = plan.usable(sent, rejected, forget)
-    changes, kept_on, absent = _changes(submission, held, file, usable, source.missing)
+    usable = plan.usable(sent, file.rejected, forget)
+    # A row that does not say whose it is may be of anybody who is held.
+    strangers = found.rows - sent.height + int(sent[CLIENT].null_count()) + (file.nameless["header"] == CLIENT).sum()
+    known = not strangers and usable.height > 0
+    if strangers and usable.height and submission.scope == Scope.FULL:
+        summary["notes"] = [*found.notes, _STRANGERS]
+    changes, kept_on, absent = _changes(submission, held, file, usable, source.missing, known)
     forgotten = plan.known(agency, forget).height
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
@@ -208,14 +222,16 @@ def _changes(
     file: plan.File,
     usable: pl.DataFrame,
     columns_missing: Sequence[str],
+    known: bool,
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], list[Decision]]:
     """What of a file is new, changed and absent, by kind; how many held values of each field stay (`plan.count_kept`).
 
-    Then the absent records to be decided. A file of which no row is usable says nothing of what is not in it.
+    Then the absent records to be decided. Where it is not `known` whose all rows are, none is.
     """
     sent = file.sent
-    # Of whom a row tells the client alone: neither they nor what is theirs is absent.
-    unsure = sent.filter(pl.col(WITHHELD) | pl.col(EPISODE).is_null())[CLIENT].drop_nulls().unique()
+    # A row that is not taken may be of anything the client has: neither they nor what is theirs is absent.
+    out = pl.col(WITHHELD) | pl.col("row").is_in(file.rejected.implode())
+    unsure = sent.filter(out)[CLIENT].drop_nulls().unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
     stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
@@ -230,13 +246,13 @@ def _changes(
         if parent:
             spared[entity] = held.filter(pl.col(parent.header).is_in(spared[parent.entity].implode()))[key]
         there = compare.first(good.select(store.headers_of(entity)), key)
-        now, _ = plan.closed_in_full(compare.first(usable.select(store.headers_of(entity)), key), key)
+        now = compare.first(plan.closed_in_full(usable).select(store.headers_of(entity)), key)
         both = plan.merged(now, held, entity)
         plan.count_kept(stays, both, entity, sent, file.bad)
         # What is in the file and rejected is not absent from it.
         missing = held.join(there, on=key, how="anti").filter(~pl.col(key).is_in(spared[entity].implode()))
         # A file without the column says nothing of such records, and least of all that they are gone.
-        if usable.is_empty() or key in columns_missing:
+        if not known or key in columns_missing:
             missing = missing.clear()
         counts["new"][entity.value] = now.join(held, on=key, how="anti").height
         counts["changed"][entity.value] = both.filter("differs").height

@@ -44,12 +44,13 @@ class File:
     """A submission's file as it is read.
 
     `sent` are its values (`check.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
-    `header` of each cell whose text is no value of its field.
+    `header` of each cell whose text is no value of its field, `nameless` of each id for whose sake a row is rejected.
     """
 
     sent: pl.DataFrame
     rejected: pl.Series
     bad: pl.DataFrame
+    nameless: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,19 @@ def read(submission: Submission) -> File:
         sent = records(source, DATASET, today=today, kinds=repeating(DATASET))
         source.assure()
     found = result.findings(submission, ("row", "header", "rule", "severity"))
+    return of_findings(sent, found)
+
+
+def of_findings(sent: pl.DataFrame, found: pl.DataFrame) -> File:
+    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text."""
+    reject = pl.col("severity") == Severity.REJECT
     return File(
         sent,
-        rejected=found.filter(pl.col("severity") == Severity.REJECT)["row"].unique(),
+        rejected=found.filter(reject)["row"].unique(),
         bad=found.filter(pl.col("rule").is_in(list(NO_VALUE))).select("row", "header"),
+        nameless=found.filter(reject & pl.col("header").is_in([store.key_of(entity) for entity in RECORDS])).select(
+            "row", "header"
+        ),
     )
 
 
@@ -102,9 +112,10 @@ def made(submission: Submission, read: File) -> Plan:
     kinds = sent.schema
     forget = withdrawn(sent, agency)
     good = usable(sent, rejected, forget)
-    withdrawing = _withdrawing(sent, agency)["row"]
-    beside = usable(sent, rejected, forget.clear()).height - good.height
+    withdrawing = _withdrawing(sent, agency)
     theirs = known(agency, forget)
+    held_here = withdrawing[CLIENT].is_in(theirs[CLIENT].implode())
+    beside = usable(sent, rejected, forget.clear()).height - good.height
     forgotten, gone = _forgotten(agency, forget)
     before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
     file = {entity: _once(good, entity) for entity in RECORDS}
@@ -118,7 +129,8 @@ def made(submission: Submission, read: File) -> Plan:
         key = store.key_of(entity)
         waits = file[entity].filter(pl.col(key).is_in(waiting[entity].implode()))
         left += waits.height
-        now, half = closed_in_full(file[entity].join(waits, on=key, how="anti"), key)
+        now = file[entity].join(waits, on=key, how="anti")
+        half = half_closed(good, now) if entity is Entity.EPISODE else pl.Series([], dtype=pl.String)
         held = before[entity]
         removed = held.filter(pl.col(key).is_in(deleted[entity].implode()))
         kept_on = held.join(removed, on="id", how="anti")
@@ -138,11 +150,12 @@ def made(submission: Submission, read: File) -> Plan:
             "removed": removed.height - again,
             "forgotten": forgotten[entity],
             "unchanged": both.height - changed.height,
-            "left out": _ids(sent, entity).len() - now.height,
+            "left out": _records(read, entity) - now.height,
         }
     receipt["left_out"] = {
-        "rejected rows": rejected.filter(~rejected.is_in(withdrawing.implode())).len(),
-        "rows of clients who withdraw": withdrawing.len() + beside,
+        "rejected rows": rejected.filter(~rejected.is_in(withdrawing["row"].implode())).len(),
+        "rows of clients who withdraw": int(held_here.sum()) + beside,
+        "rows of clients who withdraw and are not held": int((~held_here).sum()),
         "waiting for a decision": left,
         **halves,
     }
@@ -184,22 +197,35 @@ def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.Dat
 
 def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     """What a file says of each record of a kind: the columns of its table."""
-    return compare.first(rows.select(store.headers_of(entity)), store.key_of(entity))
+    return compare.first(closed_in_full(rows).select(store.headers_of(entity)), store.key_of(entity))
 
 
-def _ids(sent: pl.DataFrame, entity: Entity) -> pl.Series:
-    """The ids of the records of a kind that a file has, taken or not; of a withheld row that of the client alone."""
-    rows = sent if entity is Entity.CLIENT else sent.filter(~pl.col(WITHHELD))
-    return rows[store.key_of(entity)].drop_nulls().unique()
+def _records(read: File, entity: Entity) -> int:
+    """How many records of a kind a file has, taken or not. Those without an id cannot be told apart: each counts.
+
+    Of a withheld row only its ids are counted; whether it has a referral without an id is not known.
+    """
+    key, sent = store.key_of(entity), read.sent
+    nameless = read.nameless.filter(pl.col("header") == key)["row"].unique()
+    others = sent.filter(~pl.col("row").is_in(nameless.implode()))[key]
+    blank = others.null_count() if entity is not Entity.REFERRAL else 0
+    return nameless.len() + blank + others.drop_nulls().n_unique()
 
 
-def closed_in_full(records: pl.DataFrame, key: str) -> tuple[pl.DataFrame, pl.Series]:
-    """Records with a whole closure or none, since half a closure is no answer; and the ids of those that had half."""
-    if not set(CLOSURE) <= set(records.columns):
-        return records, records[key].clear()
+def closed_in_full(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a whole closure or none, since half a closure is no answer."""
+    return rows.with_columns(pl.when(~_half()).then(pl.col(CLOSURE)))
+
+
+def half_closed(rows: pl.DataFrame, episodes: pl.DataFrame) -> pl.Series:
+    """The ids of some episodes that have half a closure on their rows, and nowhere a whole one."""
+    half = rows.filter(_half())[EPISODE].unique()
+    return episodes.filter(pl.col(EPISODE).is_in(half.implode()) & pl.col(CLOSURE[0]).is_null())[EPISODE]
+
+
+def _half() -> pl.Expr:
     given = pl.sum_horizontal(pl.col(CLOSURE).is_not_null())
-    half = (given > 0) & (given < len(CLOSURE))
-    return records.with_columns(pl.when(~half).then(pl.col(CLOSURE))), records.filter(half)[key]
+    return (given > 0) & (given < len(CLOSURE))
 
 
 # ---- beside what is held ---------------------------------------------------------------------------

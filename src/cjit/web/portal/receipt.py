@@ -45,6 +45,10 @@ _LEFT_OUT = {
         "1 row is of a client who withdraws consent: nothing of it is taken",
         "{:,} rows are of clients who withdraw consent: nothing of them is taken",
     ),
+    "rows of clients who withdraw and are not held": (
+        "1 row withdraws consent of a client who is not held, so it forgets nobody: check the client ID",
+        "{:,} rows withdraw consent of clients who are not held, so they forget nobody: check the client IDs",
+    ),
     "half-given closures": (
         "1 episode has a closure date without a reason, or a reason without a date: it is taken as still open",
         "{:,} episodes have a closure date without a reason, or a reason without a date: they are taken as still open",
@@ -109,7 +113,8 @@ def forgotten(submission: Submission) -> str:
     if not back:
         return f"{_clients(count)} {_are(count)} forgotten and erased: undoing does not bring anything of them back"
     return (
-        f"{_clients(count)} {_are(count)} forgotten: until {moment(submission.forget_until)} undoing brings"
+        f"{_clients(count)} {_are(count)} forgotten: until {moment(submission.forget_until)} undoing this acceptance,"
+        " after any later one, brings"
         f" {_of(back, count) if back < count else 'them' if count > 1 else 'the client'} back, and then all that was"
         f" held of them is erased{_erased(count - back)}"
     )

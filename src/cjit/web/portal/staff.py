@@ -94,7 +94,9 @@ def progress(agencies: Iterable[Agency], month: Month, today: date) -> list[Prog
     ).order_by("pk")
     for submission in sent:
         one = told[submission.agency_id]
-        accepted = submission.accepted if submission.state == State.ACCEPTED else None
+        # Where every row was rejected it said at most who withdraws, and that is no submission for the month.
+        taken = submission.state == State.ACCEPTED and submission.rejected < submission.rows
+        accepted = submission.accepted if taken else None
         if accepted and one.submitted is None:
             one.submitted = accepted
             one.late = timezone.localdate(accepted) > due

@@ -189,7 +189,11 @@ class Choice {
     if (this.another && name === this.option.text) {
       return plain.startsWith(text) ? 1 : 3;
     }
-    const begins = text.split(" ").every((word) => ` ${plain}`.includes(` ${word}`));
+    // Of one letter no word is meant that merely begins so, beside others: “n/a” is not Saint Kitts and Nevis.
+    const words = text.split(" ");
+    const begins = words.every((word) =>
+      words.length > 1 && word.length === 1 ? ` ${plain} `.includes(` ${word} `) : ` ${plain}`.includes(` ${word}`),
+    );
     return begins ? 1 : plain.includes(text) ? 2 : 3;
   }
 
@@ -307,12 +311,11 @@ class Searched {
       return;
     }
     const another = this.choices.find((each) => each.another)?.option.text;
-    this.ask(
-      found.length
-        ? `“${typed}” could be several answers: choose one from the list`
-        : `Nothing in the list is called “${typed}”: choose one${another ? `, or choose “${another}”` : " from the list"}`,
-    );
-    this.give("");
+    const asked = found.length
+      ? `“${typed}” could be several answers: choose one from the list`
+      : `Nothing in the list is called “${typed}”: choose one${another ? `, or choose “${another}”` : " from the list"}`;
+    // What was answered before stays until there is another answer, or the box is emptied.
+    this.ask(this.answer ? `${asked}; until then “${this.answer}” stays recorded` : asked);
   }
 
   take(choice) {
