@@ -7,8 +7,10 @@ from datetime import date
 import polars as pl
 import pytest
 
+from cjit.dataset import Kind
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE
+from cjit.dates import Style, day_of
 from cjit.read import PIECE, Source, open_file
 from cjit.rows import Ends, Reading
 from cjit.synth import histories
@@ -17,14 +19,22 @@ Q = dataset("Q")
 ENDS = Ends(Q, Q.headers)
 
 
-@pytest.fixture(scope="module")
-def month() -> list[list[str]]:
-    """A made-up month as cells, in which referrals and closures are rare: the headers, then 183 records."""
+@pytest.fixture(scope="module", params=list(Style))
+def month(request) -> list[list[str]]:
+    """A made-up month as cells, in which referrals and closures are rare: the headers, then 183 records.
+
+    Once with its dates in each plain style.
+    """
     *_, last = histories(Q, agencies=1, clients=150, months=3, today=date(2026, 3, 31), seed=5)
     frame = last.frame.with_columns(
         pl.when(pl.int_range(pl.len()) < 100).then(pl.col("REFERID", "REFDATE")).name.keep()
     )
-    return [list(Q.headers), *([cell or "" for cell in row] for row in frame.select(Q.headers).iter_rows())]
+    rows = [[cell or "" for cell in row] for row in frame.select(Q.headers).iter_rows()]
+    for row in rows:
+        for place in (Q.headers.index(f.header) for f in Q.fields if f.kind is Kind.DATE):
+            if day := day_of(row[place]):
+                row[place] = day.strftime(request.param.form)
+    return [list(Q.headers), *rows]
 
 
 def saved(rows: list[list[str]], together: int = 16) -> list[list[str]]:
@@ -123,6 +133,15 @@ def test_a_record_that_has_a_separator_too_many_is_never_taken_for_another(month
             assert more[:49] == row or ENDS.reading(more) is not Reading.SURE, Q.headers[place]
 
 
+def test_a_separator_too_many_is_not_hidden_by_blank_cells_left_out_at_the_end(month):
+    for row in month[1:]:
+        filled = max(place for place, cell in enumerate(row) if cell)
+        for place in range(filled + 1):
+            more = [*row[:place], "", *row[place : filled + 1]]
+            if len(more) < 49 and more != row[: len(more)]:
+                assert ENDS.reading(more) is Reading.NOT, Q.headers[place]
+
+
 def test_a_comma_in_a_text_without_quotes_does_not_move_what_follows(month):
     row = [f"{cell},2" if header == "CMSID" else cell for header, cell in zip(Q.headers, month[150], strict=True)]
     assert ENDS.reading(",".join(row).split(",")) is Reading.NOT
@@ -135,13 +154,13 @@ def ending(**tail: str) -> list[str]:
 
 
 def test_what_the_cells_leave_open_goes_as_the_rows_saved_with_it():
-    # Naloxone issued, or administered: of a single cell neither list tells which was meant.
-    open_ = ending(CPLANDT="22/01/2026", NALOXISS="X01")[:45]
+    # Naloxone issued, or administered: of a code that neither list has, none tells which was meant.
+    open_ = ending(CPLANDT="22/01/2026", NALOXISS="Q9")[:45]
     assert ENDS.reading(open_) is Reading.AS_ITS_BLOCK
 
     full = ending(REFERID="970001", REFDATE="22/01/2026")
     assert told(source([list(Q.headers), full, open_]))[0] == [(3, 45)]
-    wide = ending(CPLANDT="22/01/2026", NALOXISS="X01", NALOXAD="N")[:45]
+    wide = ending(CPLANDT="22/01/2026", NALOXISS="Q9", NALOXAD="N")[:45]
     assert told(source([list(Q.headers), full, open_, wide])) == ([], 2, 0)
     assert told(source([list(Q.headers), *[full] * 14, open_, wide]))[0] == [(16, 45)], "row 17 is of the next block"
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
+from cjit import dates
 from cjit.dataset import Dataset, Field, Kind, Severity
 from cjit.geography import TRUNCATED, WHOLE
 
@@ -24,12 +25,12 @@ from cjit.geography import TRUNCATED, WHOLE
 BLOCK = 16
 #: Cells, at the end of a row, that must speak against another place before the rest of the row need not be asked.
 _ENOUGH = -4
+#: By how many places cells are looked for the other way than the missing ones would have moved them.
+_OTHER_WAY = (1, 2)
 
 _DATE = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
-#: A date with something before or behind it: two cells that have run together.
-_RUN_TOGETHER = re.compile(
-    r"[^ ][0-9]{2}/[0-9]{2}/[0-9]{4}|[0-9]{2}/[0-9]{2}/[0-9]{4}[^ ]|[^ ][0-9]{4}-[0-9]{2}-[0-9]{2}$"
-)
+#: Eight figures that can be a date.
+_EIGHT = re.compile(r"(19|20)[0-9]{6}")
 _TRUNCATED, _WHOLE = re.compile(TRUNCATED, re.ASCII), re.compile(WHOLE, re.ASCII)
 
 
@@ -65,8 +66,11 @@ class Ends:
         if len(cells) < self.fewest:
             return Reading.NOT
         filled = [place for place, cell in enumerate(cells) if cell.strip()]
-        if more < 0 and filled and _RUN_TOGETHER.search(cells[filled[-1]].strip()):
+        if more < 0 and filled and self._runs_together(filled[-1], cells[filled[-1]].strip()):
             # Where the missing separator is the last, no cell behind it tells of it.
+            return Reading.NOT
+        if any(self._moved(cells, filled, -by if more < 0 else by) for by in _OTHER_WAY):
+            # One separator too many somewhere, and blank cells left out at the end; or the reverse.
             return Reading.NOT
         doubt = False
         for by in range(1, abs(more) + 1):
@@ -89,6 +93,31 @@ class Ends:
         ends = more < 0 and bool(cells) and bool(cells[-1].strip())
         return Reading.SURE if ends or not doubt else Reading.AS_ITS_BLOCK
 
+    def _moved(self, cells: Sequence[str], filled: Sequence[int], by: int) -> bool:
+        """Whether the cells, from the end, are rather values of the fields so many places further on."""
+        gain = hits = 0
+        for place in reversed(filled):
+            there = place + by
+            if not 0 <= there < self.width or place >= self.width:
+                return False
+            now, then = self._fits(place, cells[place]), self._fits(there, cells[place])
+            gain += then - now
+            hits += (then > 0) - (now > 0)
+            if gain > 0 and hits > 0:
+                return True
+            if gain <= _ENOUGH:
+                return False
+        return False
+
+    def _runs_together(self, place: int, cell: str) -> bool:
+        """Whether a cell is a value of its field with one of the next field behind it, and no value itself."""
+        field, after = self._of[place], self._of[place + 1] if place + 1 < self.width else None
+        if field is None or after is None or field.fits(cell) > 0:
+            return False
+        if field.field.kind is Kind.ID:
+            return after.field.kind is Kind.DATE and any(after.fits(cell[at:]) > 0 for at in range(1, len(cell)))
+        return any(field.fits(cell[:at]) > 0 and after.fits(cell[at:]) > 0 for at in range(1, len(cell)))
+
     def _fits(self, place: int, cell: str) -> int:
         field = self._of[place]
         return field.fits(cell.strip()) if field else 0
@@ -106,7 +135,8 @@ class _Field:
 
     def _fits(self, text: str) -> int:
         """1 for what is a value, -1 for what can be none, 0 for what cannot be told."""
-        dated = bool(_DATE.fullmatch(text))
+        parted = bool(_DATE.fullmatch(text))
+        dated = parted or (_EIGHT.fullmatch(text) is not None and dates.day_of(text) is not None)
         match self.field.kind:
             case Kind.DATE:
                 good = dated
@@ -120,6 +150,9 @@ class _Field:
                 good = True
             case Kind.CODE if self.complete:
                 good = False
+            case Kind.ID:
+                # Eight figures may be an id.
+                return -1 if parted else 0
             case _:
                 return -1 if dated else 0
         return 1 if good else -1

@@ -119,8 +119,11 @@ def _read(drawn: dict[str, Any], today: date) -> dict[str, int]:
     days = [on for on in (drawn["TRIAGED"], drawn["CPLANDT"], *(on for on, _, _ in contacts)) if on]
     is_open, started = drawn["DISD"] is None, drawn["CPLANDT"]
     counted_from, no_contact = drawn["imported"] or (None, False)
-    unknown = drawn["imported"] is not None and not contacts and not (no_contact and days)
-    days = [] if unknown else days
+    if drawn["imported"] is not None and not no_contact:
+        # A contact before the last day that the file tells says nothing of those since.
+        told = max((on for on in (drawn["TRIAGED"], drawn["CPLANDT"]) if on), default=None)
+        days = [on for on, _, _ in contacts if told is None or on >= told]
+    unknown = drawn["imported"] is not None and not days
     in_prison = bool(contacts) and any(custody for on, _, custody in contacts if on == contacts[0][0])
     if started is None:
         assess = None

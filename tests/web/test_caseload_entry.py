@@ -340,7 +340,9 @@ def test_save_and_continue_goes_to_the_next_group_and_stays_once_where_an_answer
 
     assert fills_in(browser, here, PARENT="N", CHILDWTH="0", do="continue").url == following
     assert fills_in(browser, here, CHILDWTH="77", do="continue").url == here
-    assert fills_in(browser, here, do="continue", seen="CHILDWTH").url == following
+    seen = re.search(r'name="seen" value="([^"]+)"', browser.get(here).content.decode())
+    assert seen
+    assert fills_in(browser, here, do="continue", seen=seen[1]).url == following
     assert fills_in(browser, here, CHILDWTH="55", do="later").url == reverse("episode", args=[episode.pk])
 
 
@@ -989,3 +991,15 @@ def test_of_a_client_who_changed_what_cannot_change_the_page_says_when_it_can(br
     assert "change it as a correction" in words(answer)
     episode.client.refresh_from_db()
     assert episode.client.values["DOB"] == "14/02/1985"
+
+
+@pytest.mark.parametrize("name", ["PC-apart", "PC-abroad"])
+def test_a_tick_beside_the_postcode_can_be_taken_back(browser, episode, name):
+    here = at(episode, "living")
+    tick = {"PC-apart": asking.NO_FIXED_ABODE, "PC-abroad": asking.ABROAD}[name]
+    browser.post(here, {"was": json.dumps(shown(browser, here)), "PC": "", name: tick})
+    assert values(episode)["PC"] == "ZZ99 3VZ"
+
+    browser.post(here, {"was": json.dumps(shown(browser, here)), "PC": ""})
+    assert not values(episode).get("PC")
+    assert not values(episode).get("DAT")

@@ -245,18 +245,6 @@ def test_who_saves_while_it_is_not_clear_what_they_mean_stays_on_the_page_with_w
 
 
 @in_browser
-def test_an_answer_that_is_typed_over_with_what_can_mean_several_is_not_kept_behind_it(tab, episode, keyworker):
-    actions.save(by=keyworker, record=episode.client, typed={"NATION": "GBR"})
-    page = searched(tab, at(episode, "client"))
-    types(page, "NATION", "korea")
-    page.wait_for_function("() => document.querySelector('[data-told]').textContent.includes('Saved at')")
-
-    assert "NATION" not in values(episode.client)
-    page.reload()
-    assert page.get_by_text("Still to be answered").is_visible()
-
-
-@in_browser
 def test_what_is_being_typed_is_not_overwritten_by_what_somebody_else_saved(tab, episode, keyworker):
     page = searched(tab, at(episode, "client"))
     types(page, "NATION", "korea")
@@ -459,14 +447,16 @@ def goes_through(page, boxes: list[str]) -> int:
     """Leave each list after each text; returns how often an answer was taken."""
     taken = 0
     for box in boxes:
-        listed = entries(page, box)
+        listed, before = entries(page, box), 0
         for text, index, shown, said in page.evaluate(LEAVE, [box, texts_for(listed)]):
             chosen: Entry = listed[index]
             if said:
-                assert (index, shown) == (0, text), (box, text)
+                # Nothing is taken: the answer there was stays, and is said to.
+                assert (index, shown) == (before, text), (box, text)
                 assert f"“{text}”" in said
+                assert not before or said.endswith(f"until then “{listed[before].label}” stays recorded")
                 continue
-            taken += 1
+            taken, before = taken + 1, index
             assert shown == chosen.label, (box, text)
             called = [each for each in listed if each.is_called(text)]
             meant = [each for each in listed if each.may_be_meant(text)]
@@ -498,3 +488,28 @@ def test_nor_of_the_lists_with_which_an_episode_is_closed(tab, episode):
     for reason, box in (("13", "id_prison"), ("14", "id_area")):
         page.check(f"input[name=CJDISRSN][value='{reason}']", force=True)
         assert goes_through(page, [box]) > 0
+
+
+@in_browser
+def test_an_answer_stays_until_there_is_another_or_none(tab, episode, keyworker):
+    actions.save(by=keyworker, record=episode.client, typed={"NATION": "GBR"})
+    page = searched(tab, at(episode, "client"))
+
+    types(page, "NATION", "korea")
+    page.wait_for_timeout(1500)
+    assert answer(page, "NATION") == ("GBR", "korea")
+    assert asked(page, "NATION").endswith("until then “United Kingdom” stays recorded")
+    assert values(episode.client)["NATION"] == "GBR"
+
+    page.fill("#NATION", "")
+    page.press("#NATION", "Tab")
+    assert answer(page, "NATION") == ("", "")
+
+
+@in_browser
+@pytest.mark.parametrize("text", ["n/a", "d/k"])
+def test_of_single_letters_nothing_is_meant_that_merely_begins_so(tab, episode, text):
+    page = searched(tab, at(episode, "client"))
+    types(page, "NATION", text)
+
+    assert answer(page, "NATION") == ("", text)

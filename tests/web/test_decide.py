@@ -850,7 +850,8 @@ def test_the_right_number_forgets_them_and_the_receipt_says_until_when_that_can_
     assert held(agency, "CLIENTID") == ["3"]
     until = moment(Submission.objects.get(pk=withdrawing.pk).forget_until)
     assert (
-        f"2 clients are forgotten: until {until} undoing brings them back, and then all that was held of them is"
+        f"2 clients are forgotten: until {until} undoing this acceptance, after any later one, brings them back,"
+        " and then all that was held of them is"
         " erased."
     ) in page
 
@@ -933,7 +934,8 @@ def test_who_is_erased_by_hand_is_told_apart_from_who_can_be_brought_back(browse
     asked, receipt_page = reverse("undo", args=[withdrawing.pk]), reverse("receipt", args=[withdrawing.pk])
 
     assert re.search(
-        r"2 clients are forgotten: until .* undoing brings 1 of the 2 clients back, and then all that was held of them"
+        r"2 clients are forgotten: until .* undoing this acceptance, after any later one, brings 1 of the 2 clients"
+        r" back, and then all that was held of them"
         r" is erased; 1 is erased already\.",
         words(browser.get(receipt_page)),
     )

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import date
+from datetime import date, timedelta
 from random import Random
 
 import pytest
@@ -12,9 +12,11 @@ from cjit.check import check
 from cjit.dataset import Entity, Severity
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
+from cjit.web.agencies.calendar import Month
 from cjit.web.portal import actions, plan, store
 from cjit.web.portal.decisionfile import allowed
-from cjit.web.portal.models import RECORDS, Choice, State
+from cjit.web.portal.models import RECORDS, Choice, State, Submission
+from cjit.web.portal.staff import progress
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
 SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
@@ -56,13 +58,13 @@ def page(browser, submission, what="") -> str:
 @pytest.mark.parametrize("header", HELD)
 def test_a_blank_cell_never_empties_what_is_held(header, accepted, agency):
     full = FIRST | CLOSED | FULL
-    accepted(full)
+    accepted(full, SECOND)
     before = value(agency, header)
 
-    accepted(full | {header: ""})
+    accepted(full | {header: ""}, SECOND)
 
     assert value(agency, header) == before
-    assert before != [None]
+    assert before[0] is not None
 
 
 def test_a_missing_column_empties_nothing_and_is_told_at_the_top(accepted, sent, agency, csv_of, browser, provider):
@@ -195,6 +197,85 @@ def test_a_record_deleted_and_sent_anew_takes_nothing_over_from_somebody_else(ac
     assert value(agency, "HOUSING") == [None]
 
 
+# ---- what is compared is what is taken ---------------------------------------------------------------
+
+
+def test_a_rejected_row_hides_no_mismatch_of_the_row_that_is_taken(accepted, sent, agency, provider):
+    accepted(FIRST)
+    before = value(agency, "DOB")
+
+    submission = sent(FIRST | {"REFERID": ""}, FIRST | {"DOB": "01/01/1970", "SEX": "F", "SINITIAL": "Z"})
+
+    (decision,) = submission.decisions.all()
+    assert (decision.entity, decision.headers) == ("client", "SINITIAL DOB SEX")
+    actions.accept(by=provider, submission=submission)
+    assert value(agency, "DOB") == before
+
+
+def test_a_mismatch_on_a_rejected_row_alone_asks_nothing_of_the_row_that_is_taken(accepted, sent):
+    accepted(FIRST)
+
+    submission = sent(FIRST | {"REFERID": "", "DOB": "01/01/1970"}, FIRST)
+
+    assert submission.state == State.READY
+    assert not submission.decisions.exists()
+
+
+@pytest.mark.parametrize("slip", [{"CLIENTID": "1.11E+08"}, {"CLIENTID": ""}])
+def test_a_row_that_does_not_say_whose_it_is_makes_nobody_absent(slip, accepted, sent, browser):
+    accepted(FIRST, SECOND)
+
+    submission = sent(FIRST, SECOND | slip, scope="full")
+
+    assert not submission.decisions.exists()
+    assert "nothing that is held is taken to be missing from this file" in page(browser, submission)
+
+
+@pytest.mark.parametrize("slip", [{"EPISODID": "1.11E+08"}, {"EPISODID": ""}, {"REFERID": ""}, {"CONSENT": "Yes"}])
+def test_of_a_client_with_a_rejected_row_nothing_is_absent(slip, accepted, sent):
+    accepted(FIRST, SECOND)
+
+    submission = sent(FIRST, SECOND | slip, scope="full")
+
+    assert not submission.decisions.exists()
+
+
+def test_two_halves_on_two_rows_make_no_closure(accepted, agency):
+    accepted(FIRST)
+
+    done = accepted(FIRST | {"DISD": "15/01/2026"}, FIRST | {"REFERID": "112", "CJDISRSN": "10"})
+
+    assert value(agency, "DISD") == value(agency, "CJDISRSN") == [None]
+    assert done.receipt["left_out"]["half-given closures"] == 1
+
+
+def test_who_withdraws_and_is_not_held_is_not_told_as_forgotten(accepted, agency):
+    accepted(FIRST)
+
+    done = accepted(FIRST, SECOND | {"CONSENT": "N"})
+
+    assert done.receipt["client"]["forgotten"] == 0
+    assert done.receipt["left_out"]["rows of clients who withdraw and are not held"] == 1
+    assert done.receipt["left_out"]["rows of clients who withdraw"] == 0
+
+
+def test_a_file_of_withdrawals_alone_is_no_submission_for_the_month(accepted, sent, provider, agency):
+    long_ago = timezone.now() - timedelta(days=70)
+    Submission.objects.filter(pk=accepted(FIRST, SECOND).pk).update(at=long_ago, accepted=long_ago)
+
+    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}), forget=1)
+
+    (told,) = progress([agency], Month.complete(), timezone.localdate())
+    assert (done.state, told.submitted) == (State.ACCEPTED, None)
+
+
+def test_a_file_of_new_records_is_not_told_what_is_not_in_it(accepted, sent):
+    accepted(FIRST, SECOND)
+
+    assert not any("not in this file" in note for note in sent(FIRST, scope="new").summary["notes"])
+    assert any("not in this file" in note for note in sent(FIRST, scope="full").summary["notes"])
+
+
 # ---- an acceptance adds up -----------------------------------------------------------------------
 
 _CHANGES = [
@@ -252,18 +333,23 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
         rejects = [rule.id for rule in Q.rules if rule.severity is Severity.REJECT]
         rejected = set(found.filter(found["rule"].is_in(rejects))["row"])
         for entity in RECORDS:
-            ids = {row[store.key_of(entity)] for row in rows if entity is Entity.CLIENT or row["CONSENT"] == "Y"}
+            ids = [row[store.key_of(entity)] for row in rows]
+            nameless = ids.count("")
+            if entity is Entity.REFERRAL:
+                # Without consent it is not looked whether there is one.
+                nameless = sum(not r["REFERID"] and r["REFDATE"] != "" and r["CONSENT"] == "Y" for r in rows)
             told = receipt[entity.value]
-            assert len(ids - {""}) == told["new"] + told["changed"] + told["unchanged"] + told["left out"]
+            adds_up = told["new"] + told["changed"] + told["unchanged"] + told["left out"]
+            assert len(set(ids) - {""}) + nameless == adds_up
         withdraw = {row["CLIENTID"] for row in rows if (row["CONSENT"], row["AGNCY"]) == ("N", "CJ901")} - {""}
         of_them = [n for n, row in enumerate(rows, 2) if row["CLIENTID"] in withdraw]
         no = [n for n in of_them if (rows[n - 2]["CONSENT"], rows[n - 2]["AGNCY"]) == ("N", "CJ901")]
         taken = set(range(2, len(rows) + 2)) - rejected - set(of_them)
         assert receipt["left_out"]["rejected rows"] == len(rejected - set(no))
-        assert receipt["left_out"]["rows of clients who withdraw"] == len(set(of_them) - (rejected - set(no)))
-        assert submission.rows == len(taken) + sum(
-            receipt["left_out"][why] for why in ("rejected rows", "rows of clients who withdraw")
-        )
+        reasons = ("rows of clients who withdraw", "rows of clients who withdraw and are not held")
+        withdrawn = sum(receipt["left_out"][reason] for reason in reasons)
+        assert withdrawn == len(set(of_them) - (rejected - set(no)))
+        assert submission.rows == len(taken) + receipt["left_out"]["rejected rows"] + withdrawn
         # A referral that has no ID is in no count but that of the rejected rows.
         for number, row in enumerate(rows, 2):
             assert row["REFERID"] or not row["REFDATE"] or number in rejected

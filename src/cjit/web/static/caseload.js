@@ -189,11 +189,10 @@ class Choice {
     if (this.another && name === this.option.text) {
       return plain.startsWith(text) ? 1 : 3;
     }
-    // Of one letter no word is meant that merely begins so, beside others: “n/a” is not Saint Kitts and Nevis.
+    // Where all are of one letter no words are meant that merely begin so: “n/a” is not Saint Kitts and Nevis.
     const words = text.split(" ");
-    const begins = words.every((word) =>
-      words.length > 1 && word.length === 1 ? ` ${plain} `.includes(` ${word} `) : ` ${plain}`.includes(` ${word}`),
-    );
+    const letters = words.length > 1 && words.every((word) => word.length === 1);
+    const begins = words.every((word) => ` ${plain}${letters ? " " : ""}`.includes(` ${word}${letters ? " " : ""}`));
     return begins ? 1 : plain.includes(text) ? 2 : 3;
   }
 
