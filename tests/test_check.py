@@ -645,6 +645,11 @@ def test_the_last_submission_may_be_given_as_any_file_is(tmp_path, given_as):
             "The value of ALCDDAYS must be text as a file has it",
         ),
         (lambda: check_rows(Q, wrong(record()), today=TODAY), "put a single one into a list"),
+        (lambda: check_rows(Q, wrong(None), today=TODAY), "put a single one into a list"),
+        (lambda: check_rows(wrong(None), [record()], today=TODAY), "The dataset must be its letter, such as Q"),
+        (lambda: check(csv(record()), wrong(5), today=TODAY), "The dataset must be its letter, such as Q"),
+        (lambda: check(csv(record()), today=TODAY, only=wrong([5])), "must be named by text"),
+        (lambda: check(csv(record()), today=TODAY, skip=wrong(None)), "must be named by text"),
         (lambda: check_rows(Q, wrong(["M"]), today=TODAY), "A record must be a mapping of text by header, not str"),
         (
             lambda: check_rows(Q, [record()], today=wrong("2026-03-31")),

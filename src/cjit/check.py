@@ -166,7 +166,7 @@ def check_rows(
 
 def texts_of(rows: Iterable[Record]) -> list[Record]:
     """Records as a list, each with nothing but text in it; raises TypeError, naming the header, where there is more."""
-    if isinstance(rows, Mapping | str):
+    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
         raise TypeError("The records must be a list, each a mapping of text by header: put a single one into a list")
     listed = list(rows)
     for row in listed:
@@ -192,6 +192,8 @@ def _dataset(dataset: Dataset | str) -> Dataset:
         from cjit.datasets import dataset as by_letter
 
         return by_letter(dataset)
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"The dataset must be its letter, such as Q, or a Dataset, not {type(dataset).__name__}")
     return dataset
 
 
@@ -245,7 +247,11 @@ def _whole(pieces: Iterator[Piece], examiner: Examiner, kinds: Mapping[str, pl.D
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
-    only, skip = ([_cased(p) for p in ([told] if isinstance(told, str) else told)] for told in (only, skip))
+    only, skip = ([told] if isinstance(told, str) else told for told in (only, skip))
+    for named in (only, skip):
+        if not isinstance(named, Iterable) or not all(isinstance(each, str) for each in named):
+            raise TypeError("The rules of only and skip must be named by text, such as DISD.* or ROUTE")
+    only, skip = [_cased(p) for p in only], [_cased(p) for p in skip]
     for pattern in (*only, *skip):
         if not any(rule.matches(pattern) for rule in rules):
             known = dict.fromkeys([*(rule.id for rule in rules), *(rule.header for rule in rules)])

@@ -400,7 +400,8 @@ class Corrected:
         if self.rejected:
             left = _counted(self.rejected, "record would still be rejected", "records would still be rejected")
             return f"{done or 'Nothing could be mended'}; {left}"
-        return done or "Nothing needed mending"
+        # What was not checked again may be anything.
+        return done or ("Nothing could be mended" if self.rejected is None else "Nothing needed mending")
 
 
 _UNCLEAR = "whose consent is none of its codes"
