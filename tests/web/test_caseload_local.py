@@ -83,6 +83,13 @@ def test_a_contact_is_recorded_and_stays_here(browser, episode, keyworker):
     assert "The contact is recorded" in page
 
 
+@pytest.mark.parametrize("style", ["%Y%m%d", "%d/%m/%Y", "%Y-%m-%d"])
+def test_a_whole_date_in_the_box_of_the_day_is_that_day(browser, episode, style):
+    record_contact(browser, episode, on_day=day(3).strftime(style))
+
+    assert Contact.objects.get().on == day(3)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in Contact.Kind if kind is not Contact.Kind.OTHER])
 def test_whether_a_contact_is_face_to_face_follows_from_its_kind(browser, episode, kind):
     record_contact(browser, episode, kind=kind)

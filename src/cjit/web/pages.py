@@ -21,6 +21,7 @@ from django.utils.dateformat import format as formatted
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader
 from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
 
+from cjit.dates import day_of
 from cjit.web.agencies.audit import ADDRESS
 from cjit.web.agencies.models import Person, Role
 
@@ -46,6 +47,15 @@ def thousands(number: float) -> str:
 def day(when: date | None) -> str:
     """A day as it is said: 3 March 2026. Of a moment, the day it is in London."""
     return formatted(_here(when), "j F Y") if when else ""
+
+
+class DayInput(forms.SelectDateWidget):
+    """A day in three boxes. A whole date in the first of them, in any way that is read, is that day."""
+
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
+        """The day as yyyy-mm-dd, or what Django makes of the boxes."""
+        day = day_of(str(data.get(self.day_field % name, "")))
+        return day.isoformat() if day else super().value_from_datadict(data, files, name)
 
 
 def listed(words: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from cjit.web import pages
 from cjit.web.agencies.actions import set_password
 from cjit.web.agencies.models import AGENCY_CODE, OF_AN_AGENCY, Agency, AuditEvent, Person, Region, Role
 
@@ -48,7 +49,7 @@ def _day(label: str, wrong: str, *, hint: str = "", required: bool = True) -> fo
         help_text=hint,
         required=required,
         error_messages={"required": wrong, "invalid": "Enter a day that exists, like 27 3 2026"},
-        widget=forms.SelectDateWidget(),
+        widget=pages.DayInput(),
     )
 
 

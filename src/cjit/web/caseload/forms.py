@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from cjit.dataset import Entity
 from cjit.datasets.p import P
+from cjit.web import pages
 from cjit.web.caseload import questions
 from cjit.web.caseload.actions import NOT_KNOWN
 from cjit.web.caseload.models import Contact
@@ -52,7 +53,7 @@ def a_day(label: str, wrong: str) -> forms.DateField:
         initial=timezone.localdate,
         validators=[MinValueValidator(date(1900, 1, 1), _NOT_A_DAY)],
         error_messages={"required": wrong, "invalid": _NOT_A_DAY},
-        widget=forms.SelectDateWidget(),
+        widget=pages.DayInput(),
     )
 
 
@@ -180,7 +181,7 @@ class ClosureForm(forms.Form):
     """
 
     when = forms.ChoiceField(label="Case closure date", required=False, widget=forms.RadioSelect)
-    DISD = forms.CharField(label="Case closure date", required=False, widget=forms.SelectDateWidget())
+    DISD = forms.CharField(label="Case closure date", required=False, widget=pages.DayInput())
     CJDISRSN = _choice("Case closure reason", (), "Select the case closure reason", required=False)
     prison = _list("Prison the client was transferred to")
     area = _list("CJIT area the client was transferred to")
