@@ -447,7 +447,8 @@ def goes_through(page, boxes: list[str]) -> int:
     """Leave each list after each text; returns how often an answer was taken."""
     taken = 0
     for box in boxes:
-        listed, before = entries(page, box), 0
+        listed = entries(page, box)
+        before = page.evaluate("id => document.getElementById(`${id}-select`).selectedIndex", box)
         for text, index, shown, said in page.evaluate(LEAVE, [box, texts_for(listed)]):
             chosen: Entry = listed[index]
             if said:
