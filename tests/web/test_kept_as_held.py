@@ -231,6 +231,15 @@ def test_a_row_that_does_not_say_whose_it_is_makes_nobody_absent(slip, accepted,
     assert "nothing that is held is taken to be missing from this file" in page(browser, submission)
 
 
+def test_what_is_said_above_all_stays_where_a_row_does_not_say_whose_it_is(accepted, sent):
+    accepted(FIRST, SECOND)
+
+    notes = sent(FIRST, SECOND | {"CLIENTID": "1.11E+08"}, FIRST | {"CONSENT": "Yes"}, scope="full").summary["notes"]
+
+    assert any("nothing that is held is taken to be missing" in note for note in notes)
+    assert any("CONSENT says “Yes” on 1 row" in note for note in notes)
+
+
 @pytest.mark.parametrize("slip", [{"EPISODID": "1.11E+08"}, {"EPISODID": ""}, {"REFERID": ""}, {"CONSENT": "Yes"}])
 def test_of_a_client_with_a_rejected_row_nothing_is_absent(slip, accepted, sent):
     accepted(FIRST, SECOND)

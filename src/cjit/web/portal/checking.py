@@ -95,7 +95,7 @@ def _examine(claim: Claim[Submission]) -> None:
     strangers = found.rows - sent.height + int(sent[CLIENT].null_count()) + (file.nameless["header"] == CLIENT).sum()
     known = not strangers and usable.height > 0
     if strangers and usable.height and submission.scope == Scope.FULL:
-        summary["notes"] = [*found.notes, _STRANGERS]
+        summary["notes"] = [_STRANGERS, *found.above, *found.notes]
     changes, kept_on, absent = _changes(submission, held, file, usable, source.missing, known)
     forgotten = plan.known(agency, forget).height
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
