@@ -706,11 +706,43 @@ def test_an_id_that_only_looks_a_little_like_a_power_of_ten_is_left_alone(header
     assert found({header: text}) == []
 
 
+PLACEHOLDERS = [
+    "#N/A",
+    "#REF!",
+    "#VALUE!",
+    "#NAME?",
+    "#DIV/0!",
+    "#####",
+    "NULL",
+    "null",
+    "None",
+    "N/A",
+    "na",
+    "NaN",
+    "-",
+    "?",
+]
+
+
 @pytest.mark.parametrize("header", IDS)
-def test_an_id_that_is_a_power_of_ten_makes_no_one_person_of_several(header):
+@pytest.mark.parametrize("text", [*PLACEHOLDERS, " #N/A", "(null)", "Unknown", "not known", "TBC", "..."])
+def test_an_id_that_is_a_word_for_no_value_is_told_once(header, text):
+    spaces = [f"{header}.is_plainly_written"] if text != text.strip() else []
+    assert found({header: text}) == [*spaces, f"{header}.is_no_placeholder"]
+
+
+@pytest.mark.parametrize("header", IDS)
+@pytest.mark.parametrize("text", ["#17", "NA1", "N42", "0", "-1", "NULL7", "A-B", "TB"])
+def test_an_id_that_only_looks_a_little_like_a_placeholder_is_left_alone(header, text):
+    assert found({header: text}) == []
+
+
+@pytest.mark.parametrize("header", IDS)
+@pytest.mark.parametrize(("text", "rule"), [("1.11E+08", "is_not_shortened"), ("#REF!", "is_no_placeholder")])
+def test_an_id_that_is_none_makes_no_one_person_of_several(header, text, rule):
     several = [{}, {**OTHER_CLIENT, "DOB": "01/01/1990", "SEX": "F", "TRIAGED": "07/11/2025", "HOUSING": "2"}]
-    shortened = [row | {header: "1.11E+08"} for row in several]
-    rule = WRITTEN[f"{header}.is_not_shortened"]
+    shortened = [row | {header: text} for row in several]
+    rule = WRITTEN[f"{header}.{rule}"]
     assert rule.severity is Severity.REJECT
     # And nothing else is said of how the two differ: they are not one.
     assert found(shortened) == [rule.id] * 2

@@ -184,9 +184,17 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
     )
 
 
-def is_shortened(text: str) -> bool:
-    """Whether an id is a power of ten, as a spreadsheet writes a long number: no id any more."""
-    return bool(re.match(POWER_OF_TEN, text.strip()))
+#: What programs and people write where there is no value: an error of a spreadsheet (#REF!, #####, #N/A), the null of
+#: a database or of a program, "not known", and signs alone.
+_STANDS_FOR_NOTHING = (
+    r"(?i)^(#+|#[A-Z0/]+[!?]?|n/?a|nan|nil|none|null|<null>|\(null\)|undefined|unknown|not known|not available|tba|tbc"
+    r"|[-–—_.?*/]+)$"
+)
+
+
+def is_no_id(text: str) -> bool:
+    """Whether what stands for an id identifies nothing: a power of ten that a spreadsheet wrote, or a placeholder."""
+    return any(re.match(pattern, text.strip()) for pattern in (POWER_OF_TEN, _STANDS_FOR_NOTHING))
 
 
 def _is_not_shortened(header: str, noun: str) -> Rule:
@@ -202,6 +210,22 @@ def _is_not_shortened(header: str, noun: str) -> Rule:
         reading="A spreadsheet shows a long number as a power of ten, such as 1.23E+11, and saves what it shows: the "
         "other figures are lost, and the IDs of several become one. What is left is no unique identifier, so the ID is "
         "not completed and the record is rejected, on one row as on many: taken, it would make one person of several.",
+    )
+
+
+def _is_no_placeholder(header: str, noun: str) -> Rule:
+    """An id must be one: what stands in for a missing id is the same for everybody whose id is missing."""
+    return Rule(
+        f"{header}.is_no_placeholder",
+        REJECT,
+        f"Enter the {noun}: what stands here is an error of a spreadsheet or a word for no value",
+        OUR_READING,
+        col(header).str.contains(_STANDS_FOR_NOTHING),
+        breaks={header: "#N/A"},
+        holds={header: "NA1"},
+        reading="A spreadsheet writes #N/A, #REF! or ##### where it has no value to show, and programs write NULL, "
+        "None or N/A. Everybody whose ID is missing then has the same one, so the ID is not completed and the record "
+        "is rejected: taken, it would make one person of several.",
     )
 
 
@@ -348,6 +372,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _has_nothing_invisible("CLIENTID", "client ID", breaks="10\u200b042", holds="10 042"),
     _is_not_shortened("CLIENTID", "client ID"),
+    _is_no_placeholder("CLIENTID", "client ID"),
     Rule(
         "DOB.is_a_likely_age",
         QUERY,
@@ -414,6 +439,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _has_nothing_invisible("CLIENT", "client reference", breaks="C\u00a010042", holds="C 10042"),
     _is_not_shortened("CLIENT", "client reference"),
+    _is_no_placeholder("CLIENT", "client reference"),
     Rule(
         "CLIENT.belongs_to_one_client",
         QUERY,
@@ -435,6 +461,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _has_nothing_invisible("EPISODID", "episode ID", breaks="20\u00ad077", holds="20-077"),
     _is_not_shortened("EPISODID", "episode ID"),
+    _is_no_placeholder("EPISODID", "episode ID"),
     sent_once({"referral": "REFERID"}),
     _has_nothing_invisible(
         "CMSID", "name of the software system and version", breaks="Example\u00a0system 1.0", holds="Example system 1.0"
@@ -874,6 +901,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _has_nothing_invisible("REFERID", "referral ID", breaks="30\u2060015", holds="30.015"),
     _is_not_shortened("REFERID", "referral ID"),
+    _is_no_placeholder("REFERID", "referral ID"),
     Rule(
         "REFDATE.is_given_with_an_id",
         QUERY,

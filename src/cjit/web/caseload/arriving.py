@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from cjit.check import check
 from cjit.dataset import Entity, Rule
 from cjit.dataset import Record as Texts
-from cjit.datasets.q.rules import is_shortened
+from cjit.datasets.q.rules import is_no_id
 from cjit.dates import Style
 from cjit.extract import NOT_SENT, canonical
 from cjit.read import Unusable, open_file
@@ -154,7 +154,7 @@ def _take(
     done = arrived.done
     ids = [row["CLIENTID"] or "", row["EPISODID"] or "", row["REFERID"] or ""]
     # An id that a spreadsheet shortened is several at once: taken, it would make one client of them.
-    if not (ids[0] and ids[1]) or any(len(each) > LONGEST_ID or is_shortened(each) for each in ids):
+    if not (ids[0] and ids[1]) or any(len(each) > LONGEST_ID or is_no_id(each) for each in ids):
         done.without_ids += 1
         return
     clientid, episodid, referid = ids
