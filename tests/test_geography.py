@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cjit.conditions import cells
+from cjit.engine.columns import expression
 from cjit.geography import (
     ATTRIBUTION,
     DEFAULT_POSTCODE,
@@ -19,6 +21,8 @@ from cjit.geography import (
     LIST_DATE,
     NORTHERN_IRELAND,
     SCOTLAND,
+    SECTOR_ALLOWS,
+    SECTOR_KNOWN,
     TRUNCATED,
     WALES,
     WHOLE,
@@ -26,12 +30,12 @@ from cjit.geography import (
     authorities_of_sector,
     authority_of,
     is_whole,
-    sector_allows,
-    sector_known,
     truncate,
     upper_tier_for_sector,
     upper_tier_of,
 )
+
+PC, UTLA = cells("PC", "UTLA")
 
 ROOT = Path(__file__).parents[1]
 ONS = Path(str(files("cjit"))) / "ons"
@@ -267,20 +271,20 @@ def test_a_day_makes_a_reorganised_authority_certain():
 )
 def test_a_sector_is_known_and_allows_a_utla(sector, utla, known, allows):
     row = pl.DataFrame({"PC": [sector], "UTLA": [utla]}, schema={"PC": pl.String, "UTLA": pl.String})
-    found = row.select(known=sector_known(pl.col("PC")), allows=sector_allows(pl.col("PC"), pl.col("UTLA"))).row(0)
-    assert found == (known, allows)
+    found = row.select(known=expression(SECTOR_KNOWN.says(PC)), allows=expression(SECTOR_ALLOWS.says(PC, UTLA)))
+    assert found.row(0) == (known, allows)
 
 
 def test_a_column_and_one_place_agree_on_every_pair():
     sectors = pl.read_parquet(ONS / "sectors.parquet")["sector"].unique().sort().gather_every(97).to_list()
     upper = [code for code, authority in authorities().items() if authority.tier != "district"]
     pairs = pl.DataFrame({"PC": [*sectors, "BT9 9"]}).join(pl.DataFrame({"UTLA": upper}), how="cross")
-    allows = pairs.select(sector_allows(pl.col("PC"), pl.col("UTLA"))).to_series()
+    allows = pairs.select(expression(SECTOR_ALLOWS.says(PC, UTLA))).to_series()
     assert allows.to_list() == [utla in authorities_of_sector(pc) for pc, utla in pairs.iter_rows()]
 
 
 def test_the_expressions_read_only_their_columns_and_run_in_batches():
-    allows = sector_allows(pl.col("PC"), pl.col("UTLA"))
+    allows = expression(SECTOR_ALLOWS.says(PC, UTLA))
     assert set(allows.meta.root_names()) == {"PC", "UTLA"}
     rows = pl.LazyFrame({"PC": ["NR14 7", "SW1A 2", None] * 1000, "UTLA": [NORFOLK] * 3000}).select(allows)
     parts = list(rows.collect_batches(chunk_size=500))
@@ -372,7 +376,7 @@ def one_byte_changed(whole: bytes) -> bytes:
     ("name", "damage", "call"),
     [
         ("sectors.parquet", None, "authorities_of_sector('NR14 7')"),
-        ("sectors.parquet", one_byte_changed, "sector_known(polars.col('PC'))"),
+        ("sectors.parquet", one_byte_changed, "SECTOR_KNOWN.entries"),
         ("postcodes.parquet", lambda whole: b"", "authority_of('NR14 7UJ')"),
         ("postcodes.parquet", lambda whole: whole[: len(whole) // 2], "authority_of('NR14 7UJ')"),
         ("authorities.csv", one_byte_changed, "authorities()"),

@@ -8,7 +8,9 @@ from functools import cached_property, lru_cache
 import polars as pl
 
 from cjit import compare, derive
+from cjit.conditions import Matches
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Entity, Field, Kind, Severity
+from cjit.engine.columns import alone, columns_of, expression, is_sieve, necessary
 from cjit.findings import RAGGED
 
 
@@ -38,17 +40,22 @@ class Book:
         order = list(Severity)
         self.grades = pl.Series([order.index(rule.severity) for rule in self.rules], dtype=pl.UInt8)
         # Null is "cannot tell": silent. Only a gate must be sure.
+        self.columns = [columns_of(rule.fails_when) for rule in self.rules]
         self.fails = [
-            (rule.fails_when.fill_null(False) if rule.gate else rule.fails_when).alias(rule.id) for rule in self.rules
+            expression(rule.fails_when.surely if rule.gate else rule.fails_when).alias(rule.id) for rule in self.rules
         ]
-        self.likely = [
-            made if rule.likely is None else rule.likely.alias(rule.id)
-            for rule, made in zip(self.rules, self.fails, strict=True)
-        ]
+        #: Where it is dear to ask a rule within a row of every row, the cheap condition that is asked first.
+        self.sieves: dict[int, pl.Expr] = {}
+        for i in self.written:
+            needed = necessary(self.rules[i].fails_when)
+            if needed is not None and is_sieve(needed) and not isinstance(self.rules[i].fails_when, Matches):
+                self.sieves[i] = expression(needed).alias(self.rules[i].id)
+        #: Of a rule across rows, the condition on a row whose id no other row has; most have none.
+        self.alone = {i: expression(lone) for i in self.across if (lone := alone(self.rules[i].fails_when)) is not None}
         self.met: dict[str, dict[tuple[int, int], pl.Expr]] = {h: {} for h in dataset.headers}
         for i in self.once:
             for n, condition in enumerate(self.rules[i].once):
-                self.met[self.rules[i].header][i, n] = condition.alias(f"{self.rules[i].id} {n}")
+                self.met[self.rules[i].header][i, n] = expression(condition).alias(f"{self.rules[i].id} {n}")
         self.keys = [fields[0].header for fields in map(dataset.entity, Entity) if fields]
         self.gathered = list(dict.fromkeys([*self.keys, *(self.rules[i].across or "" for i in self.across)]))
         self.postcodes = {f.header for f in dataset.fields if f.kind is Kind.POSTCODE}
@@ -57,12 +64,12 @@ class Book:
         self.repeating = [h for h in dataset.headers if h not in self.ids_sent]
         self.untidy = [derive.untidy(f).alias(f.header) for f in dataset.fields if f.kind is Kind.ID]
         self.no_value = {
-            f.header: bad.fill_null(False).alias(f"no {f.header}")
+            f.header: expression(bad.surely).alias(f"no {f.header}")
             for f in dataset.fields
             if (bad := derive.no_value(f, dataset)) is not None
         }
         #: Columns the written rules read beside the values: "X as read" and "X as sent" of some fields.
-        read = [name for i in (*self.written, *self.across) for name in self.rules[i].headers]
+        read = [name for i in (*self.written, *self.across) for name in self.columns[i]]
         self.also_read = {name.removesuffix(" as read") for name in read if name.endswith(" as read")}
         self.also_sent = {name.removesuffix(" as sent") for name in read if name.endswith(" as sent")}
         self.given = {
@@ -87,7 +94,7 @@ class Book:
     @cached_property
     def idle(self) -> frozenset[int]:
         """The written rules that have nothing to say where all they read is blank."""
-        read = {h for i in self.written for h in self.rules[i].headers}
+        read = {h for i in self.written for h in self.columns[i]}
         columns = {h: self.types.get(h.removesuffix(" as read"), pl.String) for h in read}
         blank = pl.DataFrame({h: [None] for h in columns}, schema=columns).with_columns(
             pl.lit(date(2000, 1, 1)).alias(TODAY), pl.lit("X").alias(SUBMITTER)
@@ -98,7 +105,7 @@ class Book:
     def _key_columns(self) -> list[pl.Expr]:
         """What rules across rows see of a row: its ids as hashes, a hash of its story, and values."""
         columns = [*(hashed(key) for key in self.keys), *(pl.col(f"story of {key}") for key in self.told)]
-        read = {h for i in self.across for h in self.rules[i].headers} - set(self.keys)
+        read = {h for i in self.across for h in self.columns[i]} - set(self.keys)
         columns += [self._narrow(field) for field in self.dataset.fields if field.header in read]
         return columns + [hashed(name) for name in sorted(read) if name.endswith(" as sent")]
 

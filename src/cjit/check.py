@@ -21,7 +21,8 @@ import polars as pl
 
 from cjit import compare
 from cjit.book import Book, prepared
-from cjit.dataset import SUBMITTER, WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
+from cjit.conditions import Argument, is_told
+from cjit.dataset import WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
 from cjit.examine import Examiner, Part, disagreeing, grades, in_order, spells_yes, tells_of_the_extract
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Aside, Batch, Made, Piece, Source, Unusable, open_file, repeating
@@ -552,7 +553,7 @@ class _Run:
     def _state(self, i: int, rule: Rule) -> Literal["run", "skipped", "not applicable"]:
         if i not in self.examiner.active:
             return "skipped"
-        if SUBMITTER in rule.headers and self.examiner.submitter is None:
+        if is_told(rule.fails_when, Argument.SUBMITTER) and self.examiner.submitter is None:
             return "not applicable"
         return "run"
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import polars as pl
 
+from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Changes, Dataset, Entity, Field, Rule, Severity
 from cjit.derive import plainly_value
 
@@ -181,7 +182,7 @@ def rule_id(header: str, change: str) -> str | None:
 
 
 def _rules(field: Field) -> Iterator[Rule]:
-    never = pl.lit(None, pl.Boolean)
+    never = Never()
     match field.changes:
         case Changes.MAY:
             return

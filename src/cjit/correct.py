@@ -32,6 +32,7 @@ from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
 from cjit.dates import Style
+from cjit.engine.columns import expression
 from cjit.examine import FEW, cells_told, repeats_headers, spells_yes, struck, tells_of_the_extract
 from cjit.examine import cut_postcodes as struck_postcodes
 from cjit.findings import RAGGED, Findings
@@ -108,7 +109,7 @@ class _Gates:
 
     def fails(self) -> pl.Expr:
         """The same as an expression over prepared columns."""
-        return pl.any_horizontal(pl.lit(False), *(r.fails_when.fill_null(False) for r in self.rules)).alias("closed")
+        return pl.any_horizontal(pl.lit(False), *(expression(r.fails_when.surely) for r in self.rules)).alias("closed")
 
 
 def _giving(gate: Rule) -> str:
@@ -584,7 +585,8 @@ class _Corrector:
 
 def _corrected(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
     """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
-    raw, kept = derive.sent(field.header), derive.no_value(field, dataset)
+    raw, unread = derive.sent(field.header), derive.no_value(field, dataset)
+    kept = None if unread is None else expression(unread)
     if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
         kept = derive.doubtful(field, dataset)
     plain = pl.when(raw.is_not_null()).then(derive.plainly(field, styles.get(field.header, Style.EIGHT)))
@@ -642,7 +644,9 @@ class _Styles:
         frame = frame.with_columns(_constants(self.today))
         for step in self.steps:
             frame = frame.with_columns(step)
-        found = frame.select(derive.in_style(h, style).sum().alias(f"{h} {style}") for h, style in self.counts)
+        found = frame.select(
+            expression(derive.in_style(h, style)).sum().alias(f"{h} {style}") for h, style in self.counts
+        )
         self.counts = {(h, style): n + found[f"{h} {style}"][0] for (h, style), n in self.counts.items()}
 
     def chosen(self) -> dict[str, Style]:
@@ -671,9 +675,7 @@ class _Fill:
         self.key = dataset.entity(authority.entity)[0].header
         codes = dataset.codes_of(self.header)
         self.codes = frozenset(codes.codes if codes else ())
-        self.rules = [
-            rule for rule in dataset.rules if rule.across is None and self.header in map(_header, rule.headers)
-        ]
+        self.rules = [rule for rule in dataset.rules if rule.across is None and self.header in rule.headers]
         self.steps = _steps(dataset, (self.header, self.postcode, self.key))
         self.known: dict[str, str | None] = {}
         self.pairs: list[pl.DataFrame] = []
@@ -703,7 +705,7 @@ class _Fill:
         after = before.with_columns(code.gather(at).alias(name) for name in _columns_of(self.header))
         worse = pl.repeat(False, at.len(), dtype=pl.Boolean, eager=True)
         for rule in self.rules:
-            fails = [part.select(rule.fails_when.fill_null(False).alias("x"))["x"] for part in (before, after)]
+            fails = [part.select(expression(rule.fails_when.surely).alias("x"))["x"] for part in (before, after)]
             worse |= fails[1] & ~fails[0]
         return code.scatter(at.filter(worse), None)
 

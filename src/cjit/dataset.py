@@ -8,17 +8,14 @@ function here reads a file, a clock or a global: the engines (`read`, `check`,
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import polars as pl
+from cjit.conditions import Condition, FirstRow, Stage, cells_of, headers_of
 
 #: What a rule cites when the document only hints at it. Each such rule says why in `reading`
 #: and is listed in docs/source.md.
@@ -203,35 +200,27 @@ Record = Mapping[str, str]
 class Rule:
     """Something that must or should hold.
 
-    `id` is `HEADER.what_must_hold`. `fails_when` is a Polars expression over typed columns named by
-    header; null means "cannot tell" and is silent. `breaks` and `holds` are its examples: parts of a
-    record (for a rule `across` rows, several records) that break it and keep it; each example is laid
-    over a faultless record. `across` names the id whose rows are looked at together: it is asked of ids with
-    several rows, or, with `likely`, of ids with a likely one. A `gate` that
+    `id` is `HEADER.what_must_hold`. The rule fires where `fails_when` is surely true. `breaks` and `holds` are its
+    examples: parts of a record (for a rule `across` rows, several records) that break it and keep it; each example is
+    laid over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
     fails hides every other finding and every value of its row; it stands for all derived rules of its
-    field. Where a rule that `replaces` another fires, that other one is silent. `likely` is a cheap
-    condition, true wherever a dear `fails_when` is: it spares the other rows a closer look (None:
-    `fails_when` is cheap). `of_list` names a code list whose packaged codes the rule knows: with another in its place
-    the rule goes. `reading` says why, where the clause is our reading.
-
-    A rule `once` a file is broken where each of those conditions, on cells of its field, holds on some row, and is told
-    at the row at which the last of them first does: `fails_when` says the same of rows in order.
+    field. Where a rule that `replaces` another fires, that other one is silent. `of_list` names a code list whose
+    packaged codes the rule knows: with another in its place the rule goes. `reading` says why, where the clause is our
+    reading.
     """
 
     id: str
     severity: Severity
     message: str
     clause: str
-    fails_when: pl.Expr
+    fails_when: Condition
     breaks: Record | Sequence[Record]
     holds: Record | Sequence[Record]
     across: str | None = None
     gate: bool = False
     replaces: str = ""
-    likely: pl.Expr | None = None
     of_list: str = ""
     reading: str = ""
-    once: tuple[pl.Expr, ...] = ()
 
     @property
     def header(self) -> str:
@@ -244,8 +233,18 @@ class Rule:
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
-        """Every column the rule reads, found in the expression itself."""
-        return tuple(dict.fromkeys(self.fails_when.meta.root_names()))
+        """Every field the rule reads, found in the condition itself."""
+        return headers_of(self.fails_when)
+
+    @cached_property
+    def values(self) -> frozenset[str]:
+        """The fields whose value the rule reads: where what was sent is no value of one of them, the rule is silent."""
+        return frozenset(cell.header for cell in cells_of(self.fails_when) if cell.stage is Stage.VALUE)
+
+    @property
+    def once(self) -> tuple[Condition, ...]:
+        """Of a rule that is told once a file, the conditions that each must hold on some row; else nothing."""
+        return self.fails_when.conditions if isinstance(self.fails_when, FirstRow) else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,8 +329,8 @@ class Dataset:
         for field, after in add:
             headers = [f.header for f in fields]
             fields.insert(headers.index(after) + 1 if after else len(fields), field)
-        known = {f.header for f in fields} | {TODAY, SUBMITTER, WITHHELD}
-        readable = (r for r in self.written if known.issuperset(re.sub(" as (read|sent)$", "", h) for h in r.headers))
+        known = {f.header for f in fields}
+        readable = (rule for rule in self.written if known.issuperset(rule.headers))
         new = {rule.id: rule for rule in written}
         kept = [new.pop(rule.id, rule) for rule in readable]
         return Dataset(

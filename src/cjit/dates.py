@@ -34,10 +34,11 @@ PLAINLY = "dd/mm/yyyy or yyyymmdd"
 EXAMPLES = "27/03/1985 or 19850327"
 
 _FORMS = {Style.EIGHT: "%Y%m%d", Style.SLASHED: "%d/%m/%Y"}
-_PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
+#: How a text in each plain style looks, real date or not.
+PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
 #: Every way that is read, as pattern and form: the plain ones, and that of databases.
 _READ = (
-    *((_PATTERNS[style], _FORMS[style]) for style in Style),
+    *((PATTERNS[style], _FORMS[style]) for style in Style),
     (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "%Y-%m-%d"),
 )
 #: The same for a text that a person typed, in which a leading nought may be missing: no doubt comes of that.
@@ -90,7 +91,7 @@ def written(value: pl.Expr, style: Style) -> pl.Expr:
 
 def is_written(text: pl.Expr, *styles: Style) -> pl.Expr:
     """True where a text has the form of one of the styles, whether or not it is a real date."""
-    return pl.any_horizontal(text.str.contains(_PATTERNS[style]) for style in styles)
+    return pl.any_horizontal(text.str.contains(PATTERNS[style]) for style in styles)
 
 
 def rewritten(text: pl.Expr, style: Style) -> pl.Expr:

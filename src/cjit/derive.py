@@ -19,9 +19,22 @@ from datetime import date
 import polars as pl
 
 from cjit import dates
-from cjit.dataset import OUR_READING, TODAY, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
+from cjit.conditions import (
+    TODAY,
+    WHITE_SPACE,
+    Cell,
+    Condition,
+    Differs,
+    FirstRow,
+    Value,
+    all_of,
+    any_of,
+    first_given,
+)
+from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
-from cjit.geography import TRUNCATED, WHOLE
+from cjit.engine.columns import expression
+from cjit.geography import TRUNCATED, WHOLE, WHOLE_UNSPACED
 
 #: No date in this dataset can be earlier: a year such as 0020 is a slip.
 EARLIEST = date(1900, 1, 1)
@@ -67,11 +80,12 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
         case Kind.POSTCODE:
             # Only a whole postcode can be spaced without a guess: "NR14" may be NR14 or NR1 4.
             spaced = text.str.to_uppercase().str.replace_all(r"\s+", " ")
-            whole = _spaced_whole(text)
+            whole = text.str.to_uppercase().str.replace_all(r"\s+", "")
+            whole = whole.str.replace(r"^(.+)([0-9][A-Z]{2})$", "$1 $2")
             return pl.when(whole.str.contains(WHOLE)).then(whole.str.head(-2)).otherwise(spaced)
         case Kind.CODE:
             codes = dataset.codes_of(field.header)
-            code = _tidy_code(text, codes)
+            code = expression(_tidy_code(Cell(field.header).as_sent.trimmed, codes))
             if codes and codes.also:
                 code = code.replace(dict(codes.also))
             if field.none:
@@ -83,10 +97,10 @@ def _read(field: Field, dataset: Dataset) -> pl.Expr:
             return text
 
 
-def _tidy_code(text: pl.Expr, codes: CodeList | None) -> pl.Expr:
+def _tidy_code(text: Value, codes: CodeList | None) -> Value:
     """A text without outer spaces as a code is written, before it is read as another."""
-    code = text.str.to_uppercase()
-    return pl.when(code.str.contains("^0[1-9]$")).then(code.str.tail(1)).otherwise(code) if _padded(codes) else code
+    code = text.in_capitals
+    return first_given(code.found("^0([1-9])$"), code) if _padded(codes) else code
 
 
 def _padded(codes: CodeList | None) -> bool:
@@ -96,32 +110,32 @@ def _padded(codes: CodeList | None) -> bool:
 
 def _value(field: Field, dataset: Dataset) -> pl.Expr:
     read, bad = as_read(field.header), wrong(field, dataset)
-    return read if bad is None else pl.when(~bad).then(read)
+    return read if bad is None else pl.when(~expression(bad)).then(read)
 
 
-def wrong(field: Field, dataset: Dataset) -> pl.Expr | None:
-    """True where what was read is no value of this field; None for a field that takes any text."""
-    read = as_read(field.header)
+def wrong(field: Field, dataset: Dataset) -> Condition | None:
+    """Whether what was read is no value of this field; None for a field that takes any text."""
+    read = Cell(field.header).as_read
     match field.kind:
         case Kind.DATE:
-            return (read > pl.col(TODAY)) | (read < EARLIEST)
+            return (read > TODAY) | (read < EARLIEST)
         case Kind.NUMBER:
             return ~_in_range(field, read)
         case Kind.CODE:
             codes = dataset.codes_of(field.header)
-            return ~read.is_in(codes.codes) if codes and codes.complete else None
+            return ~read.is_one_of(*codes.codes) if codes and codes.complete else None
         case Kind.INITIAL:
-            return ~read.str.contains("^[A-Z]$")
+            return ~read.matches("^[A-Z]$")
         case Kind.POSTCODE:
-            return ~read.str.contains(TRUNCATED)
+            return ~read.matches(TRUNCATED)
         case Kind.ID:
             return None
 
 
-def no_value(field: Field, dataset: Dataset) -> pl.Expr | None:
-    """True where something was sent that is no value of this field: other rules are silent there."""
+def no_value(field: Field, dataset: Dataset) -> Condition | None:
+    """Whether something was sent that is no value of this field: other rules are silent there."""
     if field.kind in (Kind.DATE, Kind.NUMBER):
-        return sent(field.header).is_not_null() & pl.col(field.header).is_null()
+        return Cell(field.header).as_sent.is_given & Cell(field.header).is_blank
     return wrong(field, dataset)
 
 
@@ -151,13 +165,13 @@ def untidy(field: Field) -> pl.Expr:
     return odd if field.missing is None else odd | text.is_null()
 
 
-def _in_range(field: Field, number: pl.Expr) -> pl.Expr:
-    inside = pl.lit(True)
+def _in_range(field: Field, number: Value) -> Condition:
+    bounds = []
     if field.minimum is not None:
-        inside &= number >= field.minimum
+        bounds.append(number >= field.minimum)
     if field.maximum is not None:
-        inside &= number <= field.maximum
-    return inside | number.is_in([int(code) for code in field.apart])
+        bounds.append(number <= field.maximum)
+    return any_of(all_of(*bounds), *(number == int(code) for code in field.apart))
 
 
 # ---- the rules -------------------------------------------------------------------------------------
@@ -181,10 +195,10 @@ def rules_of(dataset: Dataset) -> Iterator[Rule]:
 
 def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
     header, noun = field.header, field.noun
-    raw, read = sent(header), as_read(header)
+    raw, read = Cell(header).as_sent, Cell(header).as_read
     codes = dataset.codes_of(header)
 
-    def rule(name: str, message: str, fails: pl.Expr, breaks: str, holds: str, severity: Severity) -> Rule:
+    def rule(name: str, message: str, fails: Condition, breaks: str, holds: str, severity: Severity) -> Rule:
         return Rule(f"{header}.{name}", severity, message, field.clause, fails, {header: breaks}, {header: holds})
 
     good = _good(field, codes)
@@ -193,14 +207,14 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
         given = f"{ask} the {noun}"
         if field.system:
             given = f"Ask your software supplier to fill in the {noun}"
-        yield rule("is_given", given, raw.is_null(), "", good, field.missing)
+        yield rule("is_given", given, raw.is_blank, "", good, field.missing)
 
     match field.kind:
         case Kind.DATE:
             yield rule(
                 "is_a_date",
                 f"The {noun} must be a real date written {dates.PLAINLY}, such as {dates.EXAMPLES}",
-                raw.is_not_null() & read.is_null(),
+                raw.is_given & read.is_blank,
                 "31/02/2020",
                 good,
                 field.bad,
@@ -208,7 +222,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             yield rule(
                 "is_not_in_the_future",
                 f"The {noun} must be today or earlier",
-                read > pl.col(TODAY),
+                read > TODAY,
                 "01/01/2999",
                 good,
                 field.bad,
@@ -228,7 +242,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             yield rule(
                 "is_in_range",
                 f"The {noun} must be a whole number from {field.minimum} to {field.maximum}{apart}",
-                raw.is_not_null() & (read.is_null() | ~_in_range(field, read)),
+                raw.is_given & (read.is_blank | ~_in_range(field, read)),
                 "many",
                 good,
                 field.bad,
@@ -239,7 +253,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
                 yield rule(
                     "is_in_list",
                     _choices(noun, codes),
-                    ~read.is_in(codes.codes),
+                    ~read.is_one_of(*codes.codes),
                     "?",
                     good,
                     field.bad,
@@ -251,7 +265,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             yield rule(
                 "is_one_letter",
                 f"The {noun} must be one letter, A to Z, without an accent",
-                ~read.str.contains("^[A-Z]$"),
+                ~read.matches("^[A-Z]$"),
                 "Mc",
                 good,
                 field.bad,
@@ -261,7 +275,7 @@ def _within_a_row(field: Field, dataset: Dataset) -> Iterator[Rule]:
             yield rule(
                 "is_a_postcode",
                 f"Enter the {noun} with its space, such as NR14 7UJ, which is sent as NR14 7",
-                ~read.str.contains(TRUNCATED),
+                ~read.matches(TRUNCATED),
                 "NORWICH",
                 good,
                 field.bad,
@@ -297,28 +311,31 @@ def _told_once(
     name: str,
     message: str,
     reading: str,
-    conditions: tuple[pl.Expr, ...],
+    conditions: tuple[Condition, ...],
     breaks: Record | list[Record],
     holds: Record | list[Record],
 ) -> Rule:
     """A rule of the file as a whole, told at the row at which the last of its conditions first holds."""
-    met = pl.all_horizontal(condition.fill_null(False).cum_sum() > 0 for condition in conditions)
     return Rule(
         f"{field.header}.{name}",
         Severity.QUERY,
         message,
         OUR_READING,
-        met & ~met.shift(1, fill_value=False),
+        FirstRow(conditions),
         breaks,
         holds,
         reading=reading,
-        once=conditions,
     )
 
 
-def in_style(header: str, style: Style) -> pl.Expr:
-    """True where a date has a value, and is written in a style but for outer spaces."""
-    return pl.col(header).is_not_null() & dates.is_written(sent(header).str.strip_chars(), style)
+def is_written(text: Value, *styles: Style) -> Condition:
+    """Whether a text has the form of one of the styles, whether or not it is a real date."""
+    return any_of(*(text.matches(dates.PATTERNS[style]) for style in styles))
+
+
+def in_style(header: str, style: Style) -> Condition:
+    """Whether a date has a value, and is written in a style but for outer spaces."""
+    return Cell(header).is_given & is_written(Cell(header).as_sent.trimmed, style)
 
 
 def _written_one_way(field: Field) -> Rule:
@@ -347,7 +364,7 @@ def _written_as_listed(field: Field, codes: CodeList) -> Rule:
         "is_written_as_listed",
         f"Write the {field.noun} {said}",
         _AS_LISTED,
-        (_tidy_code(sent(header).str.strip_chars(), codes).is_in(list(codes.also)),),
+        (_tidy_code(Cell(header).as_sent.trimmed, codes).is_one_of(*codes.also),),
         {header: own[first]},
         {header: first},
     )
@@ -356,42 +373,35 @@ def _written_as_listed(field: Field, codes: CodeList) -> Rule:
 # ---- how it is written -----------------------------------------------------------------------------
 
 
-def _whole(raw: pl.Expr) -> pl.Expr:
-    """True where a whole postcode was sent, however it is spaced."""
-    return _spaced_whole(raw).str.contains(WHOLE)
-
-
-def _spaced_whole(text: pl.Expr) -> pl.Expr:
-    squeezed = text.str.to_uppercase().str.replace_all(r"\s+", "")
-    return squeezed.str.replace(r"^(.+)([0-9][A-Z]{2})$", "$1 $2")
+def _whole(raw: Value) -> Condition:
+    """Whether a whole postcode was sent, however it is spaced."""
+    return raw.in_capitals.without(WHITE_SPACE).matches(WHOLE_UNSPACED)
 
 
 def whole_postcode(header: str) -> pl.Expr:
     """True where the value of a postcode field, as sent, must not be shown."""
-    return _whole(sent(header))
+    return expression(_whole(Cell(header).as_sent))
 
 
-def _not_plain(field: Field, dataset: Dataset) -> pl.Expr:
-    """True where a value was understood but is not written as the dataset writes it."""
-    raw, read = sent(field.header), as_read(field.header)
+def _not_plain(field: Field, dataset: Dataset) -> Condition:
+    """Whether a value was understood but is not written as the dataset writes it."""
+    raw, read = Cell(field.header).as_sent, Cell(field.header).as_read
     match field.kind:
         case Kind.DATE:
-            loose = read.is_not_null() & ~dates.is_written(raw, *Style)
+            loose: Condition = read.is_given & ~is_written(raw, *Style)
         case Kind.NUMBER:
-            loose = read.is_not_null() & ~raw.str.contains(_NUMBER)
+            loose = read.is_given & ~raw.matches(_NUMBER)
         case Kind.POSTCODE:
             loose = (raw != read) & ~_whole(raw)
         case Kind.CODE if (codes := dataset.codes_of(field.header)) and codes.also:
             # Of a code that is read as another one `is_written_as_listed` speaks.
-            loose = raw != _tidy_code(raw.str.strip_chars(), codes)
+            loose = raw != _tidy_code(raw.trimmed, codes)
         case _:
             loose = raw != read
     bad = wrong(field, dataset)
     if bad is not None:
-        loose &= ~bad.fill_null(False)
-    if field.none:
-        loose = loose | raw.str.strip_chars().is_in(field.none)
-    return loose
+        loose &= ~bad.surely
+    return loose | raw.trimmed.is_one_of(*field.none) if field.none else loose
 
 
 def doubtful(field: Field, dataset: Dataset) -> pl.Expr:
@@ -401,9 +411,9 @@ def doubtful(field: Field, dataset: Dataset) -> pl.Expr:
     A to Z, which in capitals may become another one: ı and ſ would be I and S.
     """
     codes = dataset.codes_of(field.header)
-    odd = ~as_read(field.header).is_in(codes.codes) if codes else wrong(field, dataset)
+    odd = ~Cell(field.header).as_read.is_one_of(*codes.codes) if codes else wrong(field, dataset)
     foreign = sent(field.header).str.contains(r"[\p{L}--[A-Za-z]]")
-    return foreign if odd is None else odd.fill_null(False) | foreign
+    return foreign if odd is None else expression(odd).fill_null(False) | foreign
 
 
 def plainly(field: Field, style: Style) -> pl.Expr:
@@ -538,8 +548,7 @@ def stories(dataset: Dataset) -> Iterator[Story]:
 
 def _story(key: Field, field: Field, codes: CodeList | None, name: str, message: str, reading: str) -> Story:
     good = _good(field, codes)
-    value = pl.col(field.header)
-    fails = value.min().over(key.header) != value.max().over(key.header)
+    fails = Differs(Cell(field.header), (Cell(key.header),))
     rule = Rule(
         name,
         Severity.QUERY,

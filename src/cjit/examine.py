@@ -19,8 +19,10 @@ import polars as pl
 
 from cjit import derive
 from cjit.book import Book, hashed
+from cjit.conditions import Argument, is_told
 from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Dataset, Record, Rule, Severity
 from cjit.dates import Style
+from cjit.engine.columns import expression
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
 from cjit.read import Batch, repeating
@@ -123,13 +125,18 @@ class Examiner:
         self.given = {h: i for h, i in book.given.items() if i in active}
         # Where no rule is asked for the values are what counts, and of no value only a gate must know.
         gates = {h for i in book.gates for h in book.rules[i].headers}
+        gate_columns = {h for i in book.gates for h in book.columns[i]}
         self.no_value = {h: bad for h, bad in book.no_value.items() if active or h in gates}
-        self.also_read = book.also_read if active else book.also_read & {h.removesuffix(" as read") for h in gates}
-        self.also_sent = book.also_sent if active else book.also_sent & {h.removesuffix(" as sent") for h in gates}
+        self.also_read = (
+            book.also_read if active else book.also_read & {h.removesuffix(" as read") for h in gate_columns}
+        )
+        self.also_sent = (
+            book.also_sent if active else book.also_sent & {h.removesuffix(" as sent") for h in gate_columns}
+        )
         self.story = book.story if active else {}
         self.across = [i for i in book.across if i in active]
         # Where the submitter is told, its own rule says more of a field than a comparison of rows.
-        told = {rule.header for rule in book.rules if SUBMITTER in rule.headers} if submitter else ()
+        told = {r.header for r in book.rules if is_told(r.fails_when, Argument.SUBMITTER)} if submitter else ()
         self.stories = [s for s in book.stories if book.index[s.rule.id] in active and s.header not in told]
 
     # ---- a piece -------------------------------------------------------------------------------
@@ -366,11 +373,13 @@ class Examiner:
         Where a value is no value, every rule that reads it is silent.
         """
         book = self.book
-        fails = (values.select_seq if values.height == 1 else values.select)(book.likely[i] for i in rules)
-        for i in _raised(fails, [i for i in rules if book.rules[i].likely is not None], book.rules):
+        fails = (values.select_seq if values.height == 1 else values.select)(
+            book.sieves.get(i, book.fails[i]) for i in rules
+        )
+        for i in _raised(fails, [i for i in rules if i in book.sieves], book.rules):
             # The dear rule is asked only where its cheap condition holds.
             likely = fails[book.rules[i].id]
-            some = values.select(book.rules[i].headers).filter(likely)
+            some = values.select(book.columns[i]).filter(likely)
             at = likely.arg_true().filter(_plain(some).select(book.fails[i])[:, 0])
             fails = fails.with_columns(_column(values.height, at).alias(book.rules[i].id))
         raised = _raised(fails, rules, book.rules)
@@ -481,7 +490,7 @@ class Examiner:
         `values` has `row` and the stories' typed columns; `frame` and `rows` are where the rows' text is.
         """
         hashes = values.select(hashed(h) for h in values.columns if h != "row")
-        differ = hashes.select(s.rule.fails_when.fill_null(False).alias(s.rule.id) for s in stories)
+        differ = hashes.select(expression(s.rule.fails_when.surely).alias(s.rule.id) for s in stories)
         # An id that belongs to several is not one thing, and its values need not agree.
         belongs = [s.rule.id for s in stories if s.rule.header == s.key]
         if belongs:
@@ -505,15 +514,17 @@ class Examiner:
         found = [self.nothing().with_columns(key=pl.lit(None, pl.UInt64))]
         for key in book.gathered:
             mine = [i for i in self.across if book.rules[i].across == key]
-            several = [i for i in mine if book.rules[i].likely is None]
-            asked = [(keys[repeated[key]], several)] if several and repeated[key].len() else []
-            for i in mine:
-                if book.rules[i].likely is not None:
-                    likely = keys.filter(book.likely[i])[key].unique()
-                    asked.append((keys.filter(pl.col(key).is_in(likely.implode())), [i]))
-            for some, rules in asked:
-                for i, at in self.across_hits(some, rules).items():
-                    at_fault = some[at]
+            if mine and repeated[key].len():
+                for i, at in self.across_hits(some := keys[repeated[key]], mine).items():
+                    found.append(self.texts(i, some["row"][at], frame, rows, some[key][at]))
+            lone = [i for i in mine if i in book.alone]
+            if not lone:
+                continue
+            others = _column(keys.height, repeated[key]) | keys[key].is_null()
+            fails = keys.with_columns(*self.constants).select(book.alone[i].alias(book.rules[i].id) for i in lone)
+            for i in _raised(fails, lone, book.rules):
+                at_fault = keys.filter(fails[book.rules[i].id] & ~others)
+                if not at_fault.is_empty():
                     found.append(self.texts(i, at_fault["row"], frame, rows, at_fault[key]))
         return pl.concat(found)
 
@@ -524,8 +535,7 @@ class Examiner:
         book = self.book
         keys = keys.with_columns(*self.constants)
         fails = keys.select(
-            (book.rules[i].fails_when & pl.col(book.rules[i].across or "").is_not_null()).alias(book.rules[i].id)
-            for i in rules
+            (book.fails[i] & pl.col(book.rules[i].across or "").is_not_null()).alias(book.rules[i].id) for i in rules
         )
         return {i: fails[book.rules[i].id].arg_true() for i in _raised(fails, rules, book.rules)}
 
@@ -558,7 +568,7 @@ class Examiner:
         own = full.select_seq(*unsure, *(book.fails[i] for i in asked)) if odd else full
         bad = {h: pl.Series([0], dtype=pl.UInt32) for h in odd if h in book.no_value and own[f"no {h}"][0]}
         told = {f"{h}{which}" for h in filled for which in ("", " as read", " as sent")}
-        asked_of_all = [i for i in self.written if i not in book.idle or not told.isdisjoint(book.rules[i].headers)]
+        asked_of_all = [i for i in self.written if i not in book.idle or not told.isdisjoint(book.columns[i])]
         failing, gated = self._written(full, asked_of_all, bad)
         found = set(failing)
         if not gated[0]:
@@ -655,7 +665,7 @@ def _masked(rule: Rule, bad: Collection[str]) -> pl.Expr:
     """Where a rule fails and nothing quiets it."""
     column = pl.col(rule.id)
     if not rule.gate:
-        column &= ~pl.any_horizontal("gated", *(f"no {h}" for h in rule.headers if h in bad))
+        column &= ~pl.any_horizontal("gated", *(f"no {h}" for h in rule.values if h in bad))
     return column.alias(rule.id)
 
 

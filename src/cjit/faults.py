@@ -15,9 +15,11 @@ from random import Random
 import polars as pl
 
 from cjit import dates, derive
+from cjit.conditions import Argument, Cell, is_told
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style
+from cjit.engine.columns import expression
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
 
 _Row = Mapping[str, str | None]
@@ -352,15 +354,15 @@ class _Book:
         replacing = {rule.replaces: rule for rule in dataset.rules if rule.replaces}
 
         def fails(rule: Rule) -> pl.Expr:
-            expression = rule.fails_when
-            for header in rule.headers:
+            fails = rule.fails_when
+            for header in sorted(rule.values):
                 if header in bad:
-                    expression = expression & ~bad[header].fill_null(False)
+                    fails &= ~bad[header].surely
             if rule.across:
-                expression = expression & pl.col(rule.across).is_not_null()
+                fails &= Cell(rule.across).is_given
             if rule.id in replacing:
-                expression = expression & ~replacing[rule.id].fails_when.fill_null(False)
-            return expression.fill_null(False)
+                fails &= ~replacing[rule.id].fails_when.surely
+            return expression(fails.surely)
 
         self.fails = {rule.id: fails(rule) for rule in dataset.rules}
         self.gates = [self.fails[rule.id] for rule in dataset.rules if rule.gate]
@@ -369,7 +371,7 @@ class _Book:
     def breaking(self, rows: pl.DataFrame, rule: Rule) -> tuple[pl.Series, pl.Series]:
         """The places (`at`) that break a rule, and those of them that break no other."""
         # A rule on who submits is silent where that is not told, and another may speak instead.
-        told = pl.col("AGNCY as laid") if SUBMITTER in rule.headers else pl.lit(None, pl.String)
+        told = pl.col("AGNCY as laid") if is_told(rule.fails_when, Argument.SUBMITTER) else pl.lit(None, pl.String)
         typed = rows.with_columns(pl.lit(self.today).alias(TODAY), told.alias(SUBMITTER))
         for step in self.steps:
             typed = typed.with_columns(step)

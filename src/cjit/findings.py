@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Dataset, Rule, Severity
 from cjit.read import Source
 
@@ -17,7 +18,7 @@ RAGGED = Rule(
     Severity.REJECT,
     "Give the row exactly one cell for each header: a comma is missing or too many, or the file was cut off",
     OUR_READING,
-    pl.lit(None, pl.Boolean),
+    Never(),
     breaks={},
     holds={},
     reading="A row with more or fewer cells than headers cannot be told apart into fields, so nothing in it can be "

@@ -18,7 +18,7 @@ Our reading: UTLA asks for "the code that reflects this" where a client lives in
 Northern Ireland or outside the United Kingdom, and this project does not have those codes. The ONS country codes
 `SCOTLAND`, `WALES` and `NORTHERN_IRELAND` stand in for the first three and are never filled in for
 anybody; outside the United Kingdom there is no stand-in. Any other code is one we cannot place: the
-expressions are then null, which means "cannot tell".
+tables for conditions then do not know.
 
 Northern Ireland's rows are not under the Open Government Licence and are left out: every sector of the
 area BT is taken to exist, and to lie in Northern Ireland. The Channel Islands and the Isle of Man are
@@ -32,12 +32,14 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from cjit.conditions import Entries, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,6 +60,8 @@ DEFAULT_SECTOR = "ZZ99 3"
 OUTWARD = "(?:GIR|[A-Z]{1,2}[0-9][0-9A-Z]?)"
 #: A postcode as it is written: upper case, one space. For Polars, and for `re.fullmatch`.
 WHOLE = f"^{OUTWARD} [0-9][A-Z]{{2}}$"
+#: The same without its space.
+WHOLE_UNSPACED = f"^{OUTWARD}[0-9][A-Z]{{2}}$"
 #: A postcode less its last two characters, also called its sector: "NR14 7".
 TRUNCATED = f"^{OUTWARD} [0-9]$"
 
@@ -240,136 +244,78 @@ def _in_force(code: str, on: date | None) -> str:
     return last
 
 
-# ---- a column --------------------------------------------------------------------------------------
+# ---- tables for conditions -------------------------------------------------------------------------
 
 
-def sector_known(pc: pl.Expr) -> pl.Expr:
-    """True where a truncated postcode is a sector there is, or the default one; null where it is blank.
-
-    `pc` holds text as `TRUNCATED` has it. Element by element, so it may run in batches.
-    """
-    import polars as pl
-
-    sectors, _, _ = _listed()
-    return pl.when(pc.is_not_null()).then(pc.cast(sectors, strict=False).is_not_null())
+def _sectors_and_authorities() -> Entries:
+    known = authorities()
+    upper = frozenset(code for code, authority in known.items() if authority.tier != "district")
+    of = {sector: authorities_of_sector(sector) for sector in _sectors()} | {DEFAULT_SECTOR: upper}
+    yes = frozenset((sector, code) for sector, codes in of.items() for code in codes)
+    return Entries((frozenset(of), upper), yes)
 
 
-def sector_allows(pc: pl.Expr, utla: pl.Expr) -> pl.Expr:
-    """True where a sector lies, wholly or partly, in an upper tier authority; False where it cannot.
-
-    A sector that spans several authorities allows any of them, under its old code or its new one; the
-    default sector allows all, since UTLA is then where the client was last of no fixed abode. Null where
-    either is blank, the sector is not known (`sector_known` says that), or the code is no upper tier in
-    `authorities()`: it may be an official code for outside England, which we do not know.
-    """
-    sectors, upper, places = _listed()
-    return _place(pc, utla, sectors, upper).is_in(places.implode())
+def _known_sectors() -> Entries:
+    return Entries((None,), frozenset((sector,) for sector in (*_sectors(), DEFAULT_SECTOR)))
 
 
-def area_has_sector(area: pl.Expr, pc: pl.Expr, areas: Mapping[str, frozenset[str]]) -> pl.Expr:
-    """True where a sector lies, wholly or partly, in an area; False where it does not.
+def _sectors_in_england() -> Entries:
+    wholly: set[str] = set()
+    nowhere: set[str] = set()
+    for sector in _sectors():
+        english = {code.startswith("E") for code in authorities_of_sector(sector)}
+        if len(english) == 1:
+            (wholly if True in english else nowhere).add(sector)
+    return Entries((frozenset(wholly | nowhere),), frozenset((sector,) for sector in wholly))
+
+
+def _sectors() -> Iterator[str]:
+    """Every sector but the default one; of Northern Ireland all there could be."""
+    yield from _upper_tiers()
+    yield from (f"BT{district} {digit}" for district in range(1, 100) for digit in range(10))
+
+
+#: Whether a truncated postcode is a sector there is, or the default one.
+SECTOR_KNOWN = Table("sector_known", "{0} is a postcode sector", "{0} is no postcode sector", _known_sectors)
+
+#: Whether a sector lies, wholly or partly, in an upper tier authority. A sector that spans several authorities allows
+#: any of them, under its old code or its new one; the default sector allows all, since UTLA is then where the client
+#: was last of no fixed abode. Not known where the sector is not (`SECTOR_KNOWN` says that), or where the code is no
+#: upper tier in `authorities()`: it may be an official code for outside England, which we do not know.
+SECTOR_ALLOWS = Table("sector_allows", "{0} lies in {1}", "{0} lies outside {1}", _sectors_and_authorities)
+
+#: Whether every postcode of a sector lies in England; false where none does. Not known where some do, for the default
+#: sector, which lies nowhere, and for a sector not known.
+SECTOR_IN_ENGLAND = Table("sector_in_england", "{0} lies in England", "{0} lies outside England", _sectors_in_england)
+
+
+def area_has_sector(name: str, areas: Callable[[], Mapping[str, frozenset[str]]]) -> Table:
+    """A table of whether a sector lies, wholly or partly, in an area.
 
     `areas` has the upper tier authorities of each area, by the code of the area. The default sector lies in every one.
-    Null where either is blank or is not known.
     """
-    import polars as pl
 
-    sectors, upper, places = _listed()
-    codes, members = _members(areas, upper)
-    lies = pl.DataFrame({"sector": places // len(upper.categories), "authority": places % len(upper.categories)})
-    pairs = lies.join(members, on="authority").select(pl.col("sector") * len(codes.categories) + pl.col("area"))
-    return _place(pc, area, sectors, codes).is_in(pairs.to_series().unique().implode())
+    def read() -> Entries:
+        of, sectors = areas(), SECTOR_ALLOWS.entries
+        members: dict[str, list[str]] = {}
+        for area, codes in of.items():
+            for code in codes:
+                members.setdefault(code, []).append(area)
+        yes = frozenset((area, sector) for sector, code in sectors.yes for area in members.get(code, ()))
+        return Entries((frozenset(of), sectors.known[0]), yes)
 
-
-def area_has_authority(area: pl.Expr, utla: pl.Expr, areas: Mapping[str, frozenset[str]]) -> pl.Expr:
-    """True where an upper tier authority is one of an area's; False where it is not.
-
-    `areas` is as above. Null where either is blank or is not known.
-    """
-    import polars as pl
-
-    _, upper, _ = _listed()
-    codes, members = _members(areas, upper)
-    pairs = members.select(pl.col("authority") * len(codes.categories) + pl.col("area"))
-    return _place(utla, area, upper, codes).is_in(pairs.to_series().implode())
+    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read)
 
 
-def _members(areas: Mapping[str, frozenset[str]], upper: pl.Enum) -> tuple[pl.Enum, pl.DataFrame]:
-    """The codes of some areas, and the number of each area beside that of each of its authorities."""
-    import polars as pl
+def area_has_authority(name: str, areas: Callable[[], Mapping[str, frozenset[str]]]) -> Table:
+    """A table of whether an upper tier authority is one of an area's; `areas` is as above."""
 
-    codes = pl.Enum(list(areas))
-    members = [(area, authority) for area, of_it in areas.items() for authority in sorted(of_it)]
-    frame = pl.DataFrame(members, schema=["area", "authority"], orient="row")
-    numbers = frame.select(_number(pl.col("area"), codes), _number(pl.col("authority"), upper))
-    return codes, numbers.drop_nulls()
+    def read() -> Entries:
+        of = areas()
+        yes = frozenset((area, code) for area, codes in of.items() for code in codes)
+        return Entries((frozenset(of), SECTOR_ALLOWS.entries.known[1]), yes)
 
-
-def _number(code: pl.Expr, codes: pl.Enum) -> pl.Expr:
-    """A code as its position in a list; null where the list does not have it."""
-    import polars as pl
-
-    return code.cast(codes, strict=False).to_physical().cast(pl.UInt32)
-
-
-def sector_in_england(pc: pl.Expr) -> pl.Expr:
-    """True where every postcode of a sector lies in England, False where none does.
-
-    Null where some do, where it is blank, for the default sector, which lies nowhere, and for a sector not
-    known.
-    """
-    import polars as pl
-
-    sectors, _, _ = _listed()
-    wholly, nowhere = _in_england()
-    number = pc.cast(sectors, strict=False).to_physical().cast(pl.UInt32)
-    return pl.when(number.is_in(wholly.implode())).then(True).when(number.is_in(nowhere.implode())).then(False)
-
-
-@cache
-def _in_england() -> tuple[pl.Series, pl.Series]:
-    """The numbers of the sectors that lie wholly in England, and of those that lie wholly outside it."""
-    import polars as pl
-
-    sectors, _, _ = _listed()
-    english = pl.col("authority").str.starts_with("E")
-    today = _frame("sectors.parquet").group_by("sector").agg(all=english.all(), any=english.any())
-    numbers = today.with_columns(pl.col("sector").cast(sectors).to_physical().cast(pl.UInt32))
-    northern_ireland = pl.Series([s.startswith("BT") for s in sectors.categories]).arg_true()
-    outside = numbers.filter(~pl.col("any"))["sector"].append(northern_ireland.cast(pl.UInt32))
-    return numbers.filter("all")["sector"], outside
-
-
-def _place(one: pl.Expr, other: pl.Expr, ones: pl.Enum, others: pl.Enum) -> pl.Expr:
-    """One number for two codes, such as a sector and an authority, from their positions in their lists; else null.
-
-    Numbers, for Polars looks them up faster than text, and anew at each evaluation.
-    """
-    return _number(one, ones) * len(others.categories) + _number(other, others)
-
-
-@cache
-def _listed() -> tuple[pl.Enum, pl.Enum, pl.Series]:
-    """The sectors, the upper tier authorities, and the number of each pair that may stand together."""
-    import polars as pl
-
-    known = authorities()
-    upper = [code for code, authority in known.items() if authority.tier != "district"]
-    earlier = [(code, old.code) for code in upper for old in line(code) if old.code != code]
-    before = pl.DataFrame(earlier, schema=["authority", "earlier"], orient="row")
-    northern_ireland = [f"BT{district} {digit}" for district in range(1, 100) for digit in range(10)]
-    today = _frame("sectors.parquet")
-    pairs = pl.concat(
-        [
-            today,
-            today.join(before, on="authority").select("sector", authority="earlier"),
-            pl.DataFrame({"sector": northern_ireland}).with_columns(authority=pl.lit(NORTHERN_IRELAND)),
-            pl.DataFrame({"authority": upper}).select(pl.lit(DEFAULT_SECTOR).alias("sector"), "authority"),
-        ]
-    )
-    listed = pl.Enum(pairs["sector"].unique().sort()), pl.Enum(upper)
-    places = pairs.select(_place(pl.col("sector"), pl.col("authority"), *listed)).to_series()
-    return *listed, places
+    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read)
 
 
 # ---- the packaged data -----------------------------------------------------------------------------

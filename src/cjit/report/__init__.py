@@ -19,7 +19,9 @@ from operator import and_
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cjit.dataset import OUR_READING, TODAY, Dataset, Rule, Severity, Status
+from cjit.conditions import Argument, is_told
+from cjit.conditions import said as condition_as_text
+from cjit.dataset import OUR_READING, Dataset, Rule, Severity, Status
 from cjit.findings import RAGGED
 
 if TYPE_CHECKING:
@@ -178,7 +180,7 @@ def _ragged(findings: Findings) -> int:
 def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
     """Whether a rule on one field fired wherever that field is filled, too often for a coincidence."""
     filled = findings.completeness.get(run.rule.header)
-    alone = all(h.split(" as ")[0] in (run.rule.header, TODAY) for h in run.rule.headers)
+    alone = set(run.rule.headers) <= {run.rule.header} and not is_told(run.rule.fails_when, Argument.SUBMITTER)
     return filled is not None and run.count == filled.filled >= _ONE_FAULT and alone
 
 
@@ -320,7 +322,7 @@ def rules_version(dataset: Dataset) -> str:
     digest = sha256()
     for rule in book(dataset):
         told = (rule.id, rule.severity, rule.message, rule.clause, rule.across, rule.gate, rule.replaces)
-        digest.update(repr((*map(str, told), str(rule.fails_when))).encode())
+        digest.update(repr((*map(str, told), condition_as_text(rule.fails_when))).encode())
     for field in dataset.fields:
         told_of = (field.header, field.also, field.entity, field.kind, field.changes, field.codes, field.missing)
         bounds = (field.minimum, field.maximum, sorted(field.apart), field.none)

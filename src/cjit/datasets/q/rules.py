@@ -3,8 +3,7 @@
 Presence, type, range, list and "the same on every row" follow from the fields (`cjit.derive`); here is what
 the business definitions say, or imply, of several fields together. Two conventions keep one mistake to
 one message: a value that is no value silences every rule that reads it (the engine sees to that), and
-where two rules could meet, one is silent when the other speaks (the expressions see to that). In a file
-a column other than an id is a Categorical, which has no `.str` of its own: cast it to text first.
+where two rules could meet, one is silent when the other speaks (the conditions see to that).
 
 `docs/source.md` lists every sentence of the business definitions with the field or rule that keeps it, and every
 rule that is our reading with its reason.
@@ -17,24 +16,52 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-import polars as pl
-from polars import col
-
+from cjit.conditions import (
+    SUBMITTER,
+    WITHHELD,
+    Cell,
+    Condition,
+    HasCheckFigure,
+    Value,
+    any_row,
+    cells,
+    differs,
+    first_given,
+    how_often,
+    joined,
+    latest,
+    newest,
+    rows_with_the_same,
+)
 from cjit.dataset import OUR_READING, Rule, Severity
 from cjit.datasets.q.lists import LISTS
 from cjit.datasets.q.tables import REGION_LETTERS, authorities_by_dat, region_of
-from cjit.derive import POWER_OF_TEN, as_read, sent
+from cjit.derive import POWER_OF_TEN
 from cjit.geography import (
     DEFAULT_POSTCODE,
     DEFAULT_SECTOR,
+    SECTOR_ALLOWS,
+    SECTOR_IN_ENGLAND,
+    SECTOR_KNOWN,
     area_has_authority,
     area_has_sector,
-    sector_allows,
-    sector_in_england,
-    sector_known,
 )
 
 REJECT, QUERY = Severity.REJECT, Severity.QUERY
+
+# The fields that rules across fields read, by their headers.
+CLIENTID, CLIENT, FINITIAL, SINITIAL, DOB, NATION, AGNCY = cells(
+    *("CLIENTID", "CLIENT", "FINITIAL", "SINITIAL", "DOB", "NATION", "AGNCY")
+)
+EPISODID, CONSENT, PC, DAT, UTLA, REFLD, TRIAGED = cells(
+    *("EPISODID", "CONSENT", "PC", "DAT", "UTLA", "REFLD", "TRIAGED")
+)
+ALCDDAYS, ALCUNITS, PARENT, PRNTSTAT, CHILDWTH, EHCS, EHCSC2, EHCSC3 = cells(
+    *("ALCDDAYS", "ALCUNITS", "PARENT", "PRNTSTAT", "CHILDWTH", "EHCS", "EHCSC2", "EHCSC3")
+)
+DRUG1, DRUG2, DRUG3, ROUTE, INJSTAT, CPLANDT, DISD, CJDISRSN, REFERID, REFDATE = cells(
+    *("DRUG1", "DRUG2", "DRUG3", "ROUTE", "INJSTAT", "CPLANDT", "DISD", "CJDISRSN", "REFERID", "REFDATE")
+)
 
 #: Codes that have stood for Kosovo, which has none in ISO 3166-1: the user-assigned ones of the European
 #: Commission, Unicode and the World Bank, of sport, of passports, and the two-letter ones.
@@ -82,7 +109,8 @@ _NEXT_EPISODE = _SECOND_EPISODE | {
 # ---- ids that say who somebody is ------------------------------------------------------------------
 
 _DAY, _MONTH, _YEAR = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
-_DASH = "[-/._ ]?"
+_DASHES = "[-/._ ]"
+_DASH = f"{_DASHES}?"
 #: A date with a four-figure year, wherever it stands.
 _WHOLE_DATE = "|".join(
     _DASH.join(parts) for parts in ((_DAY, _MONTH, _YEAR), (_MONTH, _DAY, _YEAR), (_YEAR, _MONTH, _DAY))
@@ -104,7 +132,7 @@ _NHS_NUMBER = f"(?:^|[^0-9])({_NHS})(?:[^0-9]|$)"
 _NHS_NUMBER_JOINED = f"(?:^|[^0-9])({_NHS})[^0-9]|[^0-9]({_NHS})$|^({_NHS.replace('[ -]?', '[ -]')})$"
 #: A number made by chance, as software does; what it looks like is chance too.
 _GUID = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-_EMAIL = r"[^@\s]@[^@\s]+\.[A-Za-z]"
+_EMAIL = "[^@ \t\r\n]@[^@ \t\r\n]+\\.[A-Za-z]"
 _POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
 
 
@@ -114,58 +142,54 @@ def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: st
     It does where it holds the client's birth date or postcode, or anybody's e-mail address, spaced
     postcode or NHS number. What a plain running number can look like by chance is looked for narrowly.
     """
-    text = col(header)
+    text = Cell(header)
     several = header in ("EPISODID", "REFERID")
     nhs = _NHS_NUMBER_JOINED if several else _NHS_NUMBER
 
-    # The birth date in every form it is looked for, between bars: "|14021986|02141986|19860214|…".
-    forms = col.DOB.dt.strftime("|%d%m%Y|%m%d%Y|%Y%m%d|%d%m%y|%m%d%y|%y%m%d|")
+    def is_birth_date(found: Value) -> Condition:
+        forms = ("%d%m%Y", "%m%d%Y", "%Y%m%d", "%d%m%y", "%m%d%y", "%y%m%d")
+        return found.without(_DASHES).is_one_of(*(DOB.written(form) for form in forms))
 
-    def is_birth_date(found: pl.Expr) -> pl.Expr:
-        figures = found.str.replace_all("[-/._ ]", "")
-        return forms.str.contains("|" + figures + "|", literal=True)
-
-    letters = text.str.head(2).str.to_uppercase()
-    initials = (letters == col.FINITIAL + col.SINITIAL) | (letters == col.SINITIAL + col.FINITIAL)
-    found = [text.str.extract(nhs, group) for group in range(1, 4 if several else 2)]
-    own_postcode = text.str.to_uppercase().str.replace(f"^.*?{_POSTCODE}.*$", "$1 $2") == col.PC
+    letters = text.begins(2).in_capitals
+    initials = letters.is_one_of(joined(FINITIAL, SINITIAL), joined(SINITIAL, FINITIAL))
+    ten = first_given(*(text.found(nhs, group) for group in range(1, 4 if several else 2)))
+    own_postcode = joined(text.found(_POSTCODE).in_capitals, " ", text.found(_POSTCODE, 2)) == PC
     return Rule(
         f"{header}.identifies_nobody",
         QUERY,
         message,
         clause,
-        ~text.str.contains(_GUID)
+        ~text.matches(_GUID)
         & (
-            is_birth_date(text.str.extract(f"({_WHOLE_DATE})"))
-            | is_birth_date(text.str.extract(_SHORT_DATE_ALONE))
-            | (initials & is_birth_date(text.str.extract(_AFTER_TWO_LETTERS)))
-            | _is_nhs_number(pl.coalesce(found))
-            | text.str.contains(_EMAIL)
-            | text.str.contains(_POSTCODE.replace(" ?", " "))
+            is_birth_date(text.found(f"({_WHOLE_DATE})"))
+            | is_birth_date(text.found(_SHORT_DATE_ALONE))
+            | (initials & is_birth_date(text.found(_AFTER_TWO_LETTERS)))
+            | HasCheckFigure(ten.without("[ -]"))
+            | text.matches(_EMAIL)
+            | text.matches(_POSTCODE.replace(" ?", " "))
             | own_postcode
         ),
         breaks={header: breaks},
         holds={header: holds},
-        likely=text.str.contains("|".join((_WHOLE_DATE, _SHORT_DATE_ALONE, _AFTER_TWO_LETTERS, nhs, "@", _POSTCODE))),
     )
-
-
-def _is_nhs_number(ten: pl.Expr) -> pl.Expr:
-    """True where the last of ten figures, perhaps spaced, is the check digit of the others, modulus 11."""
-    number = ten.str.replace_all("[ -]", "").cast(pl.Int64)
-    weighted = pl.sum_horizontal(number // 10**place % 10 * (place + 1) for place in range(10))
-    return number.is_not_null() & (weighted % 11 == 0)
 
 
 # ---- ids that are not what they seem ---------------------------------------------------------------
 
 #: What leaves no mark on a page: control and format characters (a line feed, a zero-width space, a soft hyphen,
-#: a byte order mark), and every space but the plain one.
-_INVISIBLE = r"[\p{Cc}\p{Cf}\p{Z}--[ ]]"
+#: a byte order mark), and every space but the plain one: the first and the last of each run.
+_INVISIBLE_RUNS = (
+    *((0x00, 0x1F), (0x7F, 0xA0), (0xAD, 0xAD), (0x600, 0x605), (0x61C, 0x61C), (0x6DD, 0x6DD), (0x70F, 0x70F)),
+    *((0x890, 0x891), (0x8E2, 0x8E2), (0x1680, 0x1680), (0x180E, 0x180E), (0x2000, 0x200F), (0x2028, 0x202F)),
+    *((0x205F, 0x2064), (0x2066, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0x110BD, 0x110BD)),
+    *((0x110CD, 0x110CD), (0x13430, 0x1343F), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0001, 0xE0001)),
+    *((0xE0020, 0xE007F),),
+)
+_INVISIBLE = f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _INVISIBLE_RUNS)}]"
 
 
-def _seen(text: pl.Expr) -> pl.Expr:
-    return text.str.replace_all(_INVISIBLE, "")
+def _seen(text: Value) -> Value:
+    return text.without(_INVISIBLE)
 
 
 def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, replaces: str = "") -> Rule:
@@ -175,7 +199,7 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
         QUERY,
         f"Remove the invisible characters from the {noun}",
         OUR_READING,
-        col(header).str.contains(_INVISIBLE),
+        Cell(header).matches(_INVISIBLE),
         breaks={header: breaks},
         holds={header: holds},
         replaces=replaces,
@@ -187,14 +211,15 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
 #: What programs and people write where there is no value: an error of a spreadsheet (#REF!, #####, #N/A), the null of
 #: a database or of a program, "not known", and signs alone.
 _STANDS_FOR_NOTHING = (
-    r"(?i)^(#+|#[A-Z0/]+[!?]?|n/?a|nan|nil|none|null|<null>|\(null\)|undefined|unknown|not known|not available|tba|tbc"
+    r"^(#+|#[A-Z0/]+[!?]?|N/?A|NAN|NIL|NONE|NULL|<NULL>|\(NULL\)|UNDEFINED|UNKNOWN|NOT KNOWN|NOT AVAILABLE|TBA|TBC"
     r"|[-–—_.?*/]+)$"
 )
 
 
 def is_no_id(text: str) -> bool:
     """Whether what stands for an id identifies nothing: a power of ten that a spreadsheet wrote, or a placeholder."""
-    return any(re.match(pattern, text.strip()) for pattern in (POWER_OF_TEN, _STANDS_FOR_NOTHING))
+    text = text.strip()
+    return bool(re.match(POWER_OF_TEN, text) or re.match(_STANDS_FOR_NOTHING, text.upper()))
 
 
 def _is_not_shortened(header: str, noun: str) -> Rule:
@@ -204,7 +229,7 @@ def _is_not_shortened(header: str, noun: str) -> Rule:
         REJECT,
         f"Make the extract again without opening it in a spreadsheet: the {noun} was shortened to a power of ten",
         OUR_READING,
-        col(header).str.contains(POWER_OF_TEN),
+        Cell(header).matches(POWER_OF_TEN),
         breaks={header: "1.23E+11"},
         holds={header: "123E11"},
         reading="A spreadsheet shows a long number as a power of ten, such as 1.23E+11, and saves what it shows: the "
@@ -220,7 +245,7 @@ def _is_no_placeholder(header: str, noun: str) -> Rule:
         REJECT,
         f"Enter the {noun}: what stands here is an error of a spreadsheet or a word for no value",
         OUR_READING,
-        col(header).str.contains(_STANDS_FOR_NOTHING),
+        Cell(header).in_capitals.matches(_STANDS_FOR_NOTHING),
         breaks={header: "#N/A"},
         holds={header: "NA1"},
         reading="A spreadsheet writes #N/A, #REF! or ##### where it has no value to show, and programs write NULL, "
@@ -249,7 +274,7 @@ def _in_turn(
     twice: tuple[str, ...],
     alone: tuple[str, ...] = (),
     labels: tuple[str, str] = ("", ""),
-    unless: pl.Expr | None = None,
+    unless: Condition | None = None,
 ) -> Iterator[Rule]:
     """The rules of three fields that take a first, second and third answer from one list.
 
@@ -258,42 +283,42 @@ def _in_turn(
     where none of the three should be given, which is said elsewhere.
     """
     one, two, three = headers
-    first, second, third = (col(header) for header in headers)
+    first, second, third = (Cell(header) for header in headers)
     given = dict(zip(headers, codes, strict=True))
-    alone_first = first.is_in(alone).fill_null(False)
+    alone_first = first.is_one_of(*alone).surely
     if alone:
         yield Rule(
             f"{one}.stands_alone",
             QUERY,
             f"Leave the second and third {thing} blank: the first says {' or '.join(labels)}",
             f"Episode details: {one}",
-            alone_first & (second.is_not_null() | third.is_not_null()),
+            alone_first & (second.is_given | third.is_given),
             breaks={one: alone[-1], two: codes[1]},
             holds={one: alone[-1], two: ""},
         )
     # With a gap before it, the third is not held against the first: the gap is said.
-    again = (third == first) & second.is_not_null()
+    again = (third == first) & second.is_given
     for header, before, nth, nth_before, same in (
         (two, one, "second", "first", second == first),
         (three, two, "third", "second", again | (third == second)),
     ):
-        answer = col(header)
+        answer = Cell(header)
         if alone:
             yield Rule(
                 f"{header}.is_not_a_lone_answer",
                 QUERY,
                 f"Leave the {nth} {thing} blank: {' and '.join(labels)} can only be the first",
                 f"Episode details: {one}",
-                ~alone_first & answer.is_in(alone),
+                ~alone_first & answer.is_one_of(*alone),
                 breaks=given | {header: alone[0]},
                 holds=given,
             )
-        gap = answer.is_not_null() & col(before).is_null() & ~alone_first & ~answer.is_in(alone)
+        gap = answer.is_given & Cell(before).is_blank & ~alone_first & ~answer.is_one_of(*alone)
         if not alone:
             # Here the first answer is mandatory, and its own absence says enough.
-            gap &= first.is_not_null()
+            gap &= first.is_given
         if unless is not None:
-            gap &= ~unless.fill_null(False)
+            gap &= ~unless.surely
         if alone or header == three:
             yield Rule(
                 f"{header}.leaves_no_gap",
@@ -310,7 +335,7 @@ def _in_turn(
             QUERY,
             f"Leave the {nth} {thing} blank or enter another: it is the same as an earlier one",
             OUR_READING,
-            same & ~alone_first & ~answer.is_in((*alone, *twice)),
+            same & ~alone_first & ~answer.is_one_of(*alone, *twice),
             breaks=given | {header: codes[0]},
             holds=given | {one: twice[0], header: twice[0]},
             reading=_REPEAT,
@@ -320,31 +345,29 @@ def _in_turn(
 # ---- the rules -------------------------------------------------------------------------------------
 
 # A client's, and an episode's, rows looked at together.
-_newest = col.TRIAGED.max().over("CLIENTID")
-_referrals = col.REFERID.count().over("EPISODID") + sent("REFDATE").count().over("EPISODID")
+_newest = newest(TRIAGED, of=CLIENTID)
+_no_referral = (how_often(REFERID, of=EPISODID) == 0) & (how_often(REFDATE.as_sent, of=EPISODID) == 0)
 
 # A blank middle date must not let the dates around it pass each other.
-_before_contact = pl.coalesce(col.REFLD, col.DOB)
+_before_contact = first_given(REFLD, DOB)
 
-_pc = col.PC.cast(pl.String)
-_utla_possible = sector_allows(col.PC, col.UTLA)
-_utla_in_england = col.UTLA.cast(pl.String).str.starts_with("E").fill_null(False)
-_pc_in_england = sector_in_england(col.PC)
-_dat = col.DAT.cast(pl.String)
-_dat_outside_england = col.DAT.is_in(DATS_OUTSIDE_ENGLAND)
-_dat_has_utla = area_has_authority(col.DAT, col.UTLA, authorities_by_dat())
-_dat_has_pc = area_has_sector(col.DAT, col.PC, authorities_by_dat())
-_lives_with_children = (col.CHILDWTH > 0) & (col.CHILDWTH != CHILDREN_DECLINED)
+_utla_possible = SECTOR_ALLOWS.says(PC, UTLA)
+_utla_in_england = UTLA.matches("^E").surely
+_pc_in_england = SECTOR_IN_ENGLAND.says(PC)
+_dat_outside_england = DAT.is_one_of(*DATS_OUTSIDE_ENGLAND)
+_dat_has_utla = area_has_authority("dat_has_authority", authorities_by_dat).says(DAT, UTLA)
+_dat_has_pc = area_has_sector("dat_has_sector", authorities_by_dat).says(DAT, PC)
+_lives_with_children = (CHILDWTH > 0) & (CHILDWTH != CHILDREN_DECLINED)
 # With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
-_no_children = (col.PARENT == "N") & (col.CHILDWTH == 0) & col.PRNTSTAT.is_null()
-_alcohol = (col.DRUG1 == ALCOHOL) | (col.DRUG2 == ALCOHOL) | (col.DRUG3 == ALCOHOL)
+_no_children = (PARENT == "N") & (CHILDWTH == 0) & PRNTSTAT.is_blank
+_alcohol = (DRUG1 == ALCOHOL) | (DRUG2 == ALCOHOL) | (DRUG3 == ALCOHOL)
 
 
 def sent_once(parts: Mapping[str, str]) -> Rule:
     """An episode is sent once for each of its parts: header of the id by name; a row has at most one of each."""
     *others, last = parts
     # A referral that lacks its id is no repeat, and is said at REFERID.
-    unnamed = pl.when(col.REFERID.is_null()).then(sent("REFDATE"))
+    unnamed = REFDATE.as_sent.where(REFERID.is_blank)
     return Rule(
         "EPISODID.is_sent_once",
         QUERY,
@@ -352,7 +375,7 @@ def sent_once(parts: Mapping[str, str]) -> Rule:
         f"{', '.join(('episode', *others))} and {last}",
         OUR_READING,
         # An episode of several clients is several, which is said of it.
-        (pl.len().over("CLIENTID", "EPISODID", *parts.values(), unnamed) > 1) & unnamed.is_null(),
+        (rows_with_the_same(CLIENTID, EPISODID, *cells(*parts.values()), unnamed) > 1) & unnamed.is_blank,
         breaks=[{}, {}],
         holds=[{}, _SECOND_REFERRAL],
         across="EPISODID",
@@ -379,9 +402,9 @@ RULES: tuple[Rule, ...] = (
         "Check the date of birth: it makes the client younger than 10 or older than 110 at the contact/assessment date",
         OUR_READING,
         # Where the birth is not even before the event, that is said at REFLD.
-        (col.REFLD.is_null() | (col.REFLD > col.DOB))
-        & (col.TRIAGED > col.DOB)
-        & ~(col.TRIAGED - col.DOB).dt.total_days().is_between(_TEN_YEARS, _HUNDRED_AND_TEN_YEARS),
+        (REFLD.is_blank | (REFLD > DOB))
+        & (TRIAGED > DOB)
+        & ~(TRIAGED - DOB).is_between(_TEN_YEARS, _HUNDRED_AND_TEN_YEARS),
         breaks={"DOB": "08/11/2015"},
         holds={"DOB": "06/11/2015"},
         reading="No age is stated, and 18 is not imposed: but nobody under the age of criminal responsibility, "
@@ -392,7 +415,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Record Kosovo as Serbia (SRB)",
         "Client details: NATION",
-        as_read("NATION").is_in(KOSOVO),
+        NATION.as_read.is_one_of(*KOSOVO),
         breaks={"NATION": "XKX"},
         holds={"NATION": "SRB"},
         replaces="NATION.is_in_list",
@@ -402,7 +425,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the CJIT agency code: a code is one or two letters, then three or four figures, such as CJ123",
         OUR_READING,
-        ~col.AGNCY.str.contains("^[A-Za-z]{1,2}[0-9]{3,4}$"),
+        ~AGNCY.matches("^[A-Za-z]{1,2}[0-9]{3,4}$"),
         breaks={"AGNCY": "NORTH TEAM"},
         holds={"AGNCY": "CJ123"},
         reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
@@ -414,10 +437,9 @@ RULES: tuple[Rule, ...] = (
         "Use your own agency code: this record has another agency's",
         OUR_READING,
         # An invisible character makes it no other agency's: that has a rule of its own.
-        _seen(col.AGNCY).str.to_uppercase() != _seen(col.SUBMITTER).str.to_uppercase(),
+        _seen(AGNCY).in_capitals != _seen(SUBMITTER).in_capitals,
         breaks={"AGNCY": "CJ124"},
         holds={"AGNCY": "cj123"},
-        likely=col.AGNCY != col.SUBMITTER,
         # Where the submitter is told, this comparison says more than the form of the code.
         replaces="AGNCY.looks_like_an_agency_code",
         reading="Each team has its own code, and a record belongs to the team that sends it; under another "
@@ -446,7 +468,7 @@ RULES: tuple[Rule, ...] = (
         "Give each client a client reference of their own or, if they are one person, one client ID: another client "
         "has this reference",
         "Client details: CLIENT",
-        col.CLIENT.is_not_null() & (col.CLIENTID.min().over("CLIENT") != col.CLIENTID.max().over("CLIENT")),
+        CLIENT.is_given & differs(CLIENTID, among=CLIENT),
         breaks=[{}, _SECOND_CLIENT | {"CLIENT": "C10042"}],
         holds=[{}, _SECOND_CLIENT],
         across="CLIENT",
@@ -471,7 +493,7 @@ RULES: tuple[Rule, ...] = (
         REJECT,
         "Record consent as Y (Yes) if the client has given it, and otherwise leave the client out of the file",
         "Episode details: CONSENT",
-        col.CONSENT.ne_missing("Y"),
+        ~(CONSENT == "Y").surely,
         breaks={"CONSENT": "N"},
         holds={"CONSENT": "Y"},
         gate=True,
@@ -481,11 +503,10 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Leave the client out of the file, or correct the consent: another of the client's rows does not give it",
         OUR_READING,
-        ~col.WITHHELD & col.WITHHELD.any().over("CLIENTID"),
+        ~WITHHELD & any_row(WITHHELD, of=CLIENTID),
         breaks=[{}, _SECOND_REFERRAL | {"CONSENT": "N"}],
         holds=[{}, _SECOND_REFERRAL],
         across="CLIENTID",
-        likely=col.WITHHELD,
         reading="Whether a client agrees to sharing is said of the client as things are now, so it is one answer on "
         "all of the client's rows; where one of them says no, nothing of the client may be sent.",
     ),
@@ -494,7 +515,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         f"Record {DEFAULT_POSTCODE}, sent as {DEFAULT_SECTOR}, for a client of no fixed abode or living outside the UK",
         "Episode details: PC",
-        _pc.str.starts_with("ZZ") & (col.PC != DEFAULT_SECTOR),
+        PC.matches("^ZZ") & (PC != DEFAULT_SECTOR),
         breaks={"PC": "ZZ99 9"},
         holds={"PC": DEFAULT_SECTOR},
     ),
@@ -504,23 +525,21 @@ RULES: tuple[Rule, ...] = (
         "Check the postcode: no UK postcode begins this way (outside the UK, as on the Isle of Man, record "
         f"{DEFAULT_POSTCODE})",
         OUR_READING,
-        ~sector_known(col.PC) & ~_pc.str.starts_with("ZZ") & ~_pc.str.starts_with(FORCES),
+        ~SECTOR_KNOWN.says(PC) & ~PC.matches("^ZZ") & ~PC.matches(f"^{FORCES}"),
         breaks={"PC": "NE99 9"},
         holds={"PC": "NE8 1"},
         reading="The postcode of a place of residence is one that exists. Our list is that of the Office for "
         "National Statistics and may lag behind a new postcode, so this is a query. Those of the British Forces, BF1, "
         "are real and lie in no authority.",
-        likely=~sector_known(col.PC),
     ),
     Rule(
         "DAT.is_known_in_england",
         QUERY,
         "Check the DAT of residence: its code begins as those in England do, but no such DAT is known",
         OUR_READING,
-        _dat.str.head(1).is_in(REGION_LETTERS) & ~col.DAT.is_in(LISTS["DAT"].codes),
+        DAT.begins(1).is_one_of(*REGION_LETTERS) & ~DAT.is_one_of(*LISTS["DAT"].codes),
         breaks={"DAT": "A99B"},
         holds={"DAT": "X99B"},
-        likely=~col.DAT.is_in(LISTS["DAT"].codes),
         replaces="DAT.is_plainly_written",
         of_list="DAT",
         reading="Our list has every DAT in England that a list of 2024/25 has, and the first letter of each is that of "
@@ -535,8 +554,8 @@ RULES: tuple[Rule, ...] = (
         # Where the postcode contradicts the authority, that is said at UTLA. Of no fixed abode the DAT is the team's,
         # and the authority the one where the client was last so.
         _utla_in_england
-        & _utla_possible.fill_null(True)
-        & (_dat_outside_england | (~_dat_has_utla & ~_pc.str.starts_with("ZZ").fill_null(False))),
+        & ~(~_utla_possible).surely
+        & (_dat_outside_england | (~_dat_has_utla & ~PC.matches("^ZZ").surely)),
         breaks={"DAT": "A12B"},
         holds={"DAT": "A12B", "UTLA": "E08000024", "PC": "SR1 1"},
     ),
@@ -546,10 +565,9 @@ RULES: tuple[Rule, ...] = (
         "Check the DAT of residence: the postcode lies elsewhere",
         "Episode details: DAT",
         # Where an authority in England is given, it is held against both.
-        ~_utla_in_england & _utla_possible.fill_null(True) & ((_dat_outside_england & _pc_in_england) | ~_dat_has_pc),
+        ~_utla_in_england & ~(~_utla_possible).surely & ((_dat_outside_england & _pc_in_england) | ~_dat_has_pc),
         breaks={"DAT": "A12B", "UTLA": ""},
         holds={"DAT": "A12B", "UTLA": "", "PC": "SR1 1"},
-        likely=~_utla_in_england & col.DAT.is_not_null(),
     ),
     Rule(
         "UTLA.contains_the_postcode",
@@ -565,7 +583,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The date of the event which prompted this contact must be after the date of birth",
         OUR_READING,
-        col.REFLD <= col.DOB,
+        REFLD <= DOB,
         breaks={"DOB": "03/11/2025"},
         holds={"DOB": "02/11/1985"},
         reading="An event in a client's life comes after their birth.",
@@ -575,7 +593,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The contact/assessment date must be on or after the date of the event which prompted this contact",
         OUR_READING,
-        col.TRIAGED < col.REFLD,
+        TRIAGED < REFLD,
         breaks={"TRIAGED": "02/11/2025"},
         holds={"TRIAGED": "03/11/2025"},
         reading="An event that prompts a contact comes before it; where none clearly did, the document has the date of "
@@ -586,7 +604,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The contact/assessment date must be after the date of birth",
         OUR_READING,
-        col.REFLD.is_null() & (col.TRIAGED <= col.DOB),
+        REFLD.is_blank & (TRIAGED <= DOB),
         breaks={"REFLD": "", "DOB": "06/11/2025"},
         holds={"DOB": "05/11/1985"},
         reading="A client is assessed after their birth; said here where the event has no date.",
@@ -596,8 +614,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check whether this is one episode sent twice: the client has another with the same contact/assessment date",
         OUR_READING,
-        col.TRIAGED.is_not_null()
-        & (col.EPISODID.min().over("CLIENTID", "TRIAGED") != col.EPISODID.max().over("CLIENTID", "TRIAGED")),
+        TRIAGED.is_given & differs(EPISODID, among=(CLIENTID, TRIAGED)),
         breaks=[{}, _SECOND_EPISODE],
         holds=[_CLOSED, _NEXT_EPISODE],
         across="CLIENTID",
@@ -617,7 +634,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter the number of drinking days: units of alcohol on a drinking day are given",
         OUR_READING,
-        col.ALCDDAYS.is_null() & (col.ALCUNITS > 0),
+        ALCDDAYS.is_blank & (ALCUNITS > 0),
         breaks={"ALCDDAYS": ""},
         holds={"ALCDDAYS": "", "ALCUNITS": ""},
         reading="Units on a drinking day suppose that there was one in the same 28 days.",
@@ -627,7 +644,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter the number of drinking days, which may be 0: alcohol is among the problem substances",
         OUR_READING,
-        col.ALCDDAYS.is_null() & _alcohol & ~(col.ALCUNITS > 0).fill_null(False),
+        ALCDDAYS.is_blank & _alcohol & ~(ALCUNITS > 0).surely,
         breaks={"ALCDDAYS": "", "ALCUNITS": "", "DRUG2": ALCOHOL},
         holds={"ALCDDAYS": "0", "ALCUNITS": "0", "DRUG2": ALCOHOL},
         reading="In general all data are required, and drinking days are what is asked of alcohol. 0 is an answer: "
@@ -638,7 +655,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter the number of units of alcohol on a drinking day: there are drinking days",
         OUR_READING,
-        col.ALCUNITS.is_null() & (col.ALCDDAYS > 0),
+        ALCUNITS.is_blank & (ALCDDAYS > 0),
         breaks={"ALCUNITS": ""},
         holds={"ALCDDAYS": "0", "ALCUNITS": ""},
         reading="Where there was a drinking day there is a typical number of units on it.",
@@ -648,7 +665,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter 0 units of alcohol, or correct the number of drinking days: it is 0",
         OUR_READING,
-        (col.ALCDDAYS == 0) & (col.ALCUNITS > 0),
+        (ALCDDAYS == 0) & (ALCUNITS > 0),
         breaks={"ALCDDAYS": "0"},
         holds={"ALCDDAYS": "0", "ALCUNITS": "0"},
         reading="Both fields are of the same 28 days, and without a drinking day there are no units on one.",
@@ -658,7 +675,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter more than 0 units of alcohol, or correct the number of drinking days: it is more than 0",
         OUR_READING,
-        (col.ALCDDAYS > 0) & (col.ALCUNITS == 0),
+        (ALCDDAYS > 0) & (ALCUNITS == 0),
         breaks={"ALCUNITS": "0"},
         holds={"ALCUNITS": "1"},
         reading="Both fields are of the same 28 days, and a day without alcohol is no drinking day.",
@@ -668,7 +685,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Select where the children live: the client has parental responsibility",
         "Appendix C: PRNTSTAT",
-        (col.PARENT == "Y") & col.PRNTSTAT.is_null(),
+        (PARENT == "Y") & PRNTSTAT.is_blank,
         breaks={"PRNTSTAT": ""},
         holds={"PARENT": "N", "PRNTSTAT": "", "EHCS": ""},
     ),
@@ -677,7 +694,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Leave blank where the children live, or record parental responsibility as yes",
         OUR_READING,
-        (col.PARENT == "N") & col.PRNTSTAT.is_not_null(),
+        (PARENT == "N") & PRNTSTAT.is_given,
         breaks={"PARENT": "N"},
         holds={"PARENT": "N", "PRNTSTAT": "", "EHCS": ""},
         reading="The question is only needed where the client has parental responsibility, and its answers are all of "
@@ -690,9 +707,7 @@ RULES: tuple[Rule, ...] = (
         "them",
         OUR_READING,
         # Where there is no parental responsibility, PRNTSTAT is what is out of place.
-        col.PRNTSTAT.is_in([ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT])
-        & (col.CHILDWTH == 0)
-        & col.PARENT.ne_missing("N"),
+        PRNTSTAT.is_one_of(ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT) & (CHILDWTH == 0) & ~(PARENT == "N").surely,
         breaks={"PRNTSTAT": SOME_LIVE_WITH_CLIENT},
         holds={"PRNTSTAT": SOME_LIVE_WITH_CLIENT, "CHILDWTH": "1"},
         reading="A child who lives with the client most of the time lives in the same house at least one night a "
@@ -704,7 +719,7 @@ RULES: tuple[Rule, ...] = (
         "Select the help for the children: the client has parental responsibility or lives with children",
         "Appendix C: EHCSC1/2/3",
         # A second or third answer without the first is a gap, said there.
-        ((col.PARENT == "Y") | _lives_with_children) & col.EHCS.is_null() & col.EHCSC2.is_null() & col.EHCSC3.is_null(),
+        ((PARENT == "Y") | _lives_with_children) & EHCS.is_blank & EHCSC2.is_blank & EHCSC3.is_blank,
         breaks={"EHCS": ""},
         holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "98", "EHCS": ""},
     ),
@@ -713,7 +728,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Leave the help for the children blank: the client neither has parental responsibility nor lives with children",
         "Episode details: EHCS",
-        _no_children & (col.EHCS.is_not_null() | col.EHCSC2.is_not_null() | col.EHCSC3.is_not_null()),
+        _no_children & (EHCS.is_given | EHCSC2.is_given | EHCSC3.is_given),
         breaks={"PARENT": "N", "PRNTSTAT": ""},
         holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "1"},
     ),
@@ -731,7 +746,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the route of administration: alcohol is not injected, sniffed or smoked",
         OUR_READING,
-        (col.DRUG1 == ALCOHOL) & col.ROUTE.is_in([INJECT, SNIFF, SMOKE]),
+        (DRUG1 == ALCOHOL) & ROUTE.is_one_of(INJECT, SNIFF, SMOKE),
         breaks={"DRUG1": ALCOHOL},
         holds={"DRUG1": ALCOHOL, "ROUTE": "4"},
         reading="The route is that of the first problem substance, and alcohol is drunk. “Other” is left alone.",
@@ -748,7 +763,7 @@ RULES: tuple[Rule, ...] = (
         "Check the injecting status: it is “never injected”, but the first problem substance is injected",
         OUR_READING,
         # Alcohol that is injected is queried at ROUTE.
-        (col.ROUTE == INJECT) & (col.INJSTAT == NEVER_INJECTED) & col.DRUG1.ne_missing(ALCOHOL),
+        (ROUTE == INJECT) & (INJSTAT == NEVER_INJECTED) & ~(DRUG1 == ALCOHOL).surely,
         breaks={"ROUTE": INJECT, "INJSTAT": NEVER_INJECTED},
         holds={"ROUTE": INJECT, "INJSTAT": "P"},
         reading="Whoever injects the first problem substance has injected.",
@@ -758,7 +773,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The caseload start date must be on or after the contact/assessment date",
         OUR_READING,
-        col.CPLANDT < col.TRIAGED,
+        CPLANDT < TRIAGED,
         breaks={"CPLANDT": "05/11/2025"},
         holds={"CPLANDT": "06/11/2025"},
         reading="A care plan is agreed with the client, and the contact/assessment date is that of the first contact.",
@@ -769,7 +784,7 @@ RULES: tuple[Rule, ...] = (
         "The caseload start date must be on or after the date of the event which prompted this contact (or of birth, "
         "if that is blank)",
         OUR_READING,
-        col.TRIAGED.is_null() & (col.CPLANDT < _before_contact),
+        TRIAGED.is_blank & (CPLANDT < _before_contact),
         breaks={"TRIAGED": "", "CPLANDT": "02/11/2025"},
         holds={"CPLANDT": "07/11/2025"},
         reading="A missing contact/assessment date must not let the dates around it pass each other.",
@@ -779,7 +794,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter the case closure date: a case closure reason is given",
         "Episode details: CJDISRSN",
-        col.CJDISRSN.is_not_null() & col.DISD.is_null(),
+        CJDISRSN.is_given & DISD.is_blank,
         breaks={"CJDISRSN": "10"},
         holds=_CLOSED,
     ),
@@ -789,7 +804,7 @@ RULES: tuple[Rule, ...] = (
         "The case closure date must be on or after the caseload start date",
         "Episode details: DISD",
         # With a reason that is prior to caseload, what is doubtful is the caseload start, and that is said there.
-        (col.DISD < col.CPLANDT) & ~col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY).fill_null(False),
+        (DISD < CPLANDT) & ~CJDISRSN.is_one_of(*PRIOR_TO_CASELOAD_ONLY).surely,
         breaks={"DISD": "19/11/2025", "CJDISRSN": "10"},
         holds={"DISD": "20/11/2025", "CJDISRSN": "10"} | _NO_REFERRAL,
     ),
@@ -798,7 +813,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The case closure date must be on or after the contact/assessment date",
         "Episode details: DISD",
-        col.CPLANDT.is_null() & (col.DISD < col.TRIAGED),
+        CPLANDT.is_blank & (DISD < TRIAGED),
         breaks={"CPLANDT": "", "DISD": "05/11/2025", "CJDISRSN": "73"},
         holds={"CPLANDT": "", "DISD": "06/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
     ),
@@ -808,7 +823,7 @@ RULES: tuple[Rule, ...] = (
         "The case closure date must be on or after the date of the event which prompted this contact (or of birth, if "
         "that is blank)",
         OUR_READING,
-        col.CPLANDT.is_null() & col.TRIAGED.is_null() & (col.DISD < _before_contact),
+        CPLANDT.is_blank & TRIAGED.is_blank & (DISD < _before_contact),
         breaks={"TRIAGED": "", "CPLANDT": "", "DISD": "02/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
         holds={"CPLANDT": "", "DISD": "07/11/2025", "CJDISRSN": "73"} | _NO_REFERRAL,
         reading="A missing contact/assessment date must not let the dates around it pass each other.",
@@ -819,7 +834,7 @@ RULES: tuple[Rule, ...] = (
         "Close this episode, or correct its closure date: this one must end by the contact/assessment date of the "
         "client's newest",
         OUR_READING,
-        (col.TRIAGED < _newest) & (col.DISD.is_null() | (col.DISD > _newest)),
+        (TRIAGED < _newest) & (DISD.is_blank | (DISD > _newest)),
         breaks=[{}, _NEXT_EPISODE],
         holds=[_CLOSED, _NEXT_EPISODE],
         across="CLIENTID",
@@ -831,7 +846,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Select the case closure reason: a case closure date is given",
         "Episode details: DISD",
-        col.DISD.is_not_null() & col.CJDISRSN.is_null(),
+        DISD.is_given & CJDISRSN.is_blank,
         breaks={"DISD": "15/01/2026"},
         holds=_CLOSED,
     ),
@@ -840,7 +855,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Select a “prior to caseload” reason, or enter the caseload start date if a care plan was agreed",
         "Appendix E: prior to caseload",
-        col.CPLANDT.is_null() & col.CJDISRSN.is_in(FROM_CASELOAD_ONLY),
+        CPLANDT.is_blank & CJDISRSN.is_one_of(*FROM_CASELOAD_ONLY),
         breaks=_CLOSED | {"CPLANDT": ""},
         holds=_CLOSED | {"CPLANDT": "", "CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
     ),
@@ -849,7 +864,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Select a “from caseload” reason, or remove the caseload start date if there was no care plan",
         "Appendix E: from caseload",
-        col.CPLANDT.is_not_null() & col.CJDISRSN.is_in(PRIOR_TO_CASELOAD_ONLY),
+        CPLANDT.is_given & CJDISRSN.is_one_of(*PRIOR_TO_CASELOAD_ONLY),
         breaks=_CLOSED | {"CJDISRSN": "73"},
         holds=_CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
     ),
@@ -858,14 +873,13 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Add the referral to structured treatment, or select a reason other than “Transferred – not in custody”",
         "Appendix E: Transferred – not in custody",
-        (col.CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY) & (_referrals == 0),
+        (CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY) & _no_referral,
         breaks=[{}, _SECOND_CLIENT | _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL],
         holds=[
             _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY},
             _CLOSED | {"CJDISRSN": TRANSFERRED_NOT_IN_CUSTODY} | _NO_REFERRAL,
         ],
         across="EPISODID",
-        likely=col.CJDISRSN == TRANSFERRED_NOT_IN_CUSTODY,
     ),
     Rule(
         "CJDISRSN.ends_the_last_episode_if_the_client_died",
@@ -873,11 +887,10 @@ RULES: tuple[Rule, ...] = (
         "Check the case closure reason: it is “client died”, but the client has a later episode",
         OUR_READING,
         # Where the closure comes before caseload start or triage, its date is wrong, and that is said at DISD.
-        (col.CJDISRSN == DIED) & (col.DISD < _newest) & (pl.max_horizontal(col.TRIAGED, col.CPLANDT) <= col.DISD),
+        (CJDISRSN == DIED) & (DISD < _newest) & (latest(TRIAGED, CPLANDT) <= DISD),
         breaks=[_DIED_BEFORE_THE_NEXT, _NEXT_EPISODE],
         holds=[_DIED_BEFORE_THE_NEXT | {"CJDISRSN": "8"}, _NEXT_EPISODE],
         across="CLIENTID",
-        likely=col.CJDISRSN == DIED,
         reading="Nobody is assessed after their death, so an episode that starts after it is another client's, or the "
         "reason is wrong.",
     ),
@@ -888,7 +901,7 @@ RULES: tuple[Rule, ...] = (
         "Ask your software supplier to fill in the ID of the referral, or leave its date blank if there was none",
         "Referrals to structured treatment: REFERID",
         # What was sent, not the date it is: a referral whose date is none lacks its ID all the same.
-        col.REFERID.is_null() & sent("REFDATE").is_not_null(),
+        REFERID.is_blank & REFDATE.as_sent.is_given,
         breaks={"REFERID": ""},
         holds=_NO_REFERRAL,
     ),
@@ -907,7 +920,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Enter the date of the referral to structured treatment: its ID is given",
         "Referrals to structured treatment: REFDATE",
-        col.REFDATE.is_null() & col.REFERID.is_not_null(),
+        REFDATE.is_blank & REFERID.is_given,
         breaks={"REFDATE": ""},
         holds=_NO_REFERRAL,
     ),
@@ -917,7 +930,7 @@ RULES: tuple[Rule, ...] = (
         "The date of the referral to structured treatment must be on or after the contact/assessment date",
         OUR_READING,
         # Where the caseload start or the closure comes before triage too, that is said there.
-        (col.REFDATE < col.TRIAGED) & (pl.coalesce(col.CPLANDT, col.DISD, col.TRIAGED) >= col.TRIAGED),
+        (REFDATE < TRIAGED) & (first_given(CPLANDT, DISD, TRIAGED) >= TRIAGED),
         breaks={"REFDATE": "05/11/2025"},
         holds={"REFDATE": "06/11/2025"},
         reading="The contact/assessment date is that of the first contact, and a referral by the team comes of one.",
@@ -928,7 +941,7 @@ RULES: tuple[Rule, ...] = (
         "The date of the referral to structured treatment must be on or after the date of the event which prompted "
         "this contact (or of birth, if that is blank)",
         OUR_READING,
-        col.TRIAGED.is_null() & (col.REFDATE < _before_contact),
+        TRIAGED.is_blank & (REFDATE < _before_contact),
         breaks={"TRIAGED": "", "REFDATE": "02/11/2025"},
         holds={"REFDATE": "07/11/2025"},
         reading="A missing contact/assessment date must not let the dates around it pass each other.",
@@ -939,7 +952,7 @@ RULES: tuple[Rule, ...] = (
         "Check the date of the referral: it is after the case closure date",
         OUR_READING,
         # Where the closure comes before caseload start, that is said there.
-        (col.REFDATE > col.DISD) & (col.DISD >= col.CPLANDT) & col.CJDISRSN.is_in(PLANNED),
+        (REFDATE > DISD) & (DISD >= CPLANDT) & CJDISRSN.is_one_of(*PLANNED),
         breaks={"DISD": "30/11/2025", "CJDISRSN": "10"},
         holds={"DISD": "30/11/2025", "CJDISRSN": "8"},
         reading="Referrals may be recorded while the client is on the caseload, so one after a planned end of it is "

@@ -17,6 +17,7 @@ import polars as pl
 from django.utils import timezone
 
 from cjit import compare, correct
+from cjit.conditions import Never
 from cjit.dataset import Rule, Severity
 from cjit.findings import Filled, Findings, RuleRun, Seen
 from cjit.read import Source, open_file
@@ -88,7 +89,7 @@ def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Fi
     rules = {name: rule for name, rule in RULES.items() if name in counts or name not in _ON_HELD}
     # A rule may have left the book since.
     for name, severity, message, clause in found.select("rule", "severity", "message", "clause").unique().iter_rows():
-        rules.setdefault(name, Rule(name, Severity(severity), message, clause, pl.lit(None, pl.Boolean), {}, {}))
+        rules.setdefault(name, Rule(name, Severity(severity), message, clause, Never(), {}, {}))
     frame = found.select("row", pl.col("rule").cast(pl.Enum(list(rules))), "value", "client", "episode", "previous")
     first: dict[str, list[Seen]] = {}
     for name, *seen in found.group_by("rule").head(5).select("rule", *_SEEN).iter_rows():

@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from cjit import compare, derive
 from cjit.check import records
+from cjit.conditions import Argument, is_told
 from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
+from cjit.engine.columns import expression
 from cjit.read import open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
@@ -25,7 +27,7 @@ from cjit.web.portal.models import RECORDS, Choice, Submission
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 
 #: What holds a row against the agency that submits.
-_SUBMITTER = next(rule for rule in DATASET.written if SUBMITTER in rule.headers)
+_SUBMITTER = next(rule for rule in DATASET.written if is_told(rule.fails_when, Argument.SUBMITTER))
 #: By what an agency knows its client.
 _REFERENCE = DATASET.by_header["CLIENT"].header
 
@@ -168,7 +170,7 @@ def made(submission: Submission, read: File) -> Plan:
 def of_others(sent: pl.DataFrame, agency: Agency) -> pl.Series:
     """Which rows of a file have the code of another agency, as the rule on it reads it; a blank is none."""
     submitter = pl.lit(agency.code).alias(SUBMITTER)
-    return sent.with_columns(submitter).select(_SUBMITTER.fails_when.fill_null(False))[:, 0]
+    return sent.with_columns(submitter).select(expression(_SUBMITTER.fails_when.surely))[:, 0]
 
 
 def codes(sent: pl.DataFrame) -> list[str]:

@@ -1,0 +1,704 @@
+"""The language in which a rule says what is wrong: values of a record, and conditions on them, as frozen trees.
+
+A condition is true, false or not known; a rule fires where its condition is surely true. Each node says below what it
+means and what it says of a blank. Nothing here evaluates anything: `cjit.engine.plain` says in plain Python what every
+node means, `cjit.engine.columns` says the same in Polars, and others read the tree as English, JSON or SQL.
+
+Conditions are written with Python's operators: ``(ROUTE == "1") & ~DRUG1.is_given``. ``and``, ``or`` and ``not`` cannot
+be had; a condition used as a truth raises TypeError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
+
+#: A character of white space, as Unicode has it, as a pattern.
+WHITE_SPACE = "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+#: What a value may be compared with as it stands.
+Plain = str | int | date
+
+
+class Stage(StrEnum):
+    """How far a field has come on the way from text to value."""
+
+    SENT = "as sent"  # the text in the file; blank where it holds nothing but spaces
+    READ = "as read"  # after tidying: a date, a whole number, or text without outer spaces
+    VALUE = "value"  # blank, too, where what was sent is no value of the field
+
+
+class Argument(StrEnum):
+    """What a check is told, beside the record."""
+
+    TODAY = "TODAY"  # the day nothing may be later than: a date
+    SUBMITTER = "SUBMITTER"  # the agency that submits: text, blank where it is not told
+
+
+class BadPattern(ValueError):  # noqa: N818 - a slip of whoever writes a rule, told in one sentence
+    """A text pattern that not every engine reads alike."""
+
+
+# ---- what nodes have in common ---------------------------------------------------------------------
+
+
+class Node:
+    """A part of a tree. Two nodes are compared by `said`: `==` between values makes a condition."""
+
+    __slots__ = ()
+
+
+class Value(Node):
+    """One text, date or whole number for each row, or blank."""
+
+    __slots__ = ()
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Equal:  # type: ignore[override]
+        return Equal(self, _value(other))
+
+    def __ne__(self, other: object) -> Not:  # type: ignore[override]
+        return Not(Equal(self, _value(other)))
+
+    def __lt__(self, other: Value | Plain) -> Less:
+        return Less(self, _value(other))
+
+    def __gt__(self, other: Value | Plain) -> Less:
+        return Less(_value(other), self)
+
+    def __le__(self, other: Value | Plain) -> Not:
+        return Not(Less(_value(other), self))
+
+    def __ge__(self, other: Value | Plain) -> Not:
+        return Not(Less(self, _value(other)))
+
+    def __sub__(self, earlier: Value) -> Days:
+        return Days(self, earlier)
+
+    @property
+    def is_given(self) -> Given:
+        """True where there is a value."""
+        return Given(self)
+
+    @property
+    def is_blank(self) -> Not:
+        """True where there is none."""
+        return Not(Given(self))
+
+    def is_one_of(self, *options: Value | Plain) -> OneOf:
+        """True where the value equals one of some others."""
+        return OneOf(self, tuple(_value(option) for option in options))
+
+    def is_between(self, least: Value | Plain, most: Value | Plain) -> And:
+        """True where the value lies between two others, or is one of them."""
+        return And((self >= least, self <= most))
+
+    def matches(self, pattern: str) -> Matches:
+        """True where the pattern is found anywhere in the text."""
+        return Matches(self, pattern)
+
+    def found(self, pattern: str, group: int = 1) -> Found:
+        """What a group of the pattern holds where the pattern is first found."""
+        return Found(self, pattern, group)
+
+    def without(self, pattern: str) -> Without:
+        """The text less everything that the pattern finds."""
+        return Without(self, pattern)
+
+    def begins(self, length: int) -> Start:
+        """The first characters of the text, or all of a shorter one."""
+        return Start(self, length)
+
+    @property
+    def in_capitals(self) -> Capitals:
+        """The text in upper case."""
+        return Capitals(self)
+
+    @property
+    def trimmed(self) -> Trimmed:
+        """The text without white space before and after it."""
+        return Trimmed(self)
+
+    def written(self, form: str) -> Written:
+        """A date as text, in a form of `strftime` made of %d, %m, %Y and %y."""
+        return Written(self, form)
+
+    def where(self, condition: Condition) -> Where:
+        """The value where the condition surely holds, elsewhere blank."""
+        return Where(self, condition)
+
+
+class Condition(Node):
+    """True, false or not known for each row."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Condition) -> And:
+        return And((*_parts_of(And, self), *_parts_of(And, other)))
+
+    def __or__(self, other: Condition) -> Or:
+        return Or((*_parts_of(Or, self), *_parts_of(Or, other)))
+
+    def __invert__(self) -> Condition:
+        return self.part if isinstance(self, Not) else Not(self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("A condition of a rule is not true or false by itself: join conditions by &, | and ~")
+
+    @property
+    def surely(self) -> Surely:
+        """True where the condition is surely true, elsewhere false."""
+        return Surely(self)
+
+
+def _value(other: object) -> Value:
+    if isinstance(other, Value):
+        return other
+    if isinstance(other, str | int | date) and not isinstance(other, bool):
+        return Constant(other)
+    raise TypeError(f"A value is compared with a value, a text, a whole number or a date, not {type(other).__name__}")
+
+
+def _parts_of(joined: type[And] | type[Or], condition: Condition) -> tuple[Condition, ...]:
+    if not isinstance(condition, Condition):
+        raise TypeError(f"A condition is joined to a condition, not to {type(condition).__name__}")
+    return condition.parts if isinstance(condition, joined) else (condition,)
+
+
+# ---- values of a row -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cell(Value):
+    """A field of the record, by its header, at a stage. Blank where the stage says so."""
+
+    header: str
+    stage: Stage = Stage.VALUE
+
+    @property
+    def as_sent(self) -> Cell:
+        """The text of the field as it stands in the file."""
+        return Cell(self.header, Stage.SENT)
+
+    @property
+    def as_read(self) -> Cell:
+        """The field after tidying and before it is held against its list or range."""
+        return Cell(self.header, Stage.READ)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Told(Value):
+    """What the check is told. The submitter is blank where it is not told; today never is."""
+
+    name: Argument
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Constant(Value):
+    """A text, whole number or date that the rule names. Never blank."""
+
+    value: Plain
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FirstGiven(Value):
+    """The first of some values that is given; blank where all are."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Latest(Value):
+    """The greatest of some dates or numbers; blanks do not count; blank where all are."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Days(Value):
+    """The days from one date to a later one, below 0 where it is earlier; blank where either is."""
+
+    later: Value
+    earlier: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Where(Value):
+    """A value where a condition surely holds; elsewhere blank."""
+
+    value: Value
+    condition: Condition
+
+
+# ---- texts -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Capitals(Value):
+    """A text in upper case; blank where it is blank."""
+
+    text: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Trimmed(Value):
+    """A text without `WHITE_SPACE` at either end; blank where it is blank."""
+
+    text: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Start(Value):
+    """The first characters of a text, or all of a shorter one; blank where it is blank."""
+
+    text: Value
+    length: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Without(Value):
+    """A text less everything that a pattern finds; blank where it is blank."""
+
+    text: Value
+    pattern: str
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Found(Value):
+    """What a group of a pattern holds where the pattern is first found; blank where it is not or the text is."""
+
+    text: Value
+    pattern: str
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Joined(Value):
+    """Some texts put together; blank where any of them is."""
+
+    texts: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Written(Value):
+    """A date as text, in a form of %d, %m, %Y and %y; blank where it is blank."""
+
+    date: Value
+    form: str
+
+
+# ---- conditions on a row ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Given(Condition):
+    """True where a value is there, false where it is blank. Always known."""
+
+    value: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Equal(Condition):
+    """Whether two values are the same; not known where either is blank."""
+
+    one: Value
+    other: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Less(Condition):
+    """Whether a date or number comes before another; not known where either is blank."""
+
+    one: Value
+    other: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OneOf(Condition):
+    """Whether a value equals one of some others; not known where it is blank, or unequal and one of them is blank."""
+
+    value: Value
+    options: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Matches(Condition):
+    """Whether a pattern is found anywhere in a text; not known where it is blank."""
+
+    text: Value
+    pattern: str
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HasCheckFigure(Condition):
+    """Whether the last of ten figures is the check figure of the other nine, modulus 11; false where there are not ten.
+
+    Not known where the text is blank.
+    """
+
+    figures: Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LookedUp(Condition):
+    """What a table says of some texts together; not known where one is blank or is not among those the table knows."""
+
+    table: Table
+    texts: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Withheld(Condition):
+    """Whether the row's gate failed, so that nothing of it but the client's id may be used. Always known."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Never(Condition):
+    """Not known of any row: the condition of a rule that no record breaks by itself."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class And(Condition):
+    """True where all parts are, false where any is; elsewhere not known."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Or(Condition):
+    """True where any part is, false where all are; elsewhere not known."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Not(Condition):
+    """True where the part is false, false where it is true; elsewhere not known."""
+
+    part: Condition
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Surely(Condition):
+    """True where the part is true; false where it is false or not known. Always known."""
+
+    part: Condition
+
+
+# ---- across rows -----------------------------------------------------------------------------------
+# The rows that are looked at together agree in each value of `same`; a blank agrees with a blank.
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Differs(Condition):
+    """Whether a value differs between rows with the same ids; blanks do not count. Not known where all are blank."""
+
+    value: Value
+    same: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AnyRow(Condition):
+    """Whether a condition is true on any of the rows with the same ids. Always known."""
+
+    condition: Condition
+    same: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FirstRow(Condition):
+    """Told once a file: true on the row at which the last of some conditions first holds. Always known.
+
+    Each condition is on the cells of one field. Where one of them never holds, it is true nowhere.
+    """
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows(Value):
+    """The number of rows with the same ids, this one among them. Never blank."""
+
+    same: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HowOften(Value):
+    """On how many of the rows with the same ids a value is given. Never blank."""
+
+    value: Value
+    same: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Most(Value):
+    """The greatest value, the newest date, of the rows with the same ids; blank where all are blank."""
+
+    value: Value
+    same: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Least(Value):
+    """The least value, the oldest date, of the rows with the same ids; blank where all are blank."""
+
+    value: Value
+    same: tuple[Value, ...]
+
+
+#: The nodes that look beyond their row.
+ACROSS = (Differs, AnyRow, FirstRow, Rows, HowOften, Most, Least)
+
+
+# ---- tables ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a table says.
+
+    `known` has for each argument the texts the table can speak of (None: any); `yes` are the combinations that are
+    true. Every other combination of known texts is false.
+    """
+
+    known: tuple[frozenset[str] | None, ...]
+    yes: frozenset[tuple[str, ...]]
+
+    def answer(self, texts: tuple[str, ...]) -> bool | None:
+        """Whether the table says yes of some texts, none of them blank; None where it does not know one of them."""
+        for text, known in zip(texts, self.known, strict=True):
+            if known is not None and text not in known:
+                return None
+        return texts in self.yes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table a condition looks texts up in: its name, what a yes means in words, and its entries, read when needed.
+
+    `means` has {0} and {1} for the arguments, `denies` says the opposite.
+    """
+
+    name: str
+    means: str
+    denies: str
+    read: Callable[[], Entries] = dataclasses.field(compare=False)
+
+    @property
+    def entries(self) -> Entries:
+        """The entries; read once."""
+        return _entries(self)
+
+    def says(self, *texts: Value) -> LookedUp:
+        """The condition that the table says yes of some values."""
+        return LookedUp(self, texts)
+
+
+@lru_cache(maxsize=64)
+def _entries(table: Table) -> Entries:
+    return table.read()
+
+
+# ---- writing conditions ----------------------------------------------------------------------------
+
+
+TODAY = Told(Argument.TODAY)
+SUBMITTER = Told(Argument.SUBMITTER)
+WITHHELD = Withheld()
+
+
+def cells(*headers: str) -> tuple[Cell, ...]:
+    """The values of some fields, by header, for a rule book to name."""
+    return tuple(Cell(header) for header in headers)
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """True where any of the conditions is."""
+    return conditions[0] if len(conditions) == 1 else Or(tuple(p for c in conditions for p in _parts_of(Or, c)))
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """True where all of the conditions are."""
+    return conditions[0] if len(conditions) == 1 else And(tuple(p for c in conditions for p in _parts_of(And, c)))
+
+
+def first_given(*values: Value) -> FirstGiven:
+    """The first of some values that is given."""
+    return FirstGiven(values)
+
+
+def latest(*values: Value) -> Latest:
+    """The latest of some dates, as far as they are given."""
+    return Latest(values)
+
+
+def joined(*texts: Value | str) -> Joined:
+    """Some texts put together."""
+    return Joined(tuple(_value(text) for text in texts))
+
+
+def differs(value: Value, *, among: tuple[Value, ...] | Value) -> Differs:
+    """Whether a value differs among the rows with the same ids."""
+    return Differs(value, _same(among))
+
+
+def any_row(condition: Condition, *, of: tuple[Value, ...] | Value) -> AnyRow:
+    """Whether a condition is true on any row with the same ids."""
+    return AnyRow(condition, _same(of))
+
+
+def rows_with_the_same(*values: Value) -> Rows:
+    """The number of rows that agree in some values."""
+    return Rows(values)
+
+
+def how_often(value: Value, *, of: tuple[Value, ...] | Value) -> HowOften:
+    """On how many rows with the same ids a value is given."""
+    return HowOften(value, _same(of))
+
+
+def newest(value: Value, *, of: tuple[Value, ...] | Value) -> Most:
+    """The newest date of the rows with the same ids."""
+    return Most(value, _same(of))
+
+
+def oldest(value: Value, *, of: tuple[Value, ...] | Value) -> Least:
+    """The oldest date of the rows with the same ids."""
+    return Least(value, _same(of))
+
+
+def _same(values: tuple[Value, ...] | Value) -> tuple[Value, ...]:
+    return values if isinstance(values, tuple) else (values,)
+
+
+# ---- reading a tree --------------------------------------------------------------------------------
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes a node is made of, in the order they are written."""
+    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+        part = getattr(node, field.name)
+        if isinstance(part, Node):
+            yield part
+        elif isinstance(part, tuple):
+            yield from (each for each in part if isinstance(each, Node))
+
+
+def every(node: Node) -> Iterator[Node]:
+    """A node and all nodes below it, from left to right."""
+    yield node
+    for child in children(node):
+        yield from every(child)
+
+
+def cells_of(node: Node) -> tuple[Cell, ...]:
+    """The cells a tree reads, each once."""
+    return tuple({(c.header, c.stage): c for c in every(node) if isinstance(c, Cell)}.values())
+
+
+def headers_of(node: Node) -> tuple[str, ...]:
+    """The headers a tree reads, each once."""
+    return tuple(dict.fromkeys(cell.header for cell in cells_of(node)))
+
+
+def is_told(node: Node, argument: Argument) -> bool:
+    """Whether a tree reads what the check is told under a name."""
+    return any(isinstance(each, Told) and each.name is argument for each in every(node))
+
+
+def looks_across(node: Node) -> bool:
+    """Whether a tree looks beyond its row."""
+    return any(isinstance(each, ACROSS) for each in every(node))
+
+
+def said(node: Node) -> str:
+    """A tree as one line of text, the same for two trees that say the same in the same words."""
+    told = []
+    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+        told.append(_said(getattr(node, field.name)))
+    return f"{type(node).__name__}({', '.join(told)})"
+
+
+def _said(part: object) -> str:
+    if isinstance(part, Node):
+        return said(part)
+    if isinstance(part, tuple):
+        return f"[{', '.join(map(_said, part))}]"
+    if isinstance(part, Table):
+        return part.name
+    return repr(part.isoformat() if isinstance(part, date) else str(part) if isinstance(part, StrEnum) else part)
+
+
+# ---- patterns --------------------------------------------------------------------------------------
+
+#: What a pattern may be made of: a class of characters, an escaped sign, a group, a count, or a character.
+_TOKEN = re.compile(
+    r"(?P<cls>\[\^?[^\]\[\\]*\])|(?P<escaped>\\[][.^$*+?(){}|\\/-])|(?P<group>\((?:\?:)?)|(?P<count>\{[0-9]+(?:,[0-9]*)?\})"
+    r"|(?P<sign>[).^$|*+?])|(?P<char>[^][\\(){}])"
+)
+
+
+@lru_cache(maxsize=1024)
+def check_pattern(pattern: str) -> None:
+    """Raise `BadPattern` for what Python, Rust's regex crate and RE2 do not all read alike.
+
+    A pattern has characters, classes of characters and ranges, groups with `(` and `(?:`, alternatives, the counts
+    `?`, `*`, `+` and `{2,3}`, `.` for all but a line feed, `^` for the start and `$` for the end of the text.
+    """
+    at = 0
+    before = ""
+    while at < len(pattern):
+        token = _TOKEN.match(pattern, at)
+        if token is None:
+            raise BadPattern(
+                f"The pattern {pattern!r} has {pattern[at : at + 3]!r}, which not every engine reads alike"
+            )
+        kind = token.lastgroup or ""
+        counts = kind == "count" or token[0] in ("*", "+", "?")
+        if counts and (before in ("", "counts") or before == "group"):
+            raise BadPattern(f"The pattern {pattern!r} has the count {token[0]!r} behind nothing it could count")
+        if kind == "cls" and any(a + b in ("&&", "--", "~~", "||") for a, b in pairwise(token[0])):
+            raise BadPattern(f"The pattern {pattern!r} has {token[0]!r}, which not every engine reads alike")
+        before = "counts" if counts else "group" if kind == "group" or token[0] == "|" else kind
+        at = token.end()
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        raise BadPattern(f"The pattern {pattern!r} is none: {problem}") from None
+
+
+@lru_cache(maxsize=1024)
+def in_python(pattern: str) -> str:
+    """A pattern as Python's `re` reads it: there `$` also matches before a line feed at the end, here it does not."""
+    return "".join(
+        r"\Z" if token[0] == "$" and token.lastgroup == "sign" else token[0] for token in _TOKEN.finditer(pattern)
+    )
+
+
+#: For readers of the tree that keep something for each kind of node.
+NODES: Mapping[str, type[Node]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Cell, Told, Constant, FirstGiven, Latest, Days, Where),
+        *(Capitals, Trimmed, Start, Without, Found, Joined, Written),
+        *(Given, Equal, Less, OneOf, Matches, HasCheckFigure, LookedUp, Withheld, Never),
+        *(And, Or, Not, Surely),
+        *(Differs, AnyRow, FirstRow, Rows, HowOften, Most, Least),
+    )
+}

@@ -1,0 +1,406 @@
+"""Conditions in plain Python: what each of them means. Everything else that evaluates a tree is tested against this.
+
+Some conditions are written out as one Python function, which is compiled once and costs a few microseconds a row. It
+asks of a condition only whether it is surely true, or surely false, so a value that is not known needs no third answer:
+``a & b`` is surely true where both are, surely false where either is, and ``~a`` the other way round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from cjit.conditions import (
+    ACROSS,
+    And,
+    AnyRow,
+    Argument,
+    Capitals,
+    Cell,
+    Condition,
+    Constant,
+    Days,
+    Differs,
+    Equal,
+    FirstGiven,
+    Found,
+    Given,
+    HasCheckFigure,
+    HowOften,
+    Joined,
+    Latest,
+    Least,
+    Less,
+    LookedUp,
+    Matches,
+    Most,
+    Never,
+    Node,
+    Not,
+    OneOf,
+    Or,
+    Rows,
+    Stage,
+    Start,
+    Surely,
+    Table,
+    Told,
+    Trimmed,
+    Value,
+    Where,
+    Withheld,
+    Without,
+    Written,
+    children,
+    in_python,
+    said,
+)
+
+#: A value of a field: a text, a date, a whole number, or blank.
+Typed = str | int | date | None
+
+#: Every character of white space, for `str.strip`, which by itself would take away four more.
+WHITE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+
+#: Of a row: its values, the same as read and as sent (by place, as the headers are), whether it is withheld, and what
+#: was found across rows (by place, as `Function.across` has them). Of the check: today and the submitter.
+Fails = Callable[
+    [Sequence[Typed], Sequence[Typed], Sequence[str | None], bool, Sequence[Any], date, str | None], list[int]
+]
+
+
+class Function:
+    """Some conditions as one function of a row, which gives the places of those that are surely true.
+
+    `headers` say where a row has each field. `across` are the nodes that look beyond the row, each after those it is
+    made of: whoever calls the function works them out first (`across_rows`) and hands them in.
+    """
+
+    def __init__(self, conditions: Sequence[Condition], headers: Sequence[str]) -> None:
+        self.headers = tuple(headers)
+        self.across: list[Node] = []
+        self._places: dict[str, int] = {}
+        self._names: dict[str, Any] = {
+            "_days": _days,
+            "_latest": _latest,
+            "_first": _first,
+            "_upper": _upper,
+            "_trim": _trim,
+            "_joined": _joined,
+            "_check": has_check_figure,
+        }
+        self._read: dict[tuple[str, Stage], None] = {}
+        lines = [f"    if {self._true(condition)}: out.append({i})" for i, condition in enumerate(conditions)]
+        self.fails: Fails = self._compiled("fails", ["    out = []", *lines, "    return out"])
+
+    def value(self, value: Value) -> Callable[..., Typed]:
+        """A function of a row, as `fails` is, that gives a value."""
+        made: Callable[..., Typed] = self._compiled("value", [f"    return {self._value(value)}"])
+        return made
+
+    def holds(self, condition: Condition) -> Callable[..., bool]:
+        """A function of a row, as `fails` is, that says whether a condition is surely true."""
+        made: Callable[..., bool] = self._compiled("holds", [f"    return {self._true(condition)}"])
+        return made
+
+    def _compiled(self, name: str, body: list[str]) -> Any:
+        stages = {Stage.VALUE: "v", Stage.READ: "r", Stage.SENT: "s"}
+        read = [
+            f"    {_name(header, stage)} = {stages[stage]}[{self.headers.index(header)}]"
+            for header, stage in self._read
+        ]
+        source = "\n".join([f"def {name}(v, r, s, withheld, x, today, submitter):", *read, *body])
+        # What is compiled is written above, of headers, constants and patterns that stand in a rule book.
+        exec(compile(source, f"<{name}>", "exec"), self._names)  # noqa: S102
+        return self._names[name]
+
+    # ---- conditions ----------------------------------------------------------------------------
+
+    def _true(self, condition: Condition) -> str:
+        """Python that is true where the condition surely is."""
+        match condition:
+            case And(parts):
+                return f"({' and '.join(map(self._true, parts))})"
+            case Or(parts):
+                return f"({' or '.join(map(self._true, parts))})"
+            case Not(part):
+                return self._false(part)
+            case Surely(part):
+                return self._true(part)
+            case Given(value):
+                return f"({self._value(value)} is not None)"
+            case Equal(one, other):
+                return self._both(one, other, "==")
+            case Less(one, other):
+                return self._both(one, other, "<")
+            case OneOf(value, options):
+                return self._among(value, options, "in")
+            case Never():
+                return "False"
+            case Withheld():
+                return "withheld"
+            case AnyRow():
+                return self._across(condition)
+            case _:
+                return f"({self._answer(condition)} is True)"
+
+    def _false(self, condition: Condition) -> str:
+        """Python that is true where the condition is surely false."""
+        match condition:
+            case And(parts):
+                return f"({' or '.join(map(self._false, parts))})"
+            case Or(parts):
+                return f"({' and '.join(map(self._false, parts))})"
+            case Not(part):
+                return self._true(part)
+            case Surely() | Given() | Withheld() | AnyRow():
+                return f"(not {self._true(condition)})"
+            case Equal(one, other):
+                return self._both(one, other, "!=")
+            case Less(one, other):
+                return self._both(one, other, ">=")
+            case OneOf(value, options):
+                return self._among(value, options, "not in")
+            case Never():
+                return "False"
+            case _:
+                return f"({self._answer(condition)} is False)"
+
+    def _both(self, one: Value, other: Value, how: str) -> str:
+        """A comparison of two values, where both are given."""
+        values = []
+        given = []
+        for value in (one, other):
+            text = self._value(value)
+            if isinstance(value, Constant | Rows | HowOften):
+                values.append(text)
+            elif text.isidentifier():
+                given.append(f"{text} is not None")
+                values.append(text)
+            else:
+                kept = f"_t{len(self._names)}_{len(given)}"
+                given.append(f"({kept} := {text}) is not None")
+                values.append(kept)
+        return f"({' and '.join([*given, f'{values[0]} {how} {values[1]}'])})"
+
+    def _among(self, value: Value, options: tuple[Value, ...], how: str) -> str:
+        text = self._value(value)
+        given = f"{text} is not None"
+        if not text.isidentifier():
+            kept = f"_t{len(self._names)}_m"
+            given, text = f"({kept} := {text}) is not None", kept
+        plain = [option.value for option in options if isinstance(option, Constant)]
+        if len(plain) == len(options):
+            return f"({given} and {text} {how} {self._named(frozenset(plain))})"
+        # A blank among the others equals nothing; where one is blank, it is not known that none of them is the same.
+        others = ", ".join(map(self._value, options))
+        known = "" if how == "in" else f" and None not in ({others},)"
+        return f"({given} and {text} {how} ({others},){known})"
+
+    def _answer(self, condition: Condition) -> str:
+        """Python that gives True, False or None."""
+        match condition:
+            case Matches(text, pattern):
+                return f"{self._named(_matcher(pattern))}({self._value(text)})"
+            case HasCheckFigure(figures):
+                return f"_check({self._value(figures)})"
+            case LookedUp(table, texts):
+                return f"{self._named(_looked_up(table))}({', '.join(map(self._value, texts))})"
+            case Differs():
+                return self._across(condition)
+        raise TypeError(f"There is no Python for {type(condition).__name__}")
+
+    # ---- values --------------------------------------------------------------------------------
+
+    def _value(self, value: Value) -> str:
+        """Python that gives a value, None where it is blank."""
+        match value:
+            case Cell(header, stage):
+                self._read[header, stage] = None
+                return _name(header, stage)
+            case Told(name):
+                return "today" if name is Argument.TODAY else "submitter"
+            case Constant(plain):
+                return self._named(plain) if isinstance(plain, date) else repr(plain)
+            case FirstGiven(values):
+                return f"_first({', '.join(map(self._value, values))})"
+            case Latest(values):
+                return f"_latest({', '.join(map(self._value, values))})"
+            case Days(later, earlier):
+                return f"_days({self._value(later)}, {self._value(earlier)})"
+            case Where(own, condition):
+                return f"({self._value(own)} if {self._true(condition)} else None)"
+            case Capitals(text):
+                return f"_upper({self._value(text)})"
+            case Trimmed(text):
+                return f"_trim({self._value(text)})"
+            case Start(text, length):
+                return f"{self._named(_starter(length))}({self._value(text)})"
+            case Without(text, pattern):
+                return f"{self._named(_remover(pattern))}({self._value(text)})"
+            case Found(text, pattern, group):
+                return f"{self._named(_finder(pattern, group))}({self._value(text)})"
+            case Joined(texts):
+                return f"_joined({', '.join(map(self._value, texts))})"
+            case Written(day, form):
+                return f"{self._named(_writer(form))}({self._value(day)})"
+        if isinstance(value, ACROSS):
+            return self._across(value)
+        raise TypeError(f"There is no Python for {type(value).__name__}")
+
+    def _across(self, node: Node) -> str:
+        key = said(node)
+        if key not in self._places:
+            # What it is made of comes before it.
+            for child in children(node):
+                self._value(child) if isinstance(child, Value) else self._true(child)  # type: ignore[arg-type]
+            self._places[key] = len(self.across)
+            self.across.append(node)
+        return f"x[{self._places[key]}]"
+
+    def _named(self, thing: object) -> str:
+        name = f"_k{len(self._names)}"
+        self._names[name] = thing
+        return name
+
+
+def _name(header: str, stage: Stage) -> str:
+    return {Stage.VALUE: header, Stage.READ: f"{header}_read", Stage.SENT: f"{header}_sent"}[stage]
+
+
+# ---- across rows -----------------------------------------------------------------------------------
+
+
+def across_rows(
+    function: Function,
+    rows: Sequence[tuple[Sequence[Typed], Sequence[Typed], Sequence[str | None], bool]],
+    today: date,
+    submitter: str | None,
+) -> list[list[Any]]:
+    """What the nodes of a function that look across rows say of each row: a list a row, by place in `across`.
+
+    A row is its values, the same as read and as sent, and whether it is withheld.
+    """
+    found: list[list[Any]] = [[] for _ in rows]
+    for node in function.across:
+        own = _of_row(function, node)
+        same = [function.value(value) for value in node.same]  # type: ignore[attr-defined]
+        groups: dict[object, list[int]] = {}
+        values: list[Any] = []
+        for at, (row, x) in enumerate(zip(rows, found, strict=True)):
+            key = tuple(value(*row, x, today, submitter) for value in same)
+            groups.setdefault(key, []).append(at)
+            values.append(own(*row, x, today, submitter) if own else None)
+        for places in groups.values():
+            answer = _of_group(node, [values[at] for at in places])
+            for at in places:
+                found[at].append(answer)
+    return found
+
+
+def _of_row(function: Function, node: Node) -> Callable[..., Any] | None:
+    match node:
+        case AnyRow(condition):
+            return function.holds(condition)
+        case Differs(value) | HowOften(value) | Most(value) | Least(value):
+            return function.value(value)
+    return None
+
+
+def _of_group(node: Node, values: list[Any]) -> Any:
+    given = [value for value in values if value is not None]
+    match node:
+        case Rows():
+            return len(values)
+        case HowOften():
+            return len(given)
+        case AnyRow():
+            return any(values)
+        case Differs():
+            return len(set(given)) > 1 if given else None
+        case Most():
+            return max(given, default=None)
+        case Least():
+            return min(given, default=None)
+    raise TypeError(f"There is no Python for {type(node).__name__}")
+
+
+# ---- what the functions are made of ----------------------------------------------------------------
+
+
+def has_check_figure(figures: str | None) -> bool | None:
+    """Whether the last of ten figures is the check figure of the others, modulus 11; None where blank."""
+    if figures is None:
+        return None
+    if len(figures) != 10 or not (figures.isascii() and figures.isdigit()):
+        return False
+    return sum(int(figure) * (10 - place) for place, figure in enumerate(figures)) % 11 == 0
+
+
+def _days(later: date | None, earlier: date | None) -> int | None:
+    return None if later is None or earlier is None else (later - earlier).days
+
+
+def _latest(*values: Any) -> Any:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _upper(text: str | None) -> str | None:
+    return None if text is None else text.upper()
+
+
+def _trim(text: str | None) -> str | None:
+    return None if text is None else text.strip(WHITE)
+
+
+def _joined(*texts: str | None) -> str | None:
+    return None if None in texts else "".join(texts)  # type: ignore[arg-type]
+
+
+def _starter(length: int) -> Callable[[str | None], str | None]:
+    return lambda text: None if text is None else text[:length]
+
+
+def _remover(pattern: str) -> Callable[[str | None], str | None]:
+    remove = re.compile(in_python(pattern)).sub
+    return lambda text: None if text is None else remove("", text)
+
+
+def _finder(pattern: str, group: int) -> Callable[[str | None], str | None]:
+    search = re.compile(in_python(pattern)).search
+    return lambda text: None if text is None or (found := search(text)) is None else found[group]
+
+
+def _matcher(pattern: str) -> Callable[[str | None], bool | None]:
+    search = re.compile(in_python(pattern)).search
+    return lambda text: None if text is None else search(text) is not None
+
+
+def _writer(form: str) -> Callable[[date | None], str | None]:
+    return lambda day: None if day is None else _written(day, form)
+
+
+def _written(day: date, form: str) -> str:
+    # `strftime` leaves out the leading noughts of an early year.
+    return day.strftime(form.replace("%Y", f"{day.year:04}"))
+
+
+def _looked_up(table: Table) -> Callable[..., bool | None]:
+    def answer(*texts: str | None) -> bool | None:
+        return None if None in texts else table.entries.answer(texts)  # type: ignore[arg-type]
+
+    return answer
+
+
+def places(conditions: Iterable[Condition]) -> Mapping[str, int]:
+    """The place of each of some conditions, by what it says."""
+    return {said(condition): place for place, condition in enumerate(conditions)}
