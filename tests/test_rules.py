@@ -173,6 +173,8 @@ BREAKS = [
 
 HOLDS = [
     {"DOB": "01/01/1916"},
+    {"DOB": "07/11/2015"},
+    {"DOB": "06/11/1914"},
     {"AGNCY": "N0852"},
     {"PC": ""},
     {"UTLA": ""},
@@ -266,8 +268,6 @@ SILENT = [
         "CJDISRSN.ends_the_last_episode_if_the_client_died",
         [{"CPLANDT": "", "DISD": "05/11/2025", "CJDISRSN": "9", **NO_REFERRAL}, {**SECOND, **LATER}],
     ),
-    ("DOB.is_a_likely_age", {"DOB": "07/11/2015"}),
-    ("DOB.is_a_likely_age", {"DOB": "06/11/1914"}),
     ("DOB.is_a_likely_age", {"DOB": "03/11/2025"}),
     ("DOB.is_a_likely_age", {"DOB": "05/11/2025", "TRIAGED": "05/11/2025"}),
     ("DOB.is_a_likely_age", {"REFLD": "", "DOB": "06/11/2025"}),

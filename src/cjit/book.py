@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 import polars as pl
 
-from cjit import compare, derive
+from cjit import compare, derive, kinds
 from cjit.conditions import Matches
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Entity, Field, Kind, Severity
 from cjit.engine.columns import alone, columns_of, expression, is_sieve, necessary
@@ -29,7 +29,7 @@ class Book:
         self.rules = (RAGGED, *dataset.rules, *changes)
         self.index = {rule.id: i for i, rule in enumerate(self.rules)}
         self.ids = pl.Enum([rule.id for rule in self.rules])
-        self.stories = tuple(derive.stories(dataset))
+        self.stories = kinds.stories(dataset)
         told = {story.rule.id for story in self.stories}
         self.written = [self.index[r.id] for r in dataset.written if r.across is None and not r.once]
         self.across = [i for i, r in enumerate(self.rules) if r.across is not None and r.id not in told]
@@ -66,7 +66,7 @@ class Book:
         self.no_value = {
             f.header: expression(bad.surely).alias(f"no {f.header}")
             for f in dataset.fields
-            if (bad := derive.no_value(f, dataset)) is not None
+            if (bad := kinds.kinds_of(dataset)[f.header].no_value) is not None
         }
         #: Columns the written rules read beside the values: "X as read" and "X as sent" of some fields.
         read = [name for i in (*self.written, *self.across) for name in self.columns[i]]

@@ -23,6 +23,9 @@ from cjit import compare
 from cjit.book import Book, prepared
 from cjit.conditions import Argument, is_told
 from cjit.dataset import WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
+from cjit.engine.records import prepared as records_of
+from cjit.engine.rulebook import RuleBook
+from cjit.engine.shown import value_shown
 from cjit.examine import Examiner, Part, disagreeing, grades, in_order, spells_yes, tells_of_the_extract
 from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
 from cjit.read import Aside, Batch, Made, Piece, Source, Unusable, open_file, repeating
@@ -149,20 +152,20 @@ def check_rows(
         for header in row:
             if header not in dataset.by_header:
                 raise UnknownHeader(_unknown(header, dataset))
-    book = prepared(dataset)
-    examiner = Examiner(book, frozenset(range(len(book.rules))), today, submitter)
-    if len(rows) == 1:
-        return examiner.look_at_one(rows[0])
-    frame = pl.DataFrame(
-        {h: [row.get(h) or None for row in rows] for h in dataset.headers},
-        schema=dict.fromkeys(dataset.headers, pl.String),
-    )
-    batch = Batch(frame, pl.int_range(len(rows), dtype=pl.UInt32, eager=True))
-    run = _Run(examiner, None, None)
-    run.take(examiner.examine(batch))
-    run.across(lambda: iter([Made(batch)]))
-    found = run.findings(today, None).frame
-    return [Finding(row, book.rules[book.index[rule]], value) for row, rule, value, *_ in found.iter_rows()]
+    engine = records_of(dataset, today, submitter)
+    book = engine.book
+    seen = engine.rows(rows)
+    found = {(at, i) for at, row in enumerate(seen) for i in row.fails}
+    found.update(engine.once(seen))
+    if len(rows) > 1:
+        found.update(engine.across(seen))
+    return [
+        Finding(at, rule := book.rules[i], _shown(rule, rows[at].get(rule.header), book)) for at, i in sorted(found)
+    ]
+
+
+def _shown(rule: Rule, text: str | None, book: RuleBook) -> str | None:
+    return value_shown(text, gate=rule.gate, postcode=rule.header in book.postcodes)
 
 
 def texts_of(rows: Iterable[Record]) -> list[Record]:

@@ -37,6 +37,7 @@ from cjit.examine import FEW, cells_told, repeats_headers, spells_yes, struck, t
 from cjit.examine import cut_postcodes as struck_postcodes
 from cjit.findings import RAGGED, Findings
 from cjit.geography import TRUNCATED, upper_tier_for_sector
+from cjit.kinds import in_style, kinds_of
 from cjit.read import Batch, Source
 from cjit.report import placed, shown, value_shown
 from cjit.report.spreadsheet import neutral, neutral_column
@@ -585,7 +586,7 @@ class _Corrector:
 
 def _corrected(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
     """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
-    raw, unread = derive.sent(field.header), derive.no_value(field, dataset)
+    raw, unread = derive.sent(field.header), kinds_of(dataset)[field.header].no_value
     kept = None if unread is None else expression(unread)
     if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
         kept = derive.doubtful(field, dataset)
@@ -644,9 +645,7 @@ class _Styles:
         frame = frame.with_columns(_constants(self.today))
         for step in self.steps:
             frame = frame.with_columns(step)
-        found = frame.select(
-            expression(derive.in_style(h, style)).sum().alias(f"{h} {style}") for h, style in self.counts
-        )
+        found = frame.select(expression(in_style(h, style)).sum().alias(f"{h} {style}") for h, style in self.counts)
         self.counts = {(h, style): n + found[f"{h} {style}"][0] for (h, style), n in self.counts.items()}
 
     def chosen(self) -> dict[str, Style]:

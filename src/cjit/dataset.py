@@ -276,7 +276,7 @@ class Dataset:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The whole rule book in the document's order: derived from the fields, then written."""
-        from cjit.derive import rules_of
+        from cjit.kinds import rules_of
 
         order = {header: i for i, header in enumerate(self.headers)}
         found = (*rules_of(self), *self.written)

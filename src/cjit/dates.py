@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from datetime import date
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Style(StrEnum):
@@ -71,6 +73,28 @@ def day_of(text: str) -> date | None:
     return None
 
 
+#: The ways that are read, with the places of day, month and year in the text.
+_PLACES = (
+    (re.compile("[0-9]{8}"), slice(0, 4), slice(4, 6), slice(6, 8)),
+    (re.compile("[0-9]{2}/[0-9]{2}/[0-9]{4}"), slice(6, 10), slice(3, 5), slice(0, 2)),
+    (re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), slice(0, 4), slice(5, 7), slice(8, 10)),
+)
+
+
+def read_text(text: str) -> date | None:
+    """The date a cell of a file says, in a plain style or as yyyy-mm-dd; None where it says none.
+
+    Each way has its pattern before any parser, which would take more than is meant.
+    """
+    for form, year, month, day in _PLACES:
+        if form.fullmatch(text):
+            try:
+                return date(int(text[year]), int(text[month]), int(text[day]))
+            except ValueError:
+                return None
+    return None
+
+
 # ---- columns ---------------------------------------------------------------------------------------
 
 
@@ -79,6 +103,8 @@ def read(text: pl.Expr) -> pl.Expr:
 
     Each way has its pattern before any parser, which would take more than is meant.
     """
+    import polars as pl
+
     return pl.coalesce(
         pl.when(text.str.contains(pattern)).then(text).str.to_date(form, strict=False) for pattern, form in _READ
     )
@@ -91,10 +117,14 @@ def written(value: pl.Expr, style: Style) -> pl.Expr:
 
 def is_written(text: pl.Expr, *styles: Style) -> pl.Expr:
     """True where a text has the form of one of the styles, whether or not it is a real date."""
+    import polars as pl
+
     return pl.any_horizontal(text.str.contains(PATTERNS[style]) for style in styles)
 
 
 def rewritten(text: pl.Expr, style: Style) -> pl.Expr:
     """A column of text with its plainly written dates in one style; all else as it is."""
+    import polars as pl
+
     plain = pl.when(is_written(text, *Style)).then(text)
     return pl.coalesce(written(read(plain), style), text)

@@ -15,8 +15,8 @@ from typing import Any
 
 from cjit import dates
 from cjit.dataset import Changes, Code, CodeList, Dataset, Entity, Field, Kind, Rule, Severity, Status
-from cjit.derive import EARLIEST
 from cjit.geography import TRUNCATED
+from cjit.kinds import EARLIEST
 
 #: The formats of `export`.
 FORMATS = ("json-schema", "table-schema", "csvw", "markdown")

@@ -25,6 +25,7 @@ from cjit.dates import Style
 from cjit.engine.columns import expression
 from cjit.findings import Finding
 from cjit.geography import TRUNCATED
+from cjit.kinds import Story
 from cjit.read import Batch, repeating
 
 #: A whole postcode anywhere in a text, however it is spaced; its first part is the group.
@@ -483,7 +484,7 @@ class Examiner:
         return pl.concat(found)
 
     def told(
-        self, stories: Sequence[derive.Story], values: pl.DataFrame, frame: pl.DataFrame, rows: pl.Series
+        self, stories: Sequence[Story], values: pl.DataFrame, frame: pl.DataFrame, rows: pl.Series
     ) -> pl.DataFrame:
         """Findings of the one-story rules over all rows of ids that may disagree, with the hashes of the ids.
 

@@ -21,6 +21,7 @@ from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style
 from cjit.engine.columns import expression
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
+from cjit.kinds import kinds_of
 
 _Row = Mapping[str, str | None]
 
@@ -350,7 +351,7 @@ class _Book:
         self.client = dataset.entity(Entity.CLIENT)[0].header
         self.episode = dataset.entity(Entity.EPISODE)[0].header
         self.referral = dataset.entity(Entity.REFERRAL)[0].header
-        bad = {f.header: found for f in dataset.fields if (found := derive.no_value(f, dataset)) is not None}
+        bad = {f.header: found for f in dataset.fields if (found := kinds_of(dataset)[f.header].no_value) is not None}
         replacing = {rule.replaces: rule for rule in dataset.rules if rule.replaces}
 
         def fails(rule: Rule) -> pl.Expr:

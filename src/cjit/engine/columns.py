@@ -6,7 +6,8 @@ that are withheld are columns of their own. Where a column has few texts it may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import polars as pl
@@ -61,6 +62,28 @@ from cjit.conditions import (
 from cjit.dataset import WITHHELD
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Column(Condition):
+    """A condition that stands in a column of truths already."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Number(Value):
+    """A value that stands in a column already."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Placed(Condition):
+    """What a table says of texts that are given by their places among those it knows, blank where it knows them not."""
+
+    table: Table
+    places: tuple[Value, ...]
+
+
 def column_of(cell: Cell) -> str:
     """The name of the column a cell is in."""
     return cell.header if cell.stage is Stage.VALUE else f"{cell.header} {cell.stage.value}"
@@ -112,6 +135,10 @@ def expression(node: Node) -> pl.Expr:
             return pl.lit(None, pl.Boolean)
         case LookedUp(table, texts):
             return _looked_up(table, texts)
+        case Column(name) | Number(name):
+            return pl.col(name)
+        case Placed(table, places):
+            return _placed(table, [expression(place) for place in places])
         case _:
             return _of_rows(node) if isinstance(node, ACROSS) else _of_text(node)
 
@@ -183,18 +210,30 @@ def _has_check_figure(figures: pl.Expr) -> pl.Expr:
 
 
 def _looked_up(table: Table, texts: tuple[Value, ...]) -> pl.Expr:
-    known, yes = _numbered(table)
-    place = pl.lit(0, pl.UInt32)
-    for text, of_it in zip(texts, known, strict=True):
-        # Numbers, for Polars looks them up faster than text, and anew at each evaluation.
-        number = expression(text).cast(of_it, strict=False).to_physical().cast(pl.UInt32)
-        place = place * len(of_it.categories) + number
-    answer = place.is_in(yes.implode())
+    # Numbers, for Polars looks them up faster than text, and anew at each evaluation.
+    places = [
+        expression(text).cast(of_it, strict=False).to_physical().cast(pl.UInt32)
+        for text, of_it in zip(texts, _numbered(table)[0], strict=True)
+    ]
+    answer = _placed(table, places)
     if any(each is None for each in table.entries.known):
         # The table speaks of any text: of one it does not have it says no.
         given = pl.all_horizontal(expression(text).is_not_null() for text in texts)
         return pl.when(given).then(answer.fill_null(False))
     return answer
+
+
+def _placed(table: Table, places: Sequence[pl.Expr]) -> pl.Expr:
+    known, yes = _numbered(table)
+    joint = pl.lit(0, pl.UInt32)
+    for place, of_it in zip(places, known, strict=True):
+        joint = joint * len(of_it.categories) + place
+    return joint.is_in(yes.implode())
+
+
+def places_in(table: Table, argument: int) -> dict[str, int]:
+    """The place of each text among those a table knows for an argument."""
+    return {text: place for place, text in enumerate(_numbered(table)[0][argument].categories)}
 
 
 @lru_cache(maxsize=64)
@@ -233,7 +272,7 @@ def necessary(condition: Condition) -> Condition | None:
         case Or(parts):
             each = [necessary(part) for part in parts]
             known = [part for part in each if part is not None]
-            return _together(known) if len(known) == len(each) else None
+            return together(known) if len(known) == len(each) else None
         case Surely(part):
             return necessary(part)
         case Equal() | Less() | OneOf() | HasCheckFigure():
@@ -256,7 +295,7 @@ def _given(*values: Node) -> Condition | None:
             case FirstGiven(several):
                 each = [_given(part) for part in several]
                 known = [part for part in each if part is not None]
-                found = _together(known) if known and len(known) == len(each) else None
+                found = together(known) if known and len(known) == len(each) else None
             case _:
                 found = None
         if found is not None:
@@ -270,7 +309,7 @@ def is_sieve(condition: Condition) -> bool:
     return all(isinstance(part, Matches) for part in parts)
 
 
-def _together(conditions: list[Condition]) -> Condition:
+def together(conditions: list[Condition]) -> Condition:
     """Any of some conditions, with one pattern for each text that is looked at."""
     parts = [part for each in conditions for part in (each.parts if isinstance(each, Or) else (each,))]
     patterns: dict[str, list[Matches]] = {}

@@ -13,7 +13,7 @@ import polars as pl
 
 # Blanks are listed one by one: Python and Polars do not mean the same by \s. The last four signs are
 # the full-width forms of the first four.
-_BLANK = r'[\x00-\x20\x7f\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"\u201c\u201d]'
+_BLANK = r'[\x00-\x20\x7f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"\u201c\u201d]'
 _FORMULA = rf"^{_BLANK}*[=+\-@\uff1d\uff0b\uff0d\uff20]|^{_BLANK}*[\t\r]"
 _formula = re.compile(_FORMULA)
 _FORMULA_IN_POLARS = re.sub(r"\\u([0-9a-f]{4})", r"\\x{\1}", _FORMULA)

@@ -36,7 +36,6 @@ from cjit.conditions import (
 from cjit.dataset import OUR_READING, Rule, Severity
 from cjit.datasets.q.lists import LISTS
 from cjit.datasets.q.tables import REGION_LETTERS, authorities_by_dat, region_of
-from cjit.derive import POWER_OF_TEN
 from cjit.geography import (
     DEFAULT_POSTCODE,
     DEFAULT_SECTOR,
@@ -46,6 +45,7 @@ from cjit.geography import (
     area_has_authority,
     area_has_sector,
 )
+from cjit.kinds import POWER_OF_TEN
 
 REJECT, QUERY = Severity.REJECT, Severity.QUERY
 

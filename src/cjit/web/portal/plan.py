@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 from django.utils import timezone
 
-from cjit import compare, derive
+from cjit import compare, kinds
 from cjit.check import records
 from cjit.conditions import Argument, is_told
 from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
@@ -38,7 +38,7 @@ _TOGETHER = 5_000
 #: A closure is one answer in several cells (DISD, CJDISRSN): it is given whole or not at all.
 CLOSURE = tuple(field.header for field in DATASET.fields if field.changes is Changes.FILLED_ONLY)
 #: The rules that say that what was sent is no value of its field.
-NO_VALUE = derive.no_value_rules(DATASET)
+NO_VALUE = kinds.no_value_rules(DATASET)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,500 @@
+"""A table of numbers put to the rule book, column by column: where each rule fails.
+
+Each text of a field is looked at once for the whole file, by the plain engine (`records`). A rule of several fields is
+asked of rows; every part of it that reads one field alone is worked out for that field's texts and then looked up by
+number, so no text is compared row by row. Rules across rows are asked of the rows whose id stands on several.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+
+import polars as pl
+
+from cjit.conditions import (
+    And,
+    Argument,
+    Cell,
+    Condition,
+    LookedUp,
+    Node,
+    Or,
+    Stage,
+    Told,
+    Value,
+    all_of,
+    any_of,
+    every,
+    headers_of,
+    looks_across,
+    said,
+)
+from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Kind
+from cjit.engine.columns import Column, Number, Placed, alone, expression, is_sieve, necessary, places_in, together
+from cjit.engine.plain import Function
+from cjit.engine.records import Looked, Records
+from cjit.engine.rulebook import RuleBook
+from cjit.engine.table import Table
+
+#: Rows of which the rules of several fields are asked at once.
+ROWS_TOGETHER = 250_000
+#: A rule is asked only of the rows that meet one of its parts where these are fewer than one in so many.
+_RARE = 10
+
+Places = pl.Series
+
+
+class Judge:
+    """A table, a rule book, and the arguments of one check.
+
+    hits: for each rule that fails somewhere, the places in the table at which it does, in order (UInt32).
+    gated: whether the gate of each row failed.
+    """
+
+    def __init__(
+        self, book: RuleBook, table: Table, active: frozenset[int], today: date, submitter: str | None
+    ) -> None:
+        self.book = book
+        self.table = table
+        self.active = active
+        self.today = today
+        self.submitter = submitter
+        self.records = Records(book, today, submitter)
+        #: Each text of each field, looked at.
+        self.looked: dict[str, list[Looked]] = {
+            header: [self.records.look(header, text) for text in of.texts] for header, of in table.texts.items()
+        }
+        self.hits: dict[int, Places] = {}
+        #: The ids without outer spaces.
+        self._read_ids: dict[str, pl.Series] = dict(table.ids)
+        self._atoms: dict[str, _Atom] = {}
+        self.gated = pl.repeat(False, table.height, dtype=pl.Boolean, eager=True)
+
+    def judge(self) -> dict[int, Places]:
+        """Put every rule to the table; gives `hits`."""
+        self._one_field()
+        self._ids()
+        self._several_fields()
+        self._hide_gated()
+        self._once()
+        self._across()
+        self._stories()
+        return self.hits
+
+    def _hit(self, i: int, places: Places) -> None:
+        if i in self.active and places.len():
+            known = self.hits.get(i)
+            self.hits[i] = places.cast(pl.UInt32) if known is None else known.append(places.cast(pl.UInt32)).sort()
+
+    # ---- rules on one field --------------------------------------------------------------------
+
+    def _one_field(self) -> None:
+        for header, looked in self.looked.items():
+            rules = sorted({i for each in looked for i in each.fails})
+            if not rules:
+                continue
+            numbers = self.table.texts[header].numbers
+            at = _by_number([bool(each.fails) for each in looked], numbers).arg_true()
+            own = numbers.gather(at)
+            for i in rules:
+                self._hit(i, at.filter(_by_number([i in each.fails for each in looked], own)))
+        for i in self.book.gates:
+            if i in self.hits:
+                self.gated = self.gated.clone().scatter(self.hits[i], True)
+
+    def _ids(self) -> None:
+        for header, ids in self.table.ids.items():
+            rules = self.book.of_one_field[header]
+            for i in self.records.look(header, None).fails:
+                self._hit(i, ids.is_null().arg_true())
+            needed = [found for condition in rules.values() if (found := necessary(condition)) is not None]
+            sieve = together([each for each in needed if is_sieve(each)])
+            odd = ids.to_frame(header).select(_of_ids(sieve, header))[:, 0].arg_true()
+            texts = ids.gather(odd)
+            if (texts != texts.str.strip_chars()).any():
+                self._read_ids[header] = ids.str.strip_chars()
+            looked = {text: self.records.look(header, text) for text in texts.unique()}
+            for i in sorted({i for each in looked.values() for i in each.fails}):
+                fails = [text for text, each in looked.items() if i in each.fails]
+                self._hit(i, odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode())))
+
+    # ---- rules on several fields ---------------------------------------------------------------
+
+    def _several_fields(self) -> None:
+        common: dict[int, Condition] = {}
+        for i, condition in self.book.of_several_fields.items():
+            if i not in self.active:
+                continue
+            lowered = self._lowered(condition)
+            rarest = self._rarest(lowered)
+            needed = necessary(condition)
+            if rarest is not None and rarest[1] == 0:
+                continue
+            if rarest is not None and rarest[1] * _RARE < self.table.height:
+                self._ask(i, lowered, self._atoms[rarest[0]].spread(self.table).arg_true())
+            elif needed is not None and is_sieve(needed) and headers_of(needed)[0] in self.table.ids:
+                self._ask(i, lowered, self._sieved(needed))
+            else:
+                common[i] = lowered
+        for start in range(0, self.table.height, ROWS_TOGETHER):
+            if not common:
+                break
+            fails = self._frame(common.values(), slice(start, start + ROWS_TOGETHER)).select(
+                expression(condition).alias(str(i)) for i, condition in common.items()
+            )
+            for i in common:
+                self._hit(i, fails[str(i)].arg_true() + start)
+
+    def _ask(self, i: int, condition: Condition, places: Places) -> None:
+        """Ask a rule of the rows at some places."""
+        if places.len():
+            fails = self._frame([condition], places).select(expression(condition).alias("fails"))["fails"]
+            self._hit(i, places.filter(fails))
+
+    def _sieved(self, sieve: Condition) -> Places:
+        [header] = headers_of(sieve)
+        return self._read_ids[header].to_frame(header).select(_of_ids(sieve, header))[:, 0].arg_true()
+
+    def _rarest(self, condition: Condition) -> tuple[str, int] | None:
+        """Of the parts that all must hold, the one on a single field that holds on the fewest rows, and on how many."""
+        parts = condition.parts if isinstance(condition, And) else (condition,)
+        counts = {part.name: self._atoms[part.name].rows(self.table) for part in parts if isinstance(part, Column)}
+        return min(counts.items(), key=lambda item: item[1], default=None)
+
+    # ---- parts on one field, by number ---------------------------------------------------------
+
+    def _lowered(self, node: Condition) -> Condition:
+        found = self._lower(node)
+        assert isinstance(found, Condition)  # noqa: S101 - a condition becomes one
+        return found
+
+    def _lower(self, node: Node) -> Node:
+        """A tree with each largest part that reads one field of few texts put in a column of its own."""
+        headers = headers_of(node)
+        if len(headers) == 1 and headers[0] in self.table.texts and not looks_across(node):
+            return self._atom(node, headers[0])
+        if isinstance(node, And | Or):
+            return self._gathered(node)
+        if isinstance(node, LookedUp):
+            numbered = [self._known_place(node, n) for n in range(len(node.texts))]
+            if all(numbered):
+                return Placed(node.table, tuple(place for place in numbered if place is not None))
+        changed: dict[str, object] = {}
+        for field in dataclasses.fields(node):  # type: ignore[arg-type]
+            part = getattr(node, field.name)
+            if isinstance(part, Node):
+                changed[field.name] = self._lower(part)
+            elif isinstance(part, tuple):
+                changed[field.name] = tuple(self._lower(each) if isinstance(each, Node) else each for each in part)
+        return dataclasses.replace(node, **changed) if changed else node  # type: ignore[type-var]
+
+    def _gathered(self, node: And | Or) -> Node:
+        """An "and" or "or" whose parts on one field are taken together."""
+        join = all_of if isinstance(node, And) else any_of
+        alike: dict[str, list[Condition]] = {}
+        rest: list[Condition] = []
+        for part in node.parts:
+            headers = headers_of(part)
+            few = len(headers) == 1 and headers[0] in self.table.texts and not looks_across(part)
+            (alike.setdefault(headers[0], []) if few else rest).append(part)
+        columns: list[Condition] = [self._atom(join(*parts), header) for header, parts in alike.items()]  # type: ignore[misc]
+        return join(*columns, *map(self._lowered, rest))
+
+    def _known_place(self, node: LookedUp, argument: int) -> Value | None:
+        """The place of a text among those a table knows, as a column; None where the table knows any text."""
+        text = node.texts[argument]
+        headers = headers_of(text)
+        if node.table.entries.known[argument] is None or len(headers) != 1 or headers[0] not in self.table.texts:
+            return None
+        places = places_in(node.table, argument)
+        own = self._atom(text, headers[0])
+        name = f"{node.table.name} {argument} of {own.name}"  # type: ignore[attr-defined]
+        if name not in self._atoms:
+            values = [places.get(str(value)) for value in self._atoms[own.name].answers]  # type: ignore[attr-defined]
+            self._atoms[name] = _Atom(headers[0], tuple(values), pl.UInt32())
+        return Number(name)
+
+    def _atom(self, node: Node, header: str) -> Node:
+        """A part that reads one field alone, worked out for each of its texts."""
+        name = f"{header}: {said(node)}"
+        if name not in self._atoms:
+            looked = self.looked[header]
+            rows = [((each.value,), (each.read,), (each.sent,)) for each in looked]
+            rest = (False, (), self.today, self.submitter)
+            function = Function([], (header,))
+            if isinstance(node, Condition):
+                true, false = function.holds(node), function.holds(~node)
+                answers: list[object] = [
+                    True if true(*row, *rest) else False if false(*row, *rest) else None for row in rows
+                ]
+                kind: pl.DataType = pl.Boolean()
+            else:
+                assert isinstance(node, Value)  # noqa: S101 - a node is one or the other
+                value = function.value(node)
+                answers = [value(*row, *rest) for row in rows]
+                kind = self._type(node)
+            self._atoms[name] = _Atom(header, tuple(answers), kind)
+        return Column(name) if isinstance(node, Condition) else Number(name)
+
+    def _type(self, value: Value) -> pl.DataType:
+        if isinstance(value, Cell) and value.stage is not Stage.SENT:
+            kind = self.book.dataset.by_header[value.header].kind
+            return {Kind.DATE: pl.Date(), Kind.NUMBER: pl.Int32()}.get(kind, pl.String())
+        return pl.Date() if isinstance(value, Told) and value.name is Argument.TODAY else pl.String()
+
+    def _frame(self, conditions: Iterable[Condition], rows: slice | Places) -> pl.DataFrame:
+        """Every column that some lowered conditions read, for some rows."""
+        names: dict[str, None] = {}
+        for condition in conditions:
+            for node in every(condition):
+                if isinstance(node, Column | Number):
+                    names[node.name] = None
+                elif isinstance(node, Cell):
+                    names[node.header] = None
+        of = [self._atoms[name].header if name in self._atoms else name for name in names]
+        numbers = {
+            header: _some(self.table.texts[header].numbers, rows).cast(pl.UInt32)
+            for header in of
+            if header in self.table.texts
+        }
+        columns = []
+        for name in names:
+            if name in self._atoms:
+                columns.append(self._atoms[name].series.gather(numbers[self._atoms[name].header]).alias(name))
+            else:
+                columns += self._stages(name, rows)
+        columns += [_some(self.gated, rows).alias(WITHHELD)]
+        return pl.DataFrame(columns).with_columns(
+            pl.lit(self.today).alias(TODAY), pl.lit(self.submitter, pl.String).alias(SUBMITTER)
+        )
+
+    def _stages(self, header: str, rows: slice | Places) -> list[pl.Series]:
+        """An id as sent, as read and its value."""
+        sent, read = _some(self.table.ids[header], rows), _some(self._read_ids[header], rows)
+        return [sent.alias(f"{header} as sent"), read.alias(f"{header} as read"), read.alias(header)]
+
+    # ---- gates and rules told once -------------------------------------------------------------
+
+    def _hide_gated(self) -> None:
+        if self.gated.any():
+            for i in list(self.hits):
+                if i not in self.book.gates:
+                    left = self.hits.pop(i)
+                    self._hit(i, left.filter(~self.gated.gather(left)))
+
+    def _once(self) -> None:
+        for i in self.book.once:
+            rule = self.book.rules[i]
+            if rule.header not in self.looked or i not in self.active:
+                continue
+            first = []
+            for n in range(len(rule.once)):
+                met = _by_number(
+                    [(i, n) in each.met for each in self.looked[rule.header]], self.table.texts[rule.header].numbers
+                )
+                at = (met & ~self.gated).arg_max() if met.any() else None
+                if at is None or not met[at] or self.gated[at]:
+                    break
+                first.append(at)
+            else:
+                self._hit(i, pl.Series([max(first)], dtype=pl.UInt32))
+
+    # ---- across rows ---------------------------------------------------------------------------
+
+    @cached_property
+    def _masked_ids(self) -> Mapping[str, pl.Series]:
+        """Each id as rules across rows see it, as a hash: blank where it is none, or where the row is gated."""
+        masked = {}
+        shut = self.gated.arg_true()
+        for header, ids in self._read_ids.items():
+            hashed = ids.to_frame("id").select(pl.when(pl.col("id").is_not_null()).then(pl.col("id").hash()))[:, 0]
+            for i in self.book.rejects_of_ids.get(header, ()):
+                if i in self.hits:
+                    hashed = hashed.scatter(self.hits[i], None)
+            if shut.len() and header != self.book.keys[0]:
+                hashed = hashed.scatter(shut, None)
+            masked[header] = hashed.alias(header)
+        return masked
+
+    @cached_property
+    def _repeated(self) -> Mapping[str, Places]:
+        """For each id, the places of rows whose id stands on several rows, those of one id side by side."""
+        return {header: repeated(ids) for header, ids in self._masked_ids.items()}
+
+    def _across(self) -> None:
+        for key, rules in self.book.across.items():
+            mine = {i: condition for i, condition in rules.items() if i in self.active}
+            if not mine:
+                continue
+            places = self._repeated[key]
+            several = places.sort()
+            if several.len():
+                frame = self._across_frame(mine, several)
+                fails = frame.select(expression(condition).alias(str(i)) for i, condition in mine.items())
+                for i in mine:
+                    self._hit(i, several.filter(fails[str(i)]))
+            for i, condition in mine.items():
+                lone = alone(condition)
+                if lone is not None:
+                    self._ask_alone(i, lone, key, several)
+
+    def _ask_alone(self, i: int, lone: Condition, key: str, several: Places) -> None:
+        """Ask a rule across rows of the rows whose id no other row has."""
+        lowered = self._lowered(lone)
+        rarest = self._rarest(lowered)
+        if rarest is None:
+            places = pl.int_range(self.table.height, dtype=pl.UInt32, eager=True)
+        elif rarest[1] == 0:
+            return
+        else:
+            places = self._atoms[rarest[0]].spread(self.table).arg_true()
+        places = places.filter(~places.is_in(several.implode()))
+        if places.len():
+            frame = self._across_frame({i: lone}, places)
+            fails = frame.select(expression(lone).alias("fails"))["fails"]
+            self._hit(i, places.filter(fails & frame[key].is_not_null()))
+
+    def _across_frame(self, rules: Mapping[int, Condition], places: Places) -> pl.DataFrame:
+        """The columns that rules across rows read: ids as hashes; of gated rows the client's id alone."""
+        columns: dict[str, pl.Series] = {}
+        gated = self.gated.gather(places)
+        shut = gated.any()
+        for condition in rules.values():
+            for node in every(condition):
+                if not isinstance(node, Cell):
+                    continue
+                name = node.header if node.stage is Stage.VALUE else f"{node.header} {node.stage.value}"
+                if name in columns:
+                    continue
+                if node.header in self.table.ids:
+                    columns[name] = self._masked_ids[node.header].gather(places).alias(name)
+                    continue
+                atom = self._atom(node, node.header)
+                series = self._atoms[atom.name].series.gather(self.table.texts[node.header].numbers.gather(places))  # type: ignore[attr-defined]
+                columns[name] = (series.scatter(gated.arg_true(), None) if shut else series).alias(name)
+        return pl.DataFrame([*columns.values(), gated.alias(WITHHELD)]).with_columns(
+            pl.lit(self.today).alias(TODAY), pl.lit(self.submitter, pl.String).alias(SUBMITTER)
+        )
+
+    # ---- one story an id -----------------------------------------------------------------------
+
+    def _stories(self) -> None:
+        book = self.book
+        told = book.told_of_the_submitter if self.submitter is not None else frozenset()
+        for key in book.keys:
+            mine = {
+                s.header: (book.index[s.rule.id], s.owner)
+                for s in book.stories
+                if s.key == key and s.header not in told and book.index[s.rule.id] in self.active
+            }
+            places = self._repeated[key]
+            if self.gated.any():
+                places = places.filter(~self.gated.gather(places))
+            if not mine or not places.len():
+                continue
+            ids = self._masked_ids[key].gather(places)
+            found = {header: differing(ids, self._values_of(header).gather(places)) for header in mine}
+            owners = [found[header] for header, (_, owner) in mine.items() if owner]
+            # An id that belongs to several is not one thing, and its values need not agree.
+            unowned = ~pl.concat(owners, how="vertical") if len(owners) == 1 else None
+            for header, (i, owner) in mine.items():
+                fails = found[header] if owner or unowned is None else found[header] & unowned
+                self._hit(i, places.filter(fails).sort())
+
+    def _values_of(self, header: str) -> pl.Series:
+        """A number for each row's value of a field, the same for the same value; null where it is blank."""
+        if header in self.table.ids:
+            return self._masked_ids[header]
+        if header not in self._value_numbers:
+            places: dict[object, int] = {}
+            numbers = [
+                None if each.value is None else places.setdefault(each.value, len(places))
+                for each in self.looked[header]
+            ]
+            of = self.table.texts[header]
+            self._value_numbers[header] = pl.Series(numbers, dtype=pl.UInt32).gather(of.numbers)
+        return self._value_numbers[header]
+
+    @cached_property
+    def _value_numbers(self) -> dict[str, pl.Series]:
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Atom:
+    """A part of a rule that reads one field: what it is for each text of the field, by number."""
+
+    header: str
+    answers: tuple[object, ...]
+    kind: pl.DataType
+
+    @cached_property
+    def series(self) -> pl.Series:
+        """The answers as a column."""
+        return pl.Series(self.answers, dtype=self.kind)
+
+    def rows(self, table: Table) -> int:
+        """On how many rows it is true."""
+        counts = table.texts[self.header].counts
+        return sum(count for answer, count in zip(self.answers, counts, strict=True) if answer is True)
+
+    def spread(self, table: Table) -> pl.Series:
+        """Whether it is true on each row."""
+        return _by_number([answer is True for answer in self.answers], table.texts[self.header].numbers)
+
+
+def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
+    return pl.Series(answers, dtype=pl.Boolean).gather(numbers)
+
+
+def _some(column: pl.Series, rows: slice | Places) -> pl.Series:
+    return column[rows] if isinstance(rows, slice) else column.gather(rows)
+
+
+def _of_ids(sieve: Condition, header: str) -> pl.Expr:
+    """A sieve over the text of an id as it was sent: what is read of it, less outer spaces, matches no more."""
+    return expression(_as_sent(sieve, header)).fill_null(False)
+
+
+def _as_sent(node: Node, header: str) -> Node:
+    if isinstance(node, Cell):
+        return Cell(header)
+    changed: dict[str, object] = {}
+    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+        part = getattr(node, field.name)
+        if isinstance(part, Node):
+            changed[field.name] = _as_sent(part, header)
+        elif isinstance(part, tuple):
+            changed[field.name] = tuple(_as_sent(each, header) for each in part)
+    return dataclasses.replace(node, **changed)  # type: ignore[type-var]
+
+
+def repeated(ids: pl.Series) -> Places:
+    """The places of rows whose id stands on several rows, those of one id side by side, in order within it."""
+    begins = (ids != ids.shift()).fill_null(True)
+    given = ids.is_not_null()
+    runs = ids.filter(begins & given)
+    if runs.is_duplicated().any():
+        # Rows of one id stand in several places: they are put together.
+        at = (given & ids.is_duplicated()).arg_true()
+        return at.gather(ids.gather(at).arg_sort()).cast(pl.UInt32)
+    follows = ~begins & given
+    before = follows.shift(-1, fill_value=False)
+    return (follows | before).arg_true().cast(pl.UInt32)
+
+
+def differing(ids: pl.Series, values: pl.Series) -> pl.Series:
+    """Whether the id of each row has several values; blanks do not count. Rows of one id stand side by side."""
+    same_id = (ids == ids.shift()).fill_null(False)
+    changes = same_id & values.ne_missing(values.shift())
+    if not changes.any():
+        return pl.repeat(False, ids.len(), dtype=pl.Boolean, eager=True)
+    # Where neighbours differ, be it a blank from a value, the id is looked at as a whole.
+    some = ids.is_in(ids.filter(changes).unique().implode())
+    at = some.arg_true()
+    few = pl.DataFrame({"id": ids.gather(at), "value": values.gather(at)})
+    differs = few.select(pl.col("value").min().over("id") != pl.col("value").max().over("id"))[:, 0].fill_null(False)
+    return pl.repeat(False, ids.len(), dtype=pl.Boolean, eager=True).scatter(at.filter(differs), True)

@@ -1,0 +1,192 @@
+"""A file as columns of numbers: each text of a field kept once, and for each row its number.
+
+Only the ids of clients, episodes and referrals stand there as text, for they rarely repeat. Everything else that is
+said of a file reads this table: nothing is parsed, or typed, a second time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import polars as pl
+
+from cjit.dataset import Dataset, Kind
+from cjit.read import Batch, Piece
+
+# One more than there are processors: while one waits for Polars, which has a thread for each, another works.
+_WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
+
+Progress = Callable[[int], None]
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A field in which texts repeat.
+
+    `numbers` has the number of each row's text (UInt8, UInt16 or UInt32); `texts` each text by its number, of which 0
+    is blank. A text with nothing but spaces has a number of its own.
+    """
+
+    numbers: pl.Series
+    texts: tuple[str | None, ...]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """How often each text stands there, by its number."""
+        return counts_of(self.numbers, len(self.texts))
+
+
+def counts_of(numbers: pl.Series, length: int) -> tuple[int, ...]:
+    """How often each number below `length` stands in a column."""
+    counts = [0] * length
+    for number, count in numbers.value_counts().iter_rows():
+        counts[number] = count
+    return tuple(counts)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file that can be read.
+
+    rows: the number of each as a spreadsheet shows it (UInt32).
+    texts: the fields in which texts repeat, by header.
+    ids: the ids of clients, episodes, referrals, by header: text, null where there is nothing but spaces.
+    ragged: row and number of cells of each row whose cells cannot be told apart; these are not in `rows`.
+    blank, short, long: how many rows had nothing in them; lacked blank cells at their end; had too many there.
+    cut_off: the row within which the file ends. width: how many cells a row should have.
+    """
+
+    rows: pl.Series
+    texts: Mapping[str, Texts]
+    ids: Mapping[str, pl.Series]
+    ragged: tuple[tuple[int, int], ...] = ()
+    blank: int = 0
+    short: int = 0
+    long: int = 0
+    cut_off: int | None = None
+    width: int = 0
+
+    @property
+    def height(self) -> int:
+        """The rows that can be read."""
+        return self.rows.len()
+
+    def text(self, header: str, at: pl.Series) -> pl.Series:
+        """The text of a field on the rows at some places; null where blank."""
+        if header in self.ids:
+            return self.ids[header].gather(at)
+        of = self.texts[header]
+        return pl.Series(of.texts, dtype=pl.String).gather(of.numbers.gather(at))
+
+
+def repeating(dataset: Dataset, apart: Sequence[str]) -> dict[str, pl.Categorical]:
+    """For each field but those `apart` a type that keeps each text once; fields of one code list share theirs."""
+    fields = [f for f in dataset.fields if f.header not in apart]
+    made = {name: pl.Categorical(pl.Categories.random()) for name in dict.fromkeys(f.codes or f.header for f in fields)}
+    return {f.header: made[f.codes or f.header] for f in fields}
+
+
+def apart(dataset: Dataset, across: Sequence[str] = ()) -> tuple[str, ...]:
+    """The fields whose texts rarely repeat: the ids of clients, episodes and so on, and what else names one of them."""
+    keys = {fields[0].header for entity in {f.entity for f in dataset.fields} if (fields := dataset.entity(entity))}
+    return tuple(f.header for f in dataset.fields if f.kind is Kind.ID and f.header in {*keys, *across})
+
+
+# ---- reading ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of a file, less what is kept once for all of them."""
+
+    batch: Batch
+    numbers: Mapping[str, pl.Series]
+    ids: Mapping[str, pl.Series]
+
+
+def read(
+    pieces: Iterator[Piece],
+    kinds: Mapping[str, pl.Categorical],
+    ids: Sequence[str],
+    progress: Progress = lambda size: None,
+) -> Table:
+    """Pieces of a file as one table. `kinds` are the types its texts are kept by, `ids` the headers kept as text.
+
+    `progress` is told the bytes of each piece that was read.
+    """
+    parts: list[_Part] = []
+    for part in side_by_side(lambda piece: _part(piece(), kinds, ids), pieces):
+        parts.append(part)
+        progress(part.batch.size)
+    # A text is looked up once no thread adds any more.
+    texts = {header: _texts([part.numbers[header] for part in parts], kinds[header]) for header in kinds}
+    batches = [part.batch for part in parts]
+    last = batches[-1]
+    return Table(
+        rows=pl.concat([batch.rows for batch in batches]).rechunk(),
+        texts=texts,
+        ids={header: pl.concat([part.ids[header] for part in parts]).rechunk() for header in ids},
+        ragged=tuple(row for batch in batches for row in batch.ragged),
+        blank=sum(batch.blank for batch in batches),
+        short=sum(batch.short for batch in batches),
+        long=sum(batch.long for batch in batches),
+        cut_off=next((batch.cut_off for batch in batches if batch.cut_off), None),
+        width=last.width,
+    )
+
+
+def _part(batch: Batch, kinds: Mapping[str, pl.Categorical], ids: Sequence[str]) -> _Part:
+    frame = batch.frame.cast({h: kind for h, kind in kinds.items() if batch.frame.schema[h] != kind})
+    numbers = frame.select(pl.col(h).to_physical().cast(pl.UInt32) for h in kinds)
+    most = numbers.max().row(0)
+    small = frame.select(
+        (numbers[h] + 1).fill_null(0).cast(_width((top or 0) + 1)).alias(h)
+        for h, top in zip(numbers.columns, most, strict=True)
+    )
+    text = pl.col(ids) if ids else pl.lit(None, pl.String).alias("none")
+    plain = frame.select(pl.when(text.str.strip_chars() != "").then(text))
+    kept = Batch(
+        frame.clear(), batch.rows, batch.ragged, batch.blank, batch.size, batch.short, batch.long, batch.cut_off,
+        batch.width,
+    )  # fmt: skip
+    return _Part(kept, {h: small[h] for h in kinds}, {h: plain[h] for h in ids})
+
+
+def _width(most: int) -> type[pl.DataType]:
+    """The smallest type that holds numbers up to some."""
+    return pl.UInt8 if most < 1 << 8 else pl.UInt16 if most < 1 << 16 else pl.UInt32
+
+
+def _texts(parts: Sequence[pl.Series], kind: pl.Categorical) -> Texts:
+    """The numbers of all pieces in one column, and the texts they stand for, without those of other fields."""
+    most = max((int(part.max() or 0) for part in parts), default=0)  # type: ignore[arg-type]
+    width = _width(most)
+    numbers = pl.concat([part.cast(width) for part in parts]).rechunk()
+    texts = pl.DataFrame({"n": pl.int_range(most, dtype=pl.UInt32, eager=True)}).select(
+        pl.col("n").cat.to(kind).cast(pl.String)
+    )
+    return Texts(numbers, (None, *texts.to_series()))
+
+
+def side_by_side(work: Callable[[_T], _R], items: Iterator[_T]) -> Iterator[_R]:
+    """`map`, a few at a time in threads, in order, never far ahead."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: deque[Future[_R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > _WORKERS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
