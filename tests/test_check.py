@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 
 import cjit
 from cjit import derive
-from cjit.book import prepared
 from cjit.check import UnknownHeader, check, check_rows, in_full
 from cjit.check import records as values_of
 from cjit.dataset import WITHDRAWN, WITHHELD, Kind, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.examine import Examiner
+from cjit.engine import judge
 from cjit.extract import extract
-from cjit.read import Batch, open_file
+from cjit.read import open_file
 
 TODAY = EXAMPLE_TODAY
 DATES = [field.header for field in Q.fields if field.kind is Kind.DATE]
@@ -398,16 +397,14 @@ def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
     assert summary(cut) == summary(whole)
 
 
-@pytest.mark.parametrize(("keys", "together"), [(3, 10**6), (10**6, 2), (3, 2)])
+@pytest.mark.parametrize(("rows_together", "findings_together"), [(3, 10**6), (10**6, 2), (3, 2)])
 @pytest.mark.parametrize("order", [lambda i: i % 7, lambda i: i // 2, lambda i: (i + 1) // 2])
-def test_a_file_too_long_for_memory_gives_the_same(monkeypatch, keys, together, order):
+def test_a_file_looked_at_some_rows_at_a_time_gives_the_same(monkeypatch, rows_together, findings_together, order):
     rows = [record(order(i), REFERID=str(40000 + i), ETHNIC="AB"[i % 2], CLIENT=f"C{i % 3}") for i in range(30)]
     whole = check(csv(*rows), today=TODAY)
     assert whole.total
-    module = sys.modules["cjit.check"]
-    monkeypatch.setattr(module, "_KEYS_IN_MEMORY", keys)
-    monkeypatch.setattr(module, "_ROWS_TOGETHER", together)
-    monkeypatch.setattr(module, "_IDS_TOGETHER", together * 5)
+    monkeypatch.setattr(judge, "ROWS_TOGETHER", rows_together)
+    monkeypatch.setattr(sys.modules["cjit.check"], "_TOGETHER", findings_together)
     cut = check(cjit.read.open_file(csv(*rows), Q, piece=600), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
@@ -452,9 +449,8 @@ def test_a_file_equals_its_rows_one_by_one_rules_across_rows_or_of_the_file_apar
 @given(records)
 def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
     text = frame(*rows)
-    columns = Examiner(prepared(Q, True), frozenset(), TODAY, None).values(
-        Batch(text, pl.int_range(text.height, dtype=pl.UInt32, eager=True))
-    )
+    columns = values_of(text.write_csv().encode(), Q, today=TODAY)
+    columns = columns.filter(~pl.col(WITHHELD)).with_columns(pl.col("row") - 2)
     each = text.with_columns(pl.lit(TODAY).alias("TODAY"))
     for step in derive.columns(Q):
         each = each.with_columns(step)

@@ -32,9 +32,10 @@ from cjit import derive
 from cjit.check import check
 from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
 from cjit.dates import Style
+from cjit.derive import cut_postcodes as struck_postcodes
+from cjit.derive import repeats_headers, struck
 from cjit.engine.columns import expression
-from cjit.examine import FEW, cells_told, repeats_headers, spells_yes, struck, tells_of_the_extract
-from cjit.examine import cut_postcodes as struck_postcodes
+from cjit.engine.shown import FEW, cells_told, spells_yes, tells_of_the_extract
 from cjit.findings import RAGGED, Findings
 from cjit.geography import TRUNCATED, upper_tier_for_sector
 from cjit.kinds import in_style, kinds_of

@@ -16,7 +16,8 @@ from cjit.conditions import WHITE_SPACE, Cell
 from cjit.dataset import Dataset, Field, Kind
 from cjit.dates import Style
 from cjit.engine.columns import expression
-from cjit.geography import WHOLE, WHOLE_UNSPACED
+from cjit.engine.shown import WHOLE_WITHIN
+from cjit.geography import TRUNCATED, WHOLE, WHOLE_UNSPACED
 from cjit.kinds import CodeKind, kinds_of
 
 
@@ -137,3 +138,37 @@ def plainly_value(field: Field, value: pl.Expr, style: Style = Style.SLASHED) ->
             return value.cast(pl.String)
         case _:
             return value
+
+
+# ---- what may be shown -----------------------------------------------------------------------------
+
+
+def repeats_headers(frame: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """True for each row of text that has nothing but the headers in its cells."""
+    names = {f.header: [f.header, *f.also] for f in dataset.fields}
+    told = pl.col(*names).cast(pl.String).str.strip_chars().str.to_uppercase()
+    cells = frame.select(told)
+    same = pl.all_horizontal(pl.col(h).is_in(known) | pl.col(h).is_null() for h, known in names.items())
+    return cells.select((same & ~pl.all_horizontal(pl.all().is_null())).alias("again"))["again"]
+
+
+def cut_postcodes(postcodes: pl.Series) -> pl.Series:
+    """Postcodes fit to be shown: never more than a whole one less its last two characters."""
+    text = pl.col("x as sent").str.strip_chars()
+    shown = (
+        pl.when(whole_postcode("x"))
+        .then(text.str.head(-2) + "**")
+        .when(text.str.to_uppercase().str.contains(TRUNCATED) | (text.str.len_chars() <= 3))
+        .then(text)
+        .otherwise(text.str.head(3) + "**")
+    )
+    return postcodes.to_frame("x as sent").select(shown)[:, 0].alias(postcodes.name)
+
+
+def struck(values: pl.Series) -> pl.Series:
+    """Any text that holds a whole postcode, with the postcode's last two characters struck out."""
+    text = pl.col("value")
+    long = text.str.len_bytes() >= 5
+    return values.to_frame("value").select(
+        pl.when(long & text.str.contains(WHOLE_WITHIN)).then(text.str.replace_all(WHOLE_WITHIN, "$1**")).otherwise(text)
+    )[:, 0]

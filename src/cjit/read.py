@@ -941,8 +941,7 @@ def _frame(
         lines = data.decode().split("\n")[:-1]
         cells = _split(lines, source.separator, first, source.name)
         frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-    # Polars reads in small chunks; every later step is faster on whole columns.
-    return _shaped(frame.rechunk(), source.dataset, blanks=b'""' in data)
+    return _shaped(frame, source.dataset, blanks=b'""' in data)
 
 
 def _shaped(frame: pl.DataFrame, dataset: Dataset, *, blanks: bool) -> pl.DataFrame:

@@ -32,7 +32,7 @@ from cjit.conditions import (
     looks_across,
     said,
 )
-from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Kind
+from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Kind
 from cjit.engine.columns import Column, Number, Placed, alone, expression, is_sieve, necessary, places_in, together
 from cjit.engine.plain import Function
 from cjit.engine.records import Looked, Records
@@ -41,6 +41,10 @@ from cjit.engine.table import Table
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
+#: Texts that are looked for one by one.
+_FEW = 6
+#: One row in so many is counted where a rough number will do.
+_SAMPLE = 101
 #: A rule is asked only of the rows that meet one of its parts where these are fewer than one in so many.
 _RARE = 10
 
@@ -68,7 +72,8 @@ class Judge:
             header: [self.records.look(header, text) for text in of.texts] for header, of in table.texts.items()
         }
         self.hits: dict[int, Places] = {}
-        #: The ids without outer spaces.
+        #: The ids as sent, and without outer spaces.
+        self.ids: dict[str, pl.Series] = dict(table.ids)
         self._read_ids: dict[str, pl.Series] = dict(table.ids)
         self._atoms: dict[str, _Atom] = {}
         self.gated = pl.repeat(False, table.height, dtype=pl.Boolean, eager=True)
@@ -83,6 +88,33 @@ class Judge:
         self._across()
         self._stories()
         return self.hits
+
+    def values(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        """The value of each cell, a column a header, with `row`, WITHHELD and WITHDRAWN.
+
+        WITHHELD is true where the row's gate failed, WITHDRAWN where a code says that what was given is taken back.
+        Texts are text, or of the `types` given.
+        """
+        gates = [i for i in self.book.gates if self.book.rules[i].header in self.looked]
+        gated, withdrawn = self.gated, pl.repeat(False, self.table.height, dtype=pl.Boolean, eager=True)
+        columns = [self.table.rows.alias("row")]
+        for field in self.book.dataset.fields:
+            header = field.header
+            if header in self.table.ids:
+                bare = self.table.ids[header].str.strip_chars().alias(header)
+                columns.append(bare.to_frame().select(pl.when(pl.col(header) != "").then(pl.col(header)))[header])
+                continue
+            numbers, looked = self.table.texts[header].numbers, self.looked[header]
+            for i in gates:
+                if self.book.rules[i].header == header:
+                    gated = gated | _by_number([i in each.fails for each in looked], numbers)
+            if field.withdraws:
+                withdrawn = withdrawn | _by_number([each.value in field.withdraws for each in looked], numbers)
+            typed = pl.Series([each.value for each in looked], dtype=self._type(Cell(header)))
+            if header in types and typed.dtype == pl.String:
+                typed = typed.cast(types[header])
+            columns.append(typed.gather(numbers).alias(header))
+        return pl.DataFrame([*columns, gated.alias(WITHHELD), (gated & withdrawn).alias(WITHDRAWN)])
 
     def _hit(self, i: int, places: Places) -> None:
         if i in self.active and places.len():
@@ -114,9 +146,15 @@ class Judge:
             sieve = together([each for each in needed if is_sieve(each)])
             odd = ids.to_frame(header).select(_of_ids(sieve, header))[:, 0].arg_true()
             texts = ids.gather(odd)
-            if (texts != texts.str.strip_chars()).any():
-                self._read_ids[header] = ids.str.strip_chars()
             looked = {text: self.records.look(header, text) for text in texts.unique()}
+            if any(each.sent != each.read for each in looked.values()):
+                self._read_ids[header] = ids.str.strip_chars()
+            blank = [text for text, each in looked.items() if each.sent is None]
+            if blank:
+                # A text of nothing but spaces is blank.
+                spaces = odd.filter(texts.is_in(pl.Series(blank, dtype=pl.String).implode()))
+                self.ids[header] = ids.scatter(spaces, None)
+                self._read_ids[header] = self._read_ids[header].scatter(spaces, None)
             for i in sorted({i for each in looked.values() for i in each.fails}):
                 fails = [text for text, each in looked.items() if i in each.fails]
                 self._hit(i, odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode())))
@@ -273,7 +311,7 @@ class Judge:
 
     def _stages(self, header: str, rows: slice | Places) -> list[pl.Series]:
         """An id as sent, as read and its value."""
-        sent, read = _some(self.table.ids[header], rows), _some(self._read_ids[header], rows)
+        sent, read = _some(self.ids[header], rows), _some(self._read_ids[header], rows)
         return [sent.alias(f"{header} as sent"), read.alias(f"{header} as read"), read.alias(header)]
 
     # ---- gates and rules told once -------------------------------------------------------------
@@ -329,17 +367,37 @@ class Judge:
             mine = {i: condition for i, condition in rules.items() if i in self.active}
             if not mine:
                 continue
-            places = self._repeated[key]
-            several = places.sort()
-            if several.len():
-                frame = self._across_frame(mine, several)
-                fails = frame.select(expression(condition).alias(str(i)) for i, condition in mine.items())
-                for i in mine:
-                    self._hit(i, several.filter(fails[str(i)]))
+            several = self._repeated[key].sort()
+            common: dict[int, Condition] = {}
+            for i, condition in mine.items():
+                some = self._likely(condition, key, several)
+                if some is None:
+                    common[i] = condition
+                else:
+                    self._ask_across({i: condition}, some)
+            self._ask_across(common, several)
             for i, condition in mine.items():
                 lone = alone(condition)
                 if lone is not None:
                     self._ask_alone(i, lone, key, several)
+
+    def _ask_across(self, rules: Mapping[int, Condition], places: Places) -> None:
+        """Ask rules across rows of all rows of some ids."""
+        if places.len() and rules:
+            frame = self._across_frame(rules, places)
+            fails = frame.select(expression(condition).alias(str(i)) for i, condition in rules.items())
+            for i in rules:
+                self._hit(i, places.filter(fails[str(i)]))
+
+    def _likely(self, condition: Condition, key: str, several: Places) -> Places | None:
+        """Of rows whose id stands on several, those with an id that could break a rule; None where that is most."""
+        needed = necessary(condition)
+        rarest = None if needed is None else self._rarest(self._lowered(needed))
+        if rarest is None or rarest[1] * _RARE >= self.table.height:
+            return None
+        ids = self._masked_ids[key]
+        some = ids.gather(self._atoms[rarest[0]].spread(self.table).arg_true()).unique().drop_nulls()
+        return several.filter(ids.gather(several).is_in(some.implode()))
 
     def _ask_alone(self, i: int, lone: Condition, key: str, several: Places) -> None:
         """Ask a rule across rows of the rows whose id no other row has."""
@@ -437,9 +495,11 @@ class _Atom:
         return pl.Series(self.answers, dtype=self.kind)
 
     def rows(self, table: Table) -> int:
-        """On how many rows it is true."""
-        counts = table.texts[self.header].counts
-        return sum(count for answer, count in zip(self.answers, counts, strict=True) if answer is True)
+        """On how many rows it is true, roughly."""
+        if True not in self.answers:
+            return 0
+        counts = table.texts[self.header].sampled(_SAMPLE)
+        return 1 + _SAMPLE * sum(count for number, count in counts.items() if self.answers[number] is True)
 
     def spread(self, table: Table) -> pl.Series:
         """Whether it is true on each row."""
@@ -447,6 +507,15 @@ class _Atom:
 
 
 def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
+    """For each number what is answered of it."""
+    yes = sum(answers)
+    if yes <= _FEW or len(answers) - yes <= _FEW:
+        # A comparison with one number costs a tenth of looking each up.
+        few = [number for number, answer in enumerate(answers) if answer is (yes <= _FEW)]
+        found = pl.repeat(False, numbers.len(), dtype=pl.Boolean, eager=True)
+        for number in few:
+            found |= numbers == number
+        return found if yes <= _FEW else ~found
     return pl.Series(answers, dtype=pl.Boolean).gather(numbers)
 
 
@@ -476,11 +545,13 @@ def repeated(ids: pl.Series) -> Places:
     """The places of rows whose id stands on several rows, those of one id side by side, in order within it."""
     begins = (ids != ids.shift()).fill_null(True)
     given = ids.is_not_null()
-    runs = ids.filter(begins & given)
-    if runs.is_duplicated().any():
+    runs = ids.filter(begins & given).sort()
+    if (runs == runs.shift()).any():
         # Rows of one id stand in several places: they are put together.
-        at = (given & ids.is_duplicated()).arg_true()
-        return at.gather(ids.gather(at).arg_sort()).cast(pl.UInt32)
+        order = ids.arg_sort(nulls_last=True)
+        own = ids.gather(order)
+        follows = (own == own.shift()).fill_null(False)
+        return order.filter(follows | follows.shift(-1, fill_value=False)).cast(pl.UInt32)
     follows = ~begins & given
     before = follows.shift(-1, fill_value=False)
     return (follows | before).arg_true().cast(pl.UInt32)

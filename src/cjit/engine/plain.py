@@ -386,12 +386,13 @@ def _matcher(pattern: str) -> Callable[[str | None], bool | None]:
 
 
 def _writer(form: str) -> Callable[[date | None], str | None]:
-    return lambda day: None if day is None else _written(day, form)
-
-
-def _written(day: date, form: str) -> str:
-    # `strftime` leaves out the leading noughts of an early year.
-    return day.strftime(form.replace("%Y", f"{day.year:04}"))
+    # `strftime` leaves out the leading noughts of an early year, and is slow.
+    parts = {"%d": "{0.day:02}", "%m": "{0.month:02}", "%Y": "{0.year:04}", "%y": "{1:02}"}
+    shape = form
+    for sign, part in parts.items():
+        shape = shape.replace(sign, part)
+    write = shape.format
+    return lambda day: None if day is None else write(day, day.year % 100)
 
 
 def _looked_up(table: Table) -> Callable[..., bool | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from cjit.conditions import WHITE_SPACE, in_python
 from cjit.engine.plain import WHITE
@@ -37,3 +38,28 @@ def value_shown(text: str | None, *, gate: bool, postcode: bool) -> str | None:
     if gate or not text:
         return None
     return struck(cut_postcode(text) if postcode else text)
+
+
+# ---- what stands for consent -----------------------------------------------------------------------
+
+#: Distinct texts of a withheld field that may be told, and what each may look like.
+FEW = 5
+_WORD = re.compile(r"[^\W\d_]([^\W\d_]|[ ’',.()–-]){0,11}|[0-9]{1,2}|\W{1,3}")
+
+
+def spells_yes(text: str) -> bool:
+    """Whether a text that should be Y plainly stands for it."""
+    return text.strip().upper() in ("YES", "1", "TRUE")
+
+
+def tells_of_the_extract(texts: Collection[str]) -> bool:
+    """Whether texts of rows that are withheld may be shown: few and short words, such as an extract writes for a code.
+
+    Where columns have shifted anything may stand there: what looks like a date, a postcode or an id is not shown.
+    """
+    return len(texts) <= FEW and all(_WORD.fullmatch(text) for text in texts)
+
+
+def cells_told(cells: int, width: int, *, ends: bool) -> str:
+    """How many cells a row has, in words; `ends` says that the file ends within it."""
+    return f"{cells:,} {'cell' if cells == 1 else 'cells'}, not {width:,}{', where the file ends' if ends else ''}"

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -38,6 +38,14 @@ class Texts:
     numbers: pl.Series
     texts: tuple[str | None, ...]
 
+    def sampled(self, step: int) -> Mapping[int, int]:
+        """How often each number stands on one row in so many."""
+        return self._samples.setdefault(step, dict(self.numbers.gather_every(step).value_counts().iter_rows()))
+
+    @cached_property
+    def _samples(self) -> dict[int, Mapping[int, int]]:
+        return {}
+
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """How often each text stands there, by its number."""
@@ -58,7 +66,7 @@ class Table:
 
     rows: the number of each as a spreadsheet shows it (UInt32).
     texts: the fields in which texts repeat, by header.
-    ids: the ids of clients, episodes, referrals, by header: text, null where there is nothing but spaces.
+    ids: the ids of clients, episodes, referrals, by header: text, null where there is none.
     ragged: row and number of cells of each row whose cells cannot be told apart; these are not in `rows`.
     blank, short, long: how many rows had nothing in them; lacked blank cells at their end; had too many there.
     cut_off: the row within which the file ends. width: how many cells a row should have.
@@ -145,19 +153,15 @@ def read(
 
 def _part(batch: Batch, kinds: Mapping[str, pl.Categorical], ids: Sequence[str]) -> _Part:
     frame = batch.frame.cast({h: kind for h, kind in kinds.items() if batch.frame.schema[h] != kind})
-    numbers = frame.select(pl.col(h).to_physical().cast(pl.UInt32) for h in kinds)
+    numbers = frame.select(pl.col(h).to_physical() for h in kinds)
     most = numbers.max().row(0)
-    small = frame.select(
-        (numbers[h] + 1).fill_null(0).cast(_width((top or 0) + 1)).alias(h)
+    small = numbers.select(
+        # One place for the blank, which is number 0.
+        (pl.col(h).cast(_width((top or 0) + 1), wrap_numerical=True) + 1).fill_null(0)
         for h, top in zip(numbers.columns, most, strict=True)
     )
-    text = pl.col(ids) if ids else pl.lit(None, pl.String).alias("none")
-    plain = frame.select(pl.when(text.str.strip_chars() != "").then(text))
-    kept = Batch(
-        frame.clear(), batch.rows, batch.ragged, batch.blank, batch.size, batch.short, batch.long, batch.cut_off,
-        batch.width,
-    )  # fmt: skip
-    return _Part(kept, {h: small[h] for h in kinds}, {h: plain[h] for h in ids})
+    kept = replace(batch, frame=frame.clear())
+    return _Part(kept, {h: small[h] for h in kinds}, {h: frame[h] for h in ids})
 
 
 def _width(most: int) -> type[pl.DataType]:
