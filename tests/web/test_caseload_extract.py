@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.web.conftest import awaited, follow
+from tests.web.conftest import awaited
 from tests.web.test_caseload_actions import together
 
 from cjit.check import check
@@ -796,65 +796,6 @@ def test_the_moment_of_an_extract_is_before_it_was_read(agency, enter):
 @pytest.fixture
 def visitor(both, signed_in):
     return signed_in(both)
-
-
-def looked_over(page, width: int) -> None:
-    """A page is accessible, and as wide as the window."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_as_wide_as_the_window(tab, enter, agency, width, csv_of):
-    enter()
-    recorded(agency)
-    enter(DRUG1="", CLIENT="X" * 60)
-    page = tab(reverse("extract"), width)
-    looked_over(page, width)
-    page.select_option("#id_month", index=0)
-    follow(page.get_by_role("button", name="Check the extract"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 episode would be rejected" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Leave them out, and check it again"))
-    works()
-    awaited(page)
-    assert "The extract is ready" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Make the file"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "The extract is made" in page.inner_text("h1")
-    looked_over(page, width)
-    Extract.objects.filter(state="made").update(state="failed", problem="Made up: check it again")
-    page.reload()
-    assert page.title().startswith("Error: ")
-    looked_over(page, width)
-    for name in ("caseload-settings", "caseload-import"):
-        page = tab(reverse(name), width)
-        looked_over(page, width)
-    file = {"name": "last.csv", "mimeType": "text/csv", "buffer": csv_of({"AGNCY": agency.code}, {"CONSENT": "N"})}
-    page.set_input_files("input[type=file]", file)
-    follow(page.get_by_role("button", name="Read the file"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 client with 1 episode and 1 referral would be imported" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Import them"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 client with 1 episode and 1 referral were imported" in page.inner_text("h1")
-    looked_over(page, width)
 
 
 @pytest.mark.browser
