@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 RUN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix docs docs-stale bench clean
+.PHONY: help setup demo test test-quick check fix docs docs-stale bench clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +25,12 @@ setup: .venv/.set-up ## make .venv and install everything from the lock file
 demo: setup ## make a made-up submission with some faults, check it, and start the service
 	@$(RUN)/python scripts/demo.py
 
-test: check ## format, lint, types, the import contract, and every test, those of the service on both databases
-	$(RUN)/pytest -n 2
-	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 tests/web -m "not browser"
+test: check ## all that `check` does, and every test, those that use the database on SQLite and on PostgreSQL
+	$(RUN)/pytest -n 2 --dist worksteal
+	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 --dist worksteal tests/web -m "not browser"
+
+test-quick: setup ## every test that opens no browser, starts no process and tries no law at length
+	$(RUN)/pytest -n 2 --dist worksteal -m "not browser and not process and not dear"
 
 check: setup ## everything `test` does, but the tests
 	$(RUN)/ruff format --check .

@@ -10,6 +10,7 @@ from pathlib import Path
 import django
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from cjit.check import check
@@ -39,7 +40,14 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # Every law is tried on as many examples, but where a reason is written beside the test. How long a test takes depends
 # on the machine; what is measured is in benchmarks/. Where a change is judged, the examples are the same each time.
-hypothesis_settings.register_profile("cjit", max_examples=25, deadline=None, derandomize="CI" in os.environ)
+# A database or a folder may be shared by the examples of a test: each leaves it as it was.
+hypothesis_settings.register_profile(
+    "cjit",
+    max_examples=25,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 hypothesis_settings.load_profile("cjit")
 
 Q = dataset("Q")

@@ -5,7 +5,7 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit import correct
@@ -423,7 +423,7 @@ def files(draw):
     return out.getvalue().encode()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.dear
 @given(data=files())
 def test_the_laws_of_correcting(tmp_path, data):
     once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"

@@ -171,6 +171,7 @@ def test_no_dataset_is_due_before_the_first():
         due_on(date(2020, 3, 31))
 
 
+@pytest.mark.process
 def test_who_asks_for_q_never_loads_p():
     program = "import sys; from cjit.datasets import dataset; dataset('Q');sys.exit('cjit.datasets.p' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -198,6 +198,7 @@ def test_the_csvw_metadata_titles_a_column_as_the_file_may_spell_it(metadata: di
 # ---- every export ------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("format_", FORMATS)
 def test_an_export_is_the_same_text_in_every_process(format_: str):
     program = (

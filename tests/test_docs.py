@@ -236,6 +236,7 @@ class _Assets(HTMLParser):
         self.found += [str(given[name]) for name in names if given.get(name)]
 
 
+@pytest.mark.process
 def test_the_site_loads_nothing_from_elsewhere(site):
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 15
@@ -248,6 +249,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
         assert not re.search(r"(url\(|@import )\s*['\"]?(https?:)?//", sheet.read_text("utf-8")), sheet
 
 
+@pytest.mark.process
 def test_every_page_of_the_site_names_whose_definitions_they_are(site):
     for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
@@ -255,6 +257,7 @@ def test_every_page_of_the_site_names_whose_definitions_they_are(site):
         assert "Unofficial" in text, page
 
 
+@pytest.mark.process
 @pytest.mark.browser
 def test_a_site_opened_from_a_folder_can_be_searched_and_asks_the_network_nothing(playwright, site):
     asked: list[str] = []

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.web.conftest import awaited
 from tests.web.test_caseload_actions import together
@@ -296,6 +296,7 @@ def test_what_is_sent_and_not_marked_is_not_sent(ask, manager, agency, enter, mo
     assert not leaving.former(agency).exists()
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_an_extract_and_a_save_wait_for_one_another(agency, enter, keyworker, monkeypatch):
     episode = enter()
@@ -740,7 +741,9 @@ def _do(agency, keyworker, episode, what, told):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), min_size=1, max_size=3))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# An example is a caseload with what is done to it, and at least one extract.
+@settings(max_examples=12)
+@pytest.mark.dear
 def test_whatever_is_entered_the_extract_is_accepted_and_tells_of_nobody_who_did_not_consent(
     agency, keyworker, enter, caseload
 ):

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.browsing import barriers
 from tests.web.conftest import follow
@@ -160,13 +160,11 @@ def test_what_does_not_fit_together_finds_nobody(agency, people):
     assert names(agency, people, "ab 2/1/1980") == ""
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=120))
 def test_whatever_is_typed_is_read(agency, text):
     assert search.look(agency, text, only_open=False, today=TODAY) == []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     born=st.dates(date(1930, 1, 1), date(2008, 12, 31)),
     form=st.sampled_from(["%d/%m/%Y", "%d.%m.%y", "%d%m%Y", "%d%m%y", "%d %b %Y", "%Y-%m-%d", "%d/%m", "%m/%Y", "%Y"]),

@@ -196,6 +196,7 @@ def test_pages_are_not_kept_framed_or_guessed_at(client, db):
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+@pytest.mark.process
 def test_django_finds_nothing_to_say_of_a_service_reached_by_https(tmp_path):
     environment = {**os.environ, "CJIT_HOME": str(tmp_path), "CJIT_TLS": "1", "CJIT_HOSTS": "cjit.example.org"}
     # What the browser of these tests needs is no setting of a service.
@@ -258,6 +259,7 @@ def test_static_files_are_served_before_they_are_collected(client, db):
     assert client.get("/favicon.ico").headers["Location"] == "/static/favicon.svg"
 
 
+@pytest.mark.process
 def test_collected_files_are_named_by_what_they_hold(tmp_path):
     environment = {**os.environ, "CJIT_HOME": str(tmp_path)}
     command = [sys.executable, "-W", "error", "-m", "cjit.web.manage", "collectstatic", "--noinput", "-v0"]

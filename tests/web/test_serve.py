@@ -124,6 +124,7 @@ def _is_there(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_one_command_serves_keeps_a_worker_and_ends_cleanly(tmp_path):
     port = _free_port()
@@ -187,6 +188,7 @@ print(sent.state)
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_path, csv_of):
     many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(30_000)]
@@ -213,6 +215,7 @@ def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_pat
         service.communicate()
 
 
+@pytest.mark.process
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -224,6 +227,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
     assert service.returncode == 1
 
 
+@pytest.mark.process
 def test_the_service_takes_the_official_lists_that_are_installed_when_it_starts(tmp_path):
     (tmp_path / "official.csv").write_text("code,label\n7,Yes indeed\n")
     reference.install(Q, "VETERAN", tmp_path / "official.csv", tmp_path)

@@ -59,6 +59,7 @@ def presses(page, name: str) -> None:
     follow(page.get_by_role("button", name=name).first)
 
 
+@pytest.mark.process
 def test_what_is_entered_in_one_installation_is_held_by_another_that_was_given_the_file(chromium, tmp_path):
     # given a provider's installation, and another that receives what agencies send
     with installation(tmp_path / "provider") as provider, installation(tmp_path / "national") as national:
