@@ -50,6 +50,20 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("cjit")
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL are the tests that use the database, and those that begin the whole service."""
+    if "DATABASE_URL" not in os.environ:
+        return
+    of_it = {"db", "transactional_db", "django_db_serialized_rollback"}
+    keep, leave = [], []
+    for item in items:
+        uses = of_it & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("django_db")
+        (keep if uses or item.path.stem == "test_serve" else leave).append(item)
+    items[:] = keep
+    config.hook.pytest_deselected(items=leave)
+
+
 Q = dataset("Q")
 #: Everything that tells two people apart, so that made-up records are of different ones.
 IDS = ("CLIENTID", "CLIENT", "EPISODID", "REFERID")
