@@ -55,13 +55,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """On PostgreSQL are the tests that use the database, and those that begin the whole service."""
     if "DATABASE_URL" not in os.environ:
         return
-    of_it = {"db", "transactional_db", "django_db_serialized_rollback"}
-    keep, leave = [], []
-    for item in items:
-        uses = of_it & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("django_db")
-        (keep if uses or item.path.stem == "test_serve" else leave).append(item)
-    items[:] = keep
-    config.hook.pytest_deselected(items=leave)
+    of_it = {"db", "transactional_db"}
+    left = [
+        item
+        for item in items
+        if not (
+            of_it & set(getattr(item, "fixturenames", ()))
+            or item.get_closest_marker("django_db")
+            or item.path.stem == "test_serve"
+        )
+    ]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
 
 
 Q = dataset("Q")

@@ -156,6 +156,7 @@ def _unclear(drawn: dict[str, Any]) -> bool:
     return any(len(both) == 2 for both in custody.values())
 
 
+@pytest.mark.dear
 @given(some=st.lists(EPISODES.filter(lambda drawn: not _unclear(drawn)), max_size=5), ago=st.integers(0, 400))
 def test_the_queries_find_what_the_rules_say(agency, some, ago):
     today = TODAY - timedelta(days=ago % 60)
