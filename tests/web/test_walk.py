@@ -26,7 +26,7 @@ from tests.web.test_submit import NO_SEX, ODD_CODE
 from cjit.datasets.q.example import EXAMPLE
 from cjit.web import kept, worker
 from cjit.web.agencies.models import Role
-from cjit.web.caseload import actions, forms, questions
+from cjit.web.caseload import actions, questions
 from cjit.web.caseload.models import Contact, Extract
 from cjit.web.portal import actions as portal
 from cjit.web.portal.models import State, Submission
@@ -138,8 +138,7 @@ def test_pages_of_a_caseload(walk, signed_in, keyworker, agency):
 
     # Episodes that are closed, and some that are not yet.
     lapsed, closed = begun(ago=120), begun()
-    met = {"kind": "office", "face_to_face": forms.FACE_TO_FACE["office"]}
-    actions.add_contact(by=keyworker, episode=closed, on=day(9), **met)
+    actions.add_contact(by=keyworker, episode=closed, on=day(9), kind="office", face_to_face=True)
     closed.refresh_from_db()
     close(browser, closed, day(1), "8")
     walking.goes_to(
