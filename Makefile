@@ -6,8 +6,11 @@ UV := .venv/bin/uv
 UV_VERSION := 0.13.9
 RUN := .venv/bin
 
+# What is tested there is the same whatever database is beneath it.
+SAME_ON_BOTH := caseload_questions nginx pages rulebook
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix docs docs-stale bench clean
+.PHONY: help setup demo test test-quick check fix docs docs-stale bench clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +28,13 @@ setup: .venv/.set-up ## make .venv and install everything from the lock file
 demo: setup ## make a made-up submission with some faults, check it, and start the service
 	@$(RUN)/python scripts/demo.py
 
-test: check ## format, lint, types, the import contract, and every test, those of the service on both databases
-	$(RUN)/pytest -n 2
-	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 tests/web -m "not browser"
+test: check ## all that `check` does, and every test, those that use the database on SQLite and on PostgreSQL
+	$(RUN)/pytest -n 2 --dist worksteal
+	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 --dist worksteal tests/web -m "not browser" $(SAME_ON_BOTH:%=--ignore=tests/web/test_%.py)
+
+# What is measured of the coverage costs a third more time, so it is shown here and not by `test`.
+test-quick: setup ## the tests that open no browser, start no process and try no law at length, and what they cover
+	$(RUN)/pytest -n 2 --dist worksteal -m "not browser and not process and not dear" --cov=cjit --cov-report=term:skip-covered
 
 check: setup ## everything `test` does, but the tests
 	$(RUN)/ruff format --check .
@@ -54,4 +61,4 @@ bench: setup ## measure the check, the service and the caseload, and write the t
 	$(RUN)/python benchmarks/caseload.py
 
 clean: ## remove what was made
-	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data
+	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage benchmarks/data

@@ -1,13 +1,16 @@
 import csv
 import io
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import django
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from cjit.check import check
@@ -35,9 +38,36 @@ django.setup()
 # A slow hash is for real passwords.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-# How long a test takes depends on the machine; what is measured is in benchmarks/.
-hypothesis_settings.register_profile("untimed", deadline=None)
-hypothesis_settings.load_profile("untimed")
+# Every law is tried on as many examples, but where a reason is written beside the test. How long a test takes depends
+# on the machine; what is measured is in benchmarks/. Where a change is judged, the examples are the same each time.
+# A database or a folder may be shared by the examples of a test: each leaves it as it was.
+hypothesis_settings.register_profile(
+    "cjit",
+    max_examples=25,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("cjit")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL are the tests that use the database, and those that begin the whole service."""
+    if "DATABASE_URL" not in os.environ:
+        return
+    of_it = {"db", "transactional_db"}
+    left = [
+        item
+        for item in items
+        if not (
+            of_it & set(getattr(item, "fixturenames", ()))
+            or item.get_closest_marker("django_db")
+            or item.path.stem == "test_serve"
+        )
+    ]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+
 
 Q = dataset("Q")
 #: Everything that tells two people apart, so that made-up records are of different ones.
@@ -70,3 +100,41 @@ def checked(csv_of) -> Callable[..., Findings]:
         return findings
 
     return run
+
+
+# ---- in a browser ----------------------------------------------------------------------------------
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+#: Beside what a service of tests needs: Chromium itself asks nobody anything.
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    """What drives a browser: begun once, since each beginning takes as long as a test."""
+    if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
+        reason = f"There is no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is"
+        (pytest.fail if os.environ.get("CJIT_BROWSER") == "required" else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    # Its loop runs in this thread until the last test, in which Django would see an asynchronous caller.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as driver:
+        yield driver
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright):
+    """A browser of all tests, each of which opens windows of its own that share nothing."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    yield browser
+    browser.close()

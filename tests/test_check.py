@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cjit
@@ -369,7 +369,7 @@ records = st.lists(
     min_size=1,
     max_size=12,
 )
-slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = pytest.mark.dear
 
 
 def key(findings) -> list[tuple[object, ...]]:

@@ -368,12 +368,14 @@ def cjit(*words):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.process
 def test_a_closed_pipe_gives_no_traceback(bad):
     command = f"{Path(sys.executable).with_name('cjit')} rules | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
     assert done.stderr == ""
 
 
+@pytest.mark.process
 def test_colour_is_for_terminals_only(bad):
     assert "\x1b[" not in cjit("check", bad, *DAY).stdout
     ours, theirs = pty.openpty()
@@ -396,6 +398,7 @@ def read_or_nothing(handle: int) -> bytes:
         return b""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("encoding", "words", "told"),
     [
@@ -413,6 +416,7 @@ def test_what_is_redirected_is_utf_8_whatever_the_console_has(encoding, words, t
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["cp850", "latin-1"])
 def test_what_a_terminal_cannot_show_is_replaced_and_ends_nothing(encoding, bad):
     for words in (["dictionary", "DISD"], ["check", str(bad), *DAY]):
@@ -432,6 +436,7 @@ def test_what_a_terminal_cannot_show_is_replaced_and_ends_nothing(encoding, bad)
         shown.decode(encoding)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("package", "words"),
     [
@@ -465,6 +470,7 @@ def test_nobody_is_told_to_install_a_package_of_this_name_from_an_index():
     assert [page.name for page in pages if told.search(page.read_text())] == []
 
 
+@pytest.mark.process
 def test_the_version_is_told_without_loading_polars():
     loaded = "import sys; from cjit.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
     done = subprocess.run(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 import pytest
+from tests.conftest import CHROMIUM
 
 from cjit import cli, compare
 from cjit.dataset import SUBMITTER, TODAY
@@ -235,6 +236,7 @@ class _Assets(HTMLParser):
         self.found += [str(given[name]) for name in names if given.get(name)]
 
 
+@pytest.mark.process
 def test_the_site_loads_nothing_from_elsewhere(site):
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 15
@@ -247,6 +249,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
         assert not re.search(r"(url\(|@import )\s*['\"]?(https?:)?//", sheet.read_text("utf-8")), sheet
 
 
+@pytest.mark.process
 def test_every_page_of_the_site_names_whose_definitions_they_are(site):
     for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
@@ -254,17 +257,11 @@ def test_every_page_of_the_site_names_whose_definitions_they_are(site):
         assert "Unofficial" in text, page
 
 
-CHROMIUM = "/usr/bin/chromium"
-
-
+@pytest.mark.process
 @pytest.mark.browser
-def test_a_site_opened_from_a_folder_can_be_searched_and_asks_the_network_nothing(site):
-    if not Path(CHROMIUM).exists() and os.environ.get("CJIT_BROWSER") != "required":
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
+def test_a_site_opened_from_a_folder_can_be_searched_and_asks_the_network_nothing(playwright, site):
     asked: list[str] = []
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory() as profile:
         context = playwright.chromium.launch_persistent_context(
             profile,
             executable_path=CHROMIUM,

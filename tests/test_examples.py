@@ -117,6 +117,7 @@ def test_the_conformance_file_does_what_the_guide_promises(example):
 # ---- what is promised of a check -------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_check_opens_no_connection(tmp_path):
     guard = (
         "import sys\n"

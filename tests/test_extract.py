@@ -5,7 +5,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit.check import check
@@ -535,6 +535,7 @@ def made_up(draw):
     return rows
 
 
+@pytest.mark.dear
 @given(made_up(), st.randoms(use_true_random=False))
 def test_the_same_data_in_another_order_give_the_same_bytes(rows, chance):
     shuffled = [dict(row) for row in rows]
@@ -543,6 +544,7 @@ def test_the_same_data_in_another_order_give_the_same_bytes(rows, chance):
     assert bytes_of(canonical(Q, rows)) == bytes_of(canonical(Q, shuffled))
 
 
+@pytest.mark.dear
 @given(made_up(), st.sampled_from(Style), st.sampled_from(Style))
 def test_extracting_an_extract_changes_nothing(rows, style, other):
     data = bytes_of(canonical(Q, rows, style=style))
@@ -551,6 +553,7 @@ def test_extracting_an_extract_changes_nothing(rows, style, other):
     assert bytes_of(canonical(Q, canonical(Q, rows, style=other).to_dicts(), style=style)) == data
 
 
+@pytest.mark.dear
 @given(made_up(), st.sampled_from(Style))
 def test_an_extract_mixes_no_ways_to_write_a_date(rows, style):
     done = extracted(*rows, style=style)
@@ -558,6 +561,7 @@ def test_an_extract_mixes_no_ways_to_write_a_date(rows, style):
     assert not {name for name in fired(done.findings) if name.endswith(("is_written_one_way", "is_written_as_listed"))}
 
 
+@pytest.mark.dear
 @given(made_up())
 def test_what_is_read_back_is_what_was_written(rows):
     frame = canonical(Q, rows)
@@ -568,6 +572,7 @@ def test_what_is_read_back_is_what_was_written(rows):
     assert read.equals(frame)
 
 
+@pytest.mark.dear
 @given(made_up())
 def test_whatever_is_handed_in_only_consenting_rows_and_bare_withdrawn_lines_are_sent(rows):
     bare = {"CLIENTID", "AGNCY", "CONSENT"}
@@ -575,7 +580,7 @@ def test_whatever_is_handed_in_only_consenting_rows_and_bare_withdrawn_lines_are
         assert row["CONSENT"] == "Y" or {h for h, v in row.items() if v is not None} <= bare
 
 
-@settings(max_examples=60)
+@pytest.mark.dear
 @given(made_up())
 def test_what_is_left_is_never_rejected(rows):
     done = extracted(*rows, leave_out=True)
@@ -589,7 +594,7 @@ def test_what_is_left_is_never_rejected(rows):
     assert found.frame.equals(done.findings.frame)
 
 
-@settings(max_examples=40)
+@pytest.mark.dear
 @given(st.lists(_ODD, min_size=len(Q.headers), max_size=len(Q.headers)))
 def test_any_text_in_any_field_gives_an_extract(texts):
     row = dict(zip(Q.headers, texts, strict=True)) | {"CONSENT": "Y"}

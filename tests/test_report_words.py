@@ -228,6 +228,7 @@ def test_neutralising_twice_is_neutralising_once(text):
 # ---- what was run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_version_of_the_rules_is_the_same_in_another_process():
     code = "from cjit import report; from cjit.datasets import dataset; print(report.rules_version(dataset('Q')))"
     run = subprocess.run(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit.check import check
@@ -38,7 +38,7 @@ def rules_broken(frame: pl.DataFrame, today: date) -> list[str]:
 # ---- every rule is kept ----------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.dear
 @given(
     seed=st.integers(0, 2**32),
     agencies=st.integers(1, 2),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,8 +207,6 @@ def killed_worker(begun_worker) -> Callable[[Submission | Passage, float], None]
 
 # ---- in a browser ----------------------------------------------------------------------------------
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-
 
 @pytest.fixture
 def visitor() -> Client | None:
@@ -219,33 +215,27 @@ def visitor() -> Client | None:
 
 
 @pytest.fixture
-def tab(live_server, visitor, monkeypatch):
+def tab(chromium, live_server, visitor):
     """Open a page in a real browser; whatever its script or policy complains of fails the test."""
-    if not (Path(CHROMIUM).exists() or shutil.which(CHROMIUM)):
-        reason = f"There is no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is"
-        (pytest.fail if os.environ.get("CJIT_BROWSER") == "required" else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    # The browser's loop runs in this thread, in which Django would see an asynchronous caller.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     faults: list[str] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    contexts = []
 
-        def opened(address: str, width: int = 1200, **options):
-            context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
-            if visitor is not None:
-                session = visitor.cookies[settings.SESSION_COOKIE_NAME].value
-                context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-            page = context.new_page()
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            # GOV.UK Frontend tells what it cannot set up as a mere log.
-            page.on("console", lambda message: faults.append(message.text))
-            page.goto(live_server.url + address)
-            return page
+    def opened(address: str, width: int = 1200, **options):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        if visitor is not None:
+            session = visitor.cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        # GOV.UK Frontend tells what it cannot set up as a mere log.
+        page.on("console", lambda message: faults.append(message.text))
+        page.goto(live_server.url + address)
+        return page
 
-        yield opened
-        chromium.close()
+    yield opened
+    for context in contexts:
+        context.close()
     assert faults == []
 
 

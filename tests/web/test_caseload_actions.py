@@ -1042,10 +1042,12 @@ def machine(keyworker, colleague, agency, other_agency, ours) -> type[Caseload]:
     return Here
 
 
+@pytest.mark.dear
 def test_whatever_people_do_the_store_keeps_its_rules(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
+            # An example is twenty things that people do.
             max_examples=10,
             stateful_step_count=20,
             deadline=None,
@@ -1079,6 +1081,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
     return told
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_two_people_saving_different_fields_at_once_both_keep_theirs(begun, keyworker, colleague):
     for _ in range(5):
@@ -1094,6 +1097,7 @@ def test_two_people_saving_different_fields_at_once_both_keep_theirs(begun, keyw
         assert replayed(episode.client)["Episode", episode.pk] == values(episode)
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_of_two_people_saving_one_field_at_once_one_is_told_of_the_other(begun, keyworker, colleague):
     for _ in range(5):
@@ -1108,6 +1112,7 @@ def test_of_two_people_saving_one_field_at_once_one_is_told_of_the_other(begun, 
         assert sorted(saved.is_whole for saved in told) == [False, True]
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_two_references_given_at_once_differ(begun, keyworker, colleague):
     for _ in range(5):
@@ -1121,6 +1126,7 @@ def test_two_references_given_at_once_differ(begun, keyworker, colleague):
         assert same == [told[0], told[0]]
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_of_two_episodes_begun_at_once_one_is_refused(on_caseload, keyworker, colleague):
     for _ in range(5):
@@ -1134,6 +1140,7 @@ def test_of_two_episodes_begun_at_once_one_is_refused(on_caseload, keyworker, co
         assert client.episodes.filter(open=True).count() == 1
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_a_closure_taken_back_while_an_episode_begins_leaves_one_open(on_caseload, keyworker, colleague):
     for _ in range(5):
@@ -1147,6 +1154,7 @@ def test_a_closure_taken_back_while_an_episode_begins_leaves_one_open(on_caseloa
         assert episode.client.episodes.filter(open=True).count() == 1
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_a_save_while_the_client_is_removed_is_saved_or_told(begun, keyworker, colleague):
     for _ in range(5):
@@ -1161,6 +1169,7 @@ def test_a_save_while_the_client_is_removed_is_saved_or_told(begun, keyworker, c
         assert not Client.objects.filter(pk=episode.client_id).exists()
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_an_import_and_a_page_wait_for_one_another(begun, keyworker, colleague, agency, csv_of):
     for turn in range(5):

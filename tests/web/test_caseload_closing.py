@@ -458,37 +458,6 @@ def visitor(browser):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, browser, begin, meet, keyworker, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    open_, lapsed, closed = begin(), begin(ago=120), begin()
-    meet(closed, 9)
-    close(browser, closed, day(1), "8")
-    addresses = [reverse("episode-close", args=[each.pk]) for each in (open_, lapsed, closed)]
-    addresses.append(reverse("closure-take-back", args=[closed.pk]))
-    page = tab("/privacy/", width)
-
-    def fits(what: str) -> None:
-        assert Axe().run(page).response["violations"] == [], what
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, what
-
-    for address in addresses:
-        page.goto(live_server.url + address)
-        fits(address)
-    page.goto(live_server.url + addresses[0])
-    follow(page.get_by_role("button", name="Close the episode"))
-    fits("with errors")
-    page.get_by_label("Transferred – in custody").check()
-    fits("with a destination")
-    page.goto(live_server.url + addresses[2])
-    page.get_by_text("Correct the date or the reason").click()
-    page.get_by_label("Care plan objectives completed – drug free").check()
-    follow(page.get_by_role("button", name="Correct the closure"))
-    fits("a correction?")
-
-
-@pytest.mark.browser
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
 def test_a_keyworker_closes_corrects_and_takes_back(tab, episode, script):
     page = tab(reverse("episode-close", args=[episode.pk]), 390, java_script_enabled=script)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit.web.agencies.models import Agency, Membership, Role
@@ -156,7 +156,7 @@ def _unclear(drawn: dict[str, Any]) -> bool:
     return any(len(both) == 2 for both in custody.values())
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.dear
 @given(some=st.lists(EPISODES.filter(lambda drawn: not _unclear(drawn)), max_size=5), ago=st.integers(0, 400))
 def test_the_queries_find_what_the_rules_say(agency, some, ago):
     today = TODAY - timedelta(days=ago % 60)

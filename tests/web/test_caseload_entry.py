@@ -783,30 +783,6 @@ def question(page, header: str):
 
 
 @in_browser
-@pytest.mark.parametrize("width", [1200, 390])
-def test_every_page_of_entry_is_accessible_and_as_wide_as_the_screen(tab, keyworker, episode, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    actions.save(by=keyworker, record=episode, typed={"REFLD": "32/1/2026", "PARENT": "Y", "CHILDWTH": "77"})
-    made = actions.add_referral(by=keyworker, episode=episode, typed={"REFDATE": "02/03/2026"})
-    page = tab(reverse("client-new"), width)
-    base = page.url.removesuffix(reverse("client-new"))
-    for address in (
-        reverse("client-new"),
-        reverse("client", args=[episode.client_id]),
-        reverse("client-details", args=[episode.client_id]),
-        reverse("client-remove", args=[episode.client_id]),
-        reverse("referral", args=[made.pk]),
-        *(at(episode, group.name) for group in questions.GROUPS),
-    ):
-        page.goto(base + address)
-        page.wait_for_function("() => !document.querySelector('select[data-search]:not([id$=select])')")
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@in_browser
 def test_a_page_is_filled_in_by_keyboard_and_questions_come_one_at_a_time(tab, episode):
     page = tab(at(episode, "substances"))
     for header in ("ROUTE", "DRUG2", "DRUG3", "ALCUNITS"):

@@ -15,9 +15,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.web.conftest import awaited, follow
+from tests.web.conftest import awaited
 from tests.web.test_caseload_actions import together
 
 from cjit.check import check
@@ -296,6 +296,7 @@ def test_what_is_sent_and_not_marked_is_not_sent(ask, manager, agency, enter, mo
     assert not leaving.former(agency).exists()
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_an_extract_and_a_save_wait_for_one_another(agency, enter, keyworker, monkeypatch):
     episode = enter()
@@ -740,7 +741,9 @@ def _do(agency, keyworker, episode, what, told):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(STEPS, max_size=6)), min_size=1, max_size=3))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# An example is a caseload with what is done to it, and at least one extract.
+@settings(max_examples=12)
+@pytest.mark.dear
 def test_whatever_is_entered_the_extract_is_accepted_and_tells_of_nobody_who_did_not_consent(
     agency, keyworker, enter, caseload
 ):
@@ -796,65 +799,6 @@ def test_the_moment_of_an_extract_is_before_it_was_read(agency, enter):
 @pytest.fixture
 def visitor(both, signed_in):
     return signed_in(both)
-
-
-def looked_over(page, width: int) -> None:
-    """A page is accessible, and as wide as the window."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_as_wide_as_the_window(tab, enter, agency, width, csv_of):
-    enter()
-    recorded(agency)
-    enter(DRUG1="", CLIENT="X" * 60)
-    page = tab(reverse("extract"), width)
-    looked_over(page, width)
-    page.select_option("#id_month", index=0)
-    follow(page.get_by_role("button", name="Check the extract"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 episode would be rejected" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Leave them out, and check it again"))
-    works()
-    awaited(page)
-    assert "The extract is ready" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Make the file"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "The extract is made" in page.inner_text("h1")
-    looked_over(page, width)
-    Extract.objects.filter(state="made").update(state="failed", problem="Made up: check it again")
-    page.reload()
-    assert page.title().startswith("Error: ")
-    looked_over(page, width)
-    for name in ("caseload-settings", "caseload-import"):
-        page = tab(reverse(name), width)
-        looked_over(page, width)
-    file = {"name": "last.csv", "mimeType": "text/csv", "buffer": csv_of({"AGNCY": agency.code}, {"CONSENT": "N"})}
-    page.set_input_files("input[type=file]", file)
-    follow(page.get_by_role("button", name="Read the file"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 client with 1 episode and 1 referral would be imported" in page.inner_text("h1")
-    looked_over(page, width)
-    follow(page.get_by_role("button", name="Import them"))
-    looked_over(page, width)
-    works()
-    awaited(page)
-    assert "1 client with 1 episode and 1 referral were imported" in page.inner_text("h1")
-    looked_over(page, width)
 
 
 @pytest.mark.browser

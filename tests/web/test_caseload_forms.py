@@ -9,10 +9,11 @@ import re
 import threading
 from html import unescape
 
+import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from cjit.check import check
@@ -58,7 +59,9 @@ def sent(browser: Browser, address: str, typed: dict[str, str]) -> None:
 
 
 @given(st.lists(st.tuples(clients(), answers("REFDATE"), st.sampled_from([True, True, False])), min_size=1, max_size=3))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# An example is every page of up to three clients, and the extract of them.
+@settings(max_examples=12)
+@pytest.mark.dear
 def test_whatever_is_typed_into_the_forms_the_extract_is_accepted(agency, manager, signed_in, caseload):
     for records in (Referral, Episode, Client):
         records.objects.filter(agency=agency).delete()

@@ -500,25 +500,6 @@ def visitor(browser):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, browser, episode, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    record_contact(browser, episode, kind="home", note="Long " * 40)
-    assess(browser, episode)
-    answer_consent(browser, episode)
-    browser.post(reverse("client-notes", args=[episode.client_id]), {"text": "Said\nthis"})
-    pages = [reverse(name, args=[episode.client_id]) for name in OF_A_CLIENT]
-    pages += [reverse(name, args=[episode.pk]) for name in OF_AN_EPISODE]
-    pages += [reverse("contact-remove", args=[Contact.objects.get().pk])]
-    page = tab("/privacy/", width)
-    for address in pages:
-        page.goto(live_server.url + address)
-        assert Axe().run(page).response["violations"] == [], address
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
-
-
-@pytest.mark.browser
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
 def test_a_keyworker_records_a_contact_an_assessment_and_consent(tab, live_server, episode, script):
     page = tab(reverse("contacts", args=[episode.pk]), 390, java_script_enabled=script)

@@ -1,6 +1,5 @@
 import csv
 import io
-import json
 import re
 import threading
 from datetime import timedelta
@@ -1135,34 +1134,6 @@ def test_what_is_settled_leads_away(browser, accepted, name):
 @pytest.fixture
 def visitor(browser):
     return browser
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 320])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, accepted, sent, provider, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    long = "a-rather-long-client-id-of-forty-letters"
-    done = accepted(*[person(n) for n in range(100, 155)], person(200, CLIENTID=long), person(300))
-    people = [person(n, SINITIAL="X", REFLD="22/11/2025") for n in range(100, 155)]
-    again = sent(*people, person(200, CLIENTID=long, DOB="15/02/1986"), scope="full")
-    page = tab(reverse("decide", args=[again.pk]), width)
-    for address in (
-        reverse("decide", args=[again.pk]),
-        reverse("decide", args=[again.pk]) + "?page=3",
-        reverse("decide", args=[again.pk]) + "?show=left&group=client+SINITIAL&page=2",
-        reverse("decide", args=[again.pk]) + "?show=decided",
-        reverse("accept", args=[again.pk]),
-        reverse("receipt", args=[done.pk]),
-        reverse("undo", args=[done.pk]),
-    ):
-        page.goto(live_server.url + address)
-        for closed in page.locator("main summary").all():
-            closed.click()
-        found = Axe().run(page).response["violations"]
-
-        assert found == [], f"{address}: {json.dumps(found, indent=1)[:4000]}"
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
 
 
 @pytest.mark.browser

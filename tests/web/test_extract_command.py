@@ -87,6 +87,7 @@ def test_a_style_there_is_none_of_is_told(agency):
     assert "Dates are written yyyymmdd or dd/mm/yyyy: choose one of the two" in result.stderr
 
 
+@pytest.mark.process
 def test_a_setting_that_is_no_style_is_told_in_one_sentence(tmp_path):
     for command in (["extract", "CJ901", *UNTIL], ["serve"]):
         done = subprocess.run(
@@ -157,6 +158,7 @@ def test_only_what_is_new_when_nothing_is(begun, agency):
     assert "nothing is new or changed" in sentence(run(agency.code, *UNTIL, "--new"))
 
 
+@pytest.mark.process
 def test_where_no_service_was_ever_started_one_sentence_says_so(tmp_path):
     environment = {**os.environ, "CJIT_HOME": str(tmp_path / "home"), "DATABASE_URL": ""}
     done = subprocess.run(

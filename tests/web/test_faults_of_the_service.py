@@ -149,8 +149,9 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(sent):
     assert "PDF document" in submission.problem
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("after", [0.0, 0.3, 0.8, 1.5])
+@pytest.mark.parametrize("after", [0.0, 0.5])
 def test_a_worker_killed_at_any_moment_loses_nothing(agency, provider, csv_of, after, killed_worker):
     many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(20_000)]
     submission = received(agency, provider, csv_of(*({"AGNCY": agency.code, **row} for row in many)))
@@ -167,6 +168,7 @@ def test_a_worker_killed_at_any_moment_loses_nothing(agency, provider, csv_of, a
 # ---- two at once -----------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_two_who_accept_at_once_accept_once(sent, agency, provider):
     submission = sent(FIRST, SECOND)
@@ -177,6 +179,7 @@ def test_two_who_accept_at_once_accept_once(sent, agency, provider):
     assert counts() == {"client": 2, "episode": 2, "referral": 2}
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_the_same_file_sent_twice_at_once_is_one_submission(agency, provider, csv_of, uploads):
     data = csv_of(FIRST)
@@ -187,6 +190,7 @@ def test_the_same_file_sent_twice_at_once_is_one_submission(agency, provider, cs
     assert Submission.objects.count() == len(list(uploads.iterdir())) == 1
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_of_two_files_sent_at_once_one_is_open_and_the_other_superseded(agency, provider, csv_of):
     together(
@@ -196,6 +200,7 @@ def test_of_two_files_sent_at_once_one_is_open_and_the_other_superseded(agency, 
     assert sorted(Submission.objects.values_list("state", flat=True)) == [State.RECEIVED, State.SUPERSEDED]
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_two_who_decide_at_once_leave_one_whole_decision_each(sent, agency, provider):
     actions.accept(by=provider, submission=sent(FIRST, SECOND))
@@ -212,6 +217,7 @@ def test_two_who_decide_at_once_leave_one_whole_decision_each(sent, agency, prov
     assert Submission.objects.get(pk=submission.pk).state == State.READY
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("passed", [True, False])
 def test_who_undoes_while_a_worker_erases_has_all_back_or_nothing(sent, agency, provider, passed):
@@ -231,6 +237,7 @@ def test_who_undoes_while_a_worker_erases_has_all_back_or_nothing(sent, agency, 
     assert [event.counts for event in told] == [{"client": 1, "episode": 1, "referral": 1}] * passed
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_of_two_workers_that_erase_at_once_one_does(sent, provider):
     actions.accept(by=provider, submission=sent(FIRST, SECOND))
@@ -242,6 +249,7 @@ def test_of_two_workers_that_erase_at_once_one_does(sent, provider):
     assert counts() == {"client": 1, "episode": 1, "referral": 1}
 
 
+@pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 def test_two_who_accept_a_withdrawal_at_once_forget_once(sent, provider):
     actions.accept(by=provider, submission=sent(FIRST, SECOND))
@@ -520,6 +528,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.process
 def test_where_a_copy_must_have_a_name_what_a_killed_process_left_is_removed(db, uploads):
     told = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_IT_READS, str(uploads)], capture_output=True, text=True, check=False
@@ -542,6 +551,7 @@ def has_a_copy(pid: int) -> bool:
     return False
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the copy in /proc")
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_while_it_reads_a_file_leaves_nothing_of_it_in_plain(

@@ -319,7 +319,8 @@ def _some_rows(random: Random) -> list[dict[str, str]]:
     return rows
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.dear
+@pytest.mark.parametrize("seed", range(4))
 def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(seed, sent, provider, csv_of):
     """Counted from the rows and the findings alone, and not from the plan."""
     random = Random(200 + seed)

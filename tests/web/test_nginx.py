@@ -89,6 +89,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+@pytest.mark.process
 def test_what_is_printed_is_taken_by_nginx(nginx, tmp_path):
     whole = configured(tmp_path, port=free_port(), pages=free_port())
 
@@ -193,6 +194,7 @@ def asked(connected: Callable[[], ssl.SSLSocket], path: str, **more: Any) -> tup
     return answer(connection)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", ["/sign-in/", "/submissions/new/"])
 def test_slow_requests_of_anybody_stop_nobody_else(connected, pages, settings, path):
     slow = [connected() for _ in range(2 * THREADS if path == "/sign-in/" else THREADS)]
@@ -212,6 +214,7 @@ def test_slow_requests_of_anybody_stop_nobody_else(connected, pages, settings, p
     assert not [one for one in pages.asked if one["REQUEST_METHOD"] == "POST"]
 
 
+@pytest.mark.process
 def test_a_slow_request_is_answered_once_it_is_whole(connected, pages):
     one = connected()
     send(one, "/sign-in/", body=b"username=", length=12, Content_Type="application/x-www-form-urlencoded")
@@ -224,6 +227,7 @@ def test_a_slow_request_is_answered_once_it_is_whole(connected, pages):
     assert [each["CONTENT_LENGTH"] for each in pages.asked] == ["12"]
 
 
+@pytest.mark.process
 def test_one_address_sends_no_more_than_so_many_files_at_a_time(connected):
     slow = [connected() for _ in range(8)]
     for each in slow:
@@ -234,6 +238,7 @@ def test_one_address_sends_no_more_than_so_many_files_at_a_time(connected):
     assert asked(connected, "/alive/")[0] == 200
 
 
+@pytest.mark.process
 def test_a_large_request_is_taken_only_where_files_are_sent(connected, pages):
     where_files_are_sent = [
         reverse("submit"),
@@ -246,6 +251,7 @@ def test_a_large_request_is_taken_only_where_files_are_sent(connected, pages):
     assert [one["PATH_INFO"] for one in pages.asked] == where_files_are_sent
 
 
+@pytest.mark.process
 def test_what_arrives_lies_on_the_disk_under_no_name(connected, tmp_path):
     one = connected()
     send(one, "/submissions/new/", body=b"x" * 400_000, length=500_000)
@@ -254,6 +260,7 @@ def test_what_arrives_lies_on_the_disk_under_no_name(connected, tmp_path):
     assert [path for path in (tmp_path / "body").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.process
 def test_the_service_is_told_who_asks_and_how(connected, pages):
     asked(connected, "/alive/", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="http")
 
@@ -263,6 +270,7 @@ def test_the_service_is_told_who_asks_and_how(connected, pages):
     assert told["HTTP_HOST"] == NAME
 
 
+@pytest.mark.process
 def test_links_that_let_somebody_in_are_in_no_log_of_nginx(connected, tmp_path):
     for path in ("/invitation/a-secret/", "/password/MQ/a-secret/", "/alive/"):
         assert asked(connected, path)[0] < 500

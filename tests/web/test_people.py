@@ -157,10 +157,10 @@ def test_a_page_opens_for_its_roles_and_is_not_there_for_others(browser_of, who,
         assert answer.status_code == (200 if who in ROLES_OF[name] else 404)
 
 
-@pytest.mark.parametrize(("who", "name"), list(product(EVERYBODY, ROLES_OF)))
+@pytest.mark.parametrize(
+    ("who", "name"), [(who, name) for who, name in product(EVERYBODY, ROLES_OF) if who not in ROLES_OF[name]]
+)
 def test_nothing_is_changed_by_anybody_else(browser_of, who, name):
-    if who in ROLES_OF[name]:
-        return
     browser = browser_of(who)
     wanted = address(name)
     events = AuditEvent.objects.count()

@@ -34,7 +34,7 @@ def _codes(told: str, email: str) -> list[str]:
     return line.split()[1:]
 
 
-def test_a_demo_has_somebody_of_each_role_and_last_months_records(made, settings):
+def test_a_demo_has_somebody_of_each_role_last_months_records_and_something_due_of_every_kind(made, settings):
     assert {agency.code for agency in Agency.objects.all()} == {"CJ900", "CJ901", "CJ902"}
     assert set(Person.objects.values_list("email", flat=True)) == set(demo.PEOPLE)
     accepted = Submission.objects.filter(state=State.ACCEPTED)
@@ -42,15 +42,11 @@ def test_a_demo_has_somebody_of_each_role_and_last_months_records(made, settings
     assert all(submission.rows > 20 for submission in accepted)
     # Of each agency this month's file waits to be sent, and of two last month's is there to be looked at.
     assert len(list((settings.HOME / "demo").glob("CJ90?-*.csv"))) == 5
-
-
-def test_something_is_due_of_every_kind_in_the_demo(made):
     told = due.counts(Agency.objects.get(code="CJ900"), timezone.localdate())
-
     assert {kind for kind, number in told.items() if not number} == set()
 
 
-def test_everybody_of_the_demo_signs_in_as_it_says(made):
+def test_everybody_of_the_demo_signs_in_as_it_says_until_it_is_made_again(made):
     password = re.search("Password of all: (.*)", made)
     assert password
     for email in demo.PEOPLE:
@@ -62,12 +58,10 @@ def test_everybody_of_the_demo_signs_in_as_it_says(made):
         assert "Sign out" in answer.text
         assert answer.redirect_chain[-1][0] not in {reverse("sign-in"), reverse("second-step")}
 
-
-def test_a_demo_made_again_changes_nothing_but_the_recovery_codes(made):
+    # Made again, it changes nothing but the recovery codes.
     events = AuditEvent.objects.exclude(action="made new recovery codes")
     before = (Person.objects.count(), Agency.objects.count(), Submission.objects.count(), events.count())
     again = demo.make()
-
     assert (Person.objects.count(), Agency.objects.count(), Submission.objects.count(), events.count()) == before
     assert _codes(again, "admin@example.org") != _codes(made, "admin@example.org")
 
@@ -124,6 +118,7 @@ def _is_there(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_one_command_serves_keeps_a_worker_and_ends_cleanly(tmp_path):
     port = _free_port()
@@ -187,9 +182,10 @@ print(sent.state)
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_path, csv_of):
-    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(30_000)]
+    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(15_000)]
     path = tmp_path / "many.csv"
     path.write_bytes(csv_of(*({"AGNCY": "CJ900", **row} for row in many)))
     # A database of its own, which nobody else brings up to date at the same moment.
@@ -213,6 +209,7 @@ def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_pat
         service.communicate()
 
 
+@pytest.mark.process
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -224,6 +221,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
     assert service.returncode == 1
 
 
+@pytest.mark.process
 def test_the_service_takes_the_official_lists_that_are_installed_when_it_starts(tmp_path):
     (tmp_path / "official.csv").write_text("code,label\n7,Yes indeed\n")
     reference.install(Q, "VETERAN", tmp_path / "official.csv", tmp_path)

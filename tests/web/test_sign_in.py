@@ -560,6 +560,7 @@ print(settings.BASE_URL, *settings.PROXIES)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -1,6 +1,5 @@
 import csv
 import io
-import json
 import re
 from datetime import date, datetime, timedelta
 from html import unescape
@@ -29,27 +28,29 @@ def moment(day: str) -> datetime:
     return timezone.make_aware(datetime.fromisoformat(f"{day}T12:00"))
 
 
+def submission_of(
+    agency, at: str, *, accepted: str = "", state: str = "", rows: int = 10, rejected: int = 0
+) -> Submission:
+    """A submission that was sent on a day and, if so, accepted on a day; made without a file."""
+    made = Submission.objects.create(
+        agency=agency,
+        name="secret name.csv",
+        size=1,
+        sha256=f"{next(NUMBERS):064}",
+        scope=Scope.FULL,
+        state=state or (State.ACCEPTED if accepted else State.READY),
+        accepted=moment(accepted) if accepted else None,
+        rows=rows,
+        rejected=rejected,
+        summary={"findings": {"reject": rejected, "query": 3}},
+    )
+    Submission.objects.filter(pk=made.pk).update(at=moment(at))
+    return made
+
+
 @pytest.fixture
 def submission(db):
-    """A submission that was sent on a day and, if so, accepted on a day; made without a file."""
-
-    def make(agency, at: str, *, accepted: str = "", state: str = "", rows: int = 10, rejected: int = 0) -> Submission:
-        made = Submission.objects.create(
-            agency=agency,
-            name="secret name.csv",
-            size=1,
-            sha256=f"{next(NUMBERS):064}",
-            scope=Scope.FULL,
-            state=state or (State.ACCEPTED if accepted else State.READY),
-            accepted=moment(accepted) if accepted else None,
-            rows=rows,
-            rejected=rejected,
-            summary={"findings": {"reject": rejected, "query": 3}},
-        )
-        Submission.objects.filter(pk=made.pk).update(at=moment(at))
-        return made
-
-    return make
+    return submission_of
 
 
 @pytest.fixture
@@ -449,33 +450,3 @@ def test_nobody_else_finds_these_pages(role, signed_in, person_with, agency):
 
     for address in (reverse("staff"), reverse("staff-export"), reverse("staff-agency", args=["CJ901"])):
         assert browser.get(address).status_code == 404
-
-
-# ---- in a browser ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def visitor(national):
-    return national
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 320])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, agency, other_agency, submission, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    submission(agency, "2026-04-08", accepted="2026-04-12", rows=123_456, rejected=1234)
-    submission(agency, "2026-04-20", state=State.DECISIONS, rows=123_456, rejected=1234)
-    page = tab(reverse("staff"), width)
-    for address in (
-        reverse("staff") + "?month=2026-03",
-        reverse("staff") + "?month=2026-03&sort=-rejected&standing=Late",
-        reverse("staff-agency", args=["CJ901"]),
-        reverse("calendar"),
-        reverse("due-day", args=["2026-03"]),
-    ):
-        page.goto(live_server.url + address)
-        found = Axe().run(page).response["violations"]
-
-        assert found == [], f"{address}: {json.dumps(found, indent=1)[:4000]}"
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

@@ -620,7 +620,8 @@ def test_nothing_of_a_submission_that_fails_halfway_is_kept(mismatched, agency, 
 # ---- laws ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.dear
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_sent_twice_is_once_and_undone_is_as_before(seed, sent, agency, provider):
     random = Random(seed)
     rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]
@@ -808,7 +809,8 @@ def writes_or_locks(statements) -> list[str]:
     return [sql for sql in statements if not reads.match(sql)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.dear
+@pytest.mark.parametrize("seed", range(3))
 def test_what_is_foreseen_is_what_the_receipt_says_and_what_becomes_of_the_store(seed, sent, agency, provider):
     random = Random(100 + seed)
     rows = [FIRST, AGAIN, SECOND, FIRST | {"EPISODID": "13", "REFERID": "", "REFDATE": ""}]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import os
 import re
 import sys
@@ -997,43 +996,6 @@ def test_a_workbook_that_cannot_hold_every_finding_says_to_take_the_csv(browser,
 @pytest.fixture
 def visitor(browser):
     return browser
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 390])
-def test_the_pages_are_accessible_and_fit_the_screen(tab, live_server, send, accepted_first, uploads, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    failed, damaged = send(NO_SEX), send(NO_SEX, {})
-    Submission.objects.filter(pk=failed.pk).update(state=State.FAILED, problem="It failed: have it checked again")
-    (uploads / damaged.stored / kept.FINDINGS).write_bytes(b"")
-    bad = {**NO_SEX, **ODD_CODE, "CLIENTID": "a-rather-long-client-id-of-forty-letters"}
-    checked = send({"SEX": "F"}, bad, *[ODD_CODE] * 120)
-    page = tab(url("submissions"), width)
-    for address in (
-        url("submissions"),
-        url("submit"),
-        url("submission", accepted_first.pk),
-        url("submission", failed.pk),
-        url("submission", damaged.pk),
-        url("submission", checked.pk),
-        url("findings", checked.pk),
-        url("findings", checked.pk) + "?page=2&header=HOUSING",
-        url("withdraw", checked.pk),
-        url("rules"),
-    ):
-        page.goto(live_server.url + address)
-        for closed in page.locator("main summary").all():
-            closed.click()
-        found = Axe().run(page).response["violations"]
-
-        assert found == [], f"{address}: {json.dumps(found, indent=1)[:4000]}"
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
-
-
-@pytest.fixture
-def accepted_first(send, provider):
-    return actions.accept(by=provider, submission=send({}, {}))
 
 
 @pytest.mark.browser

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 import pytest
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from tests.browsing import barriers
 from tests.web.conftest import awaited, follow
 
 from cjit.web import worker
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CJIT_BROWSER") == "required":
-            pytest.fail(f"{CHROMIUM} is not installed")
-        pytest.skip("no Chromium on this computer")
-    from playwright.sync_api import sync_playwright
-
-    # Playwright runs an event loop in this thread, by which Django would think itself in asynchronous code.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
@@ -60,13 +42,10 @@ class Somebody:
         return self.page.goto(self.address + path)
 
     def sees(self, *texts: str) -> None:
-        from axe_playwright_python.sync_playwright import Axe
-
         words = self.page.inner_text("body")
         for text in texts:
             assert text in words, f"“{text}” is not on the page:\n{words}"
-        found = Axe().run(self.page)
-        assert found.violations_count == 0, found.generate_report()
+        assert barriers(self.page) == ""
         assert self.said == []
 
     def pictured(self, name: str) -> None:
