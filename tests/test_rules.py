@@ -937,6 +937,7 @@ def verdicts(fails_when: Node, examples: list[pl.DataFrame]) -> list[list[bool]]
     return [e.select(expression(fails_when).fill_null(False).alias("")).to_series().to_list() for e in examples]
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("rule", Q.written, ids=lambda rule: rule.id)
 def test_an_altered_rule_is_noticed_by_the_examples(rule):
     examples = examples_of(rule)
