@@ -115,13 +115,13 @@ def by_function(nodes: Sequence[Node], rows: pl.DataFrame) -> list[tuple[Any, ..
         for row in rows.iter_rows(named=True)
     ]
     told = rows.row(0, named=True)
-    arguments: tuple[Any, Any] = (told["TODAY"], told["SUBMITTER"])
+    arguments: list[Any] = [told["TODAY"], told["SUBMITTER"]]
     found = []
     for row, across in zip(laid, across_rows(function, laid, *arguments), strict=True):
         true = frozenset(function.fails(*row, across, *arguments))
         answers = iter({(True, False): True, (False, True): False, (False, False): None}[p in true, p + n in true]
                        for n in (len(conditions),) for p in range(n))  # fmt: skip
-        found.append(tuple(next(answers) if of is None else of(*row, across, *arguments) for of in values))
+        found.append(tuple(of(*row, across, *arguments) if of else next(answers) for of in values))
     return found
 
 
