@@ -33,7 +33,7 @@ from pathlib import Path
 
 import click
 
-from cjit import cli, compare, reference
+from cjit import bookfile, cli, compare, reference
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
 from cjit.datasets.p import P
@@ -81,6 +81,7 @@ def pages() -> dict[str, str]:
         "docs/datasets.md": _text(_datasets(P, Q)),
         "docs/cli.md": _text(_commands()),
         "docs/conformance.csv": _conformance(Q),
+        "docs/rulebook.schema.json": bookfile.schema_text(),
     }
     return made | _with_output(page for page in _written_by_hand() if str(page.relative_to(ROOT)) not in made)
 

@@ -118,7 +118,8 @@ def by_function(nodes: Sequence[Node], rows: pl.DataFrame) -> list[tuple[Any, ..
     arguments: list[Any] = [told["TODAY"], told["SUBMITTER"]]
     found = []
     for row, across in zip(laid, across_rows(function, laid, *arguments), strict=True):
-        true = frozenset(function.fails(*row, across, *arguments))
+        value, read, sent, shut = row
+        true = frozenset(function.fails(value, read, sent, shut, across, *arguments))
         answers = iter({(True, False): True, (False, True): False, (False, False): None}[p in true, p + n in true]
                        for n in (len(conditions),) for p in range(n))  # fmt: skip
         found.append(tuple(of(*row, across, *arguments) if of else next(answers) for of in values))
