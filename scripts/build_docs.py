@@ -283,7 +283,7 @@ def _rules(dataset: Dataset) -> Iterator[str]:
                 (
                     (
                         f"{_short(rule)} {_badge(rule.severity)}",
-                        f"{rule.message}<br>{_breaks_where(rule, dataset)}",
+                        f'{rule.message} <span class="where">{_breaks_where(rule, dataset)}</span>',
                         _one_value(rule.breaks, rule),
                         _one_value(rule.holds, rule),
                     )

@@ -152,12 +152,17 @@ def test_a_table_that_was_read_says_what_it_said(dataset, read):
 
 
 def test_what_was_read_is_broken_and_kept_by_the_examples():
+    # Of rules that look nothing up, to say the same is enough.
     read = json.loads(bookfile.export(Q))
     tables = bookfile.tables_from(read)
-    for rule, data in zip(Q.rules, read["rules"], strict=True):
-        condition = from_json(data["condition"], tables)
+    by_id = {rule["id"]: rule for rule in read["rules"]}
+    looking_up = [rule for rule in Q.rules if tables_of(rule.fails_when)]
+    assert looking_up
+    for rule in looking_up:
+        condition = from_json(by_id[rule.id]["condition"], tables)
         for name, wanted in (("breaks", True), ("holds", False)):
-            rows = frame(data[name] if len(data[name]) > 1 else data[name][0], submitter_for(rule))
+            (record,) = by_id[rule.id][name]
+            rows = frame(record, submitter_for(rule))
             assert any(row[0] is True for row in by_columns([condition], rows)) is wanted, (rule.id, name)
 
 

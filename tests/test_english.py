@@ -2,18 +2,27 @@
 
 from datetime import date
 
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from tests.test_conditions import _rows, by_columns, examples_of, in_a_row, table
+from tests.test_rules import BREAKS, HOLDS, IDENTIFYING, IDS, NHS_NUMBERS, NOT_IDENTIFYING, SILENT
 
 from cjit.conditions import (
     NODES,
     SUBMITTER,
     WITHHELD,
+    And,
     Cell,
+    Condition,
+    Constant,
     FirstRow,
     Found,
     HasCheckFigure,
     Matches,
     Never,
+    Not,
+    Or,
     Without,
     any_row,
     cells,
@@ -28,7 +37,7 @@ from cjit.conditions import (
 )
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
-from cjit.english import WORDS, in_english
+from cjit.english import WORDS, _All, _Fact, _Reader, in_english
 
 RULES = {rule.id: rule.fails_when for rule in Q.rules}
 
@@ -214,3 +223,65 @@ def test_every_rule_is_one_readable_phrase(dataset):
 def test_two_rules_of_one_field_do_not_say_the_same():
     told = [(rule.header, in_english(rule.fails_when, Q)) for rule in Q.rules]
     assert len(set(told)) == len(told)
+
+
+# ---- what is said is what is so --------------------------------------------------------------------
+
+
+class Recorder(_Reader):
+    """A reader that keeps, of each thing it says, the condition that is so where it is true."""
+
+    def __init__(self, dataset) -> None:
+        super().__init__(dataset)
+        self.meant: dict[_Fact, Condition] = {}
+
+    def says(self, condition, *, yes, known):
+        told = super().says(condition, yes=yes, known=known)
+        if isinstance(told, _Fact) and not isinstance(condition, And | Or | Not):
+            meant = (condition if yes else ~condition).surely
+            self.keep(told, meant if known else ~(~condition if yes else condition).surely)
+        return told
+
+    def compared(self, condition, *, yes):
+        return self.keep(super().compared(condition, yes=yes), (condition if yes else ~condition).surely)
+
+    def given(self, value):
+        return self.keep(super().given(value), value.is_given)
+
+    def blank(self, value):
+        return self.keep(super().blank(value), value.is_blank)
+
+    def keep(self, told, meant: Condition):
+        if isinstance(told, _Fact):
+            self.meant.setdefault(told, meant)
+        return told
+
+    def condition_of(self, told) -> Condition:
+        """What is said, as a condition again."""
+        if isinstance(told, _Fact):
+            return self.meant[told]
+        always = Constant("x").is_given
+        parts = tuple(map(self.condition_of, told.parts))
+        return And((always, *parts)) if isinstance(told, _All) else Or((~always, *parts))
+
+
+def test_what_is_said_of_a_rule_is_so_where_it_is_broken_and_nowhere_else():
+    ids = [dict.fromkeys(IDS, text) for text in (*IDENTIFYING, *NOT_IDENTIFYING, *NHS_NUMBERS)]
+    others = [*(example for _, example in BREAKS), *HOLDS, *(example for _, example in SILENT), *ids]
+    rows = pl.concat(examples_of(Q.rules, *others))
+    reader = Recorder(Q)
+    again = [reader.condition_of(reader.says(rule.fails_when, yes=True, known=True)) for rule in Q.rules]
+    broken = by_columns([rule.fails_when.surely for rule in Q.rules], rows)
+    said_so = by_columns([condition.surely for condition in again], rows)
+    for place, rule in enumerate(Q.rules):
+        assert [row[place] for row in said_so] == [row[place] for row in broken], rule.id
+
+
+@settings(max_examples=150)
+@given(tree=in_a_row(), rows=_rows)
+def test_what_is_said_of_any_tree_is_so_where_it_is_true_and_nowhere_else(tree, rows):
+    reader = Recorder(Q)
+    for condition in (tree, ~tree, ~tree.surely, tree | ~tree):
+        again = reader.condition_of(reader.says(condition, yes=True, known=True))
+        made = table(*rows)
+        assert by_columns([again.surely], made) == by_columns([condition.surely], made)
