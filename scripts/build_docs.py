@@ -33,13 +33,15 @@ from pathlib import Path
 
 import click
 
-from cjit import cli, compare, reference
+from cjit import bookfile, cli, compare, reference
+from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.tables import TABLES, Row, table
 from cjit.dictionary import SECTIONS, STATUSES, facts_of
+from cjit.english import in_english
 from cjit.report import book
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +81,7 @@ def pages() -> dict[str, str]:
         "docs/datasets.md": _text(_datasets(P, Q)),
         "docs/cli.md": _text(_commands()),
         "docs/conformance.csv": _conformance(Q),
+        "docs/rulebook.schema.json": bookfile.schema_text(),
     }
     return made | _with_output(page for page in _written_by_hand() if str(page.relative_to(ROOT)) not in made)
 
@@ -241,6 +244,12 @@ def _rules(dataset: Dataset) -> Iterator[str]:
         "[a faultless record](#a-faultless-record). All of them are in one file, [conformance.csv](conformance.csv),",
         "for whoever builds a system that must keep these rules: [how to use it](guides/suppliers.md#conformance).",
     )
+    yield from _prose(
+        "What “breaks where” says of a field it says of one that is given; where a blank counts as well, it says “is",
+        "blank or”. A field is filled in where the file has more than spaces in it. “As sent” is that text, “as read”",
+        "what it is taken for: a date, a whole number, or the text without spaces round it. It is given where what was",
+        "read is a value of the field.",
+    )
     yield from _table(
         ("Outcome", "Rules", "In the document's words"),
         (
@@ -274,7 +283,7 @@ def _rules(dataset: Dataset) -> Iterator[str]:
                 (
                     (
                         f"{_short(rule)} {_badge(rule.severity)}",
-                        rule.message,
+                        f'{rule.message} <span class="where">{_breaks_where(rule, dataset)}</span>',
                         _one_value(rule.breaks, rule),
                         _one_value(rule.holds, rule),
                     )
@@ -305,6 +314,10 @@ def _short(rule: Rule) -> str:
     return f'<code class="name" id="{rule.id}">{name}</code>'
 
 
+def _breaks_where(rule: Rule, dataset: Dataset) -> str:
+    return f"Breaks where: {in_english(rule.fails_when, dataset)}."
+
+
 def _one_value(example: Record | Sequence[Record], rule: Rule) -> str:
     """The examples of a derived rule are of one field: its value, or one for each of several rows."""
     values = [_value(row.get(rule.header)) for row in _rows(example)]
@@ -322,6 +335,9 @@ def _rule(rule: Rule, dataset: Dataset) -> Iterator[str]:
     if rule.reading:
         cites += f" {rule.reading}"
     yield cites
+    if not isinstance(rule.fails_when, Never):
+        yield ""
+        yield _breaks_where(rule, dataset)
     if rule.gate:
         yield ""
         yield "While this rule is broken nothing else of the row is looked at, and none of its values is shown."

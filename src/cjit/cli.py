@@ -357,15 +357,29 @@ def dictionary(header: str | None, letter: str, form: str | None) -> None:
 @main.command()
 @click.argument("pattern", required=False)
 @dataset_option
-def rules(pattern: str | None, letter: str) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("json", "json-schema")),
+    help="Export the whole rule book, or the schema of such a file, for another program.",
+)
+def rules(pattern: str | None, letter: str, form: str | None) -> None:
     """Print the rule book: every rule, or those of a field or pattern in full.
 
     PATTERN is a rule, a field or a pattern, such as DISD or 'DISABLE*'.
     """
     with _plainly():
+        from cjit import bookfile
         from cjit import dictionary as book
 
-        click.echo(book.rules(_dataset(letter), pattern))
+        if form and pattern:
+            _stop("An export holds every rule: leave the pattern out, or leave --format out")
+        if form == "json-schema":
+            click.echo(bookfile.schema_text(), nl=False)
+        elif form:
+            click.echo(bookfile.export(_dataset(letter)), nl=False)
+        else:
+            click.echo(book.rules(_dataset(letter), pattern))
 
 
 # ---- reference lists -------------------------------------------------------------------------------

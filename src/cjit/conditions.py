@@ -270,7 +270,7 @@ class Without(Value):
     pattern: str
 
     def __post_init__(self) -> None:
-        check_pattern(self.pattern)
+        check_pattern(self.pattern, finds=0)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -282,7 +282,7 @@ class Found(Value):
     group: int = 1
 
     def __post_init__(self) -> None:
-        check_pattern(self.pattern)
+        check_pattern(self.pattern, finds=self.group)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -405,8 +405,18 @@ class Surely(Condition):
 # The rows that are looked at together agree in each value of `same`; a blank agrees with a blank.
 
 
+class _Across(Node):
+    """What looks beyond its row, of parts that do not: engines that go by columns cannot look twice."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        if any(looks_across(child) for child in children(self)):
+            raise TypeError(f"{type(self).__name__} cannot be of what looks across rows itself")
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class Differs(Condition):
+class Differs(_Across, Condition):
     """Whether a value differs between rows with the same ids; blanks do not count. Not known where all are blank."""
 
     value: Value
@@ -414,7 +424,7 @@ class Differs(Condition):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class AnyRow(Condition):
+class AnyRow(_Across, Condition):
     """Whether a condition is true on any of the rows with the same ids. Always known."""
 
     condition: Condition
@@ -422,7 +432,7 @@ class AnyRow(Condition):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FirstRow(Condition):
+class FirstRow(_Across, Condition):
     """Told once a file: true on the row at which the last of some conditions first holds. Always known.
 
     Each condition is on the cells of one field. Where one of them never holds, it is true nowhere.
@@ -432,14 +442,14 @@ class FirstRow(Condition):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Rows(Value):
+class Rows(_Across, Value):
     """The number of rows with the same ids, this one among them. Never blank."""
 
     same: tuple[Value, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class HowOften(Value):
+class HowOften(_Across, Value):
     """On how many of the rows with the same ids a value is given. Never blank."""
 
     value: Value
@@ -447,7 +457,7 @@ class HowOften(Value):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Most(Value):
+class Most(_Across, Value):
     """The greatest value, the newest date, of the rows with the same ids; blank where all are blank."""
 
     value: Value
@@ -455,7 +465,7 @@ class Most(Value):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Least(Value):
+class Least(_Across, Value):
     """The least value, the oldest date, of the rows with the same ids; blank where all are blank."""
 
     value: Value
@@ -617,6 +627,12 @@ def headers_of(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell.header for cell in cells_of(node)))
 
 
+def tables_of(*nodes: Node) -> tuple[Table, ...]:
+    """The tables some trees look texts up in, each once, by name."""
+    found = {each.table.name: each.table for node in nodes for each in every(node) if isinstance(each, LookedUp)}
+    return tuple(found[name] for name in sorted(found))
+
+
 def is_told(node: Node, argument: Argument) -> bool:
     """Whether a tree reads what the check is told under a name."""
     return any(isinstance(each, Told) and each.name is argument for each in every(node))
@@ -655,14 +671,18 @@ _TOKEN = re.compile(
 
 
 @lru_cache(maxsize=1024)
-def check_pattern(pattern: str) -> None:
+def check_pattern(pattern: str, finds: int | None = None) -> None:
     """Raise `BadPattern` for what Python, Rust's regex crate and RE2 do not all read alike.
+
+    `finds` is the group whose text is wanted, 0 for the whole: it must hold something wherever it is there, for not
+    every engine tells a group that holds nothing from one that is not there.
 
     A pattern has characters, classes of characters and ranges, groups with `(` and `(?:`, alternatives, the counts
     `?`, `*`, `+` and `{2,3}`, `.` for all but a line feed, `^` for the start and `$` for the end of the text.
     """
     at = 0
     before = ""
+    opened = False
     while at < len(pattern):
         token = _TOKEN.match(pattern, at)
         if token is None:
@@ -673,6 +693,9 @@ def check_pattern(pattern: str) -> None:
         counts = kind == "count" or token[0] in ("*", "+", "?")
         if counts and (before in ("", "counts") or before == "group"):
             raise BadPattern(f"The pattern {pattern!r} has the count {token[0]!r} behind nothing it could count")
+        if token[0] == ")" and opened:
+            raise BadPattern(f"The pattern {pattern!r} has a group of nothing, which not every engine reads alike")
+        opened = kind == "group"
         if kind == "cls" and any(a + b in ("&&", "--", "~~", "||") for a, b in pairwise(token[0])):
             raise BadPattern(f"The pattern {pattern!r} has {token[0]!r}, which not every engine reads alike")
         before = "counts" if counts else "group" if kind == "group" or token[0] == "|" else kind
@@ -681,6 +704,27 @@ def check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except re.error as problem:
         raise BadPattern(f"The pattern {pattern!r} is none: {problem}") from None
+    if finds is not None:
+        groups = _groups(pattern)
+        if finds not in range(len(groups)):
+            raise BadPattern(f"The pattern {pattern!r} has no group {finds}")
+        if re.fullmatch(groups[finds], ""):
+            raise BadPattern(f"The pattern {pattern!r} may find nothing at all, which not every engine reads alike")
+
+
+def _groups(pattern: str) -> list[str]:
+    """The whole of a pattern, and what stands in each of its groups that are numbered."""
+    groups = [pattern]
+    opened: list[tuple[int, int]] = []
+    for token in _TOKEN.finditer(pattern):
+        if token["group"]:
+            opened.append((len(groups) if token["group"] == "(" else 0, token.end()))
+            groups += [""] * (token["group"] == "(")
+        elif token["sign"] == ")":
+            number, start = opened.pop()
+            if number:
+                groups[number] = pattern[start : token.start()]
+    return groups
 
 
 @lru_cache(maxsize=1024)

@@ -192,6 +192,19 @@ class Field:
         return self.missing or Severity.QUERY
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text pattern in words, for people.
+
+    `matches` says of a text that the pattern is found in it ("holds an e-mail address"); `finds` what each of its
+    groups holds, from the first on ("the postcode"); `without` what is taken out where all that it finds is ("spaces").
+    """
+
+    matches: str = ""
+    finds: tuple[str, ...] = ()
+    without: str = ""
+
+
 #: One record as text by header, as a file row or a form has it. A header left out is blank.
 Record = Mapping[str, str]
 
@@ -252,7 +265,8 @@ class Dataset:
     """A lettered version of the national collection: its fields, code lists and rules.
 
     `written` are the rules across fields; `rules` adds those derived from the fields. `elsewhere` says
-    which letter has a header this one has not: a file that carries it is of that letter.
+    which letter has a header this one has not: a file that carries it is of that letter. `words` are the text patterns
+    of the written rules in words.
     """
 
     letter: str
@@ -262,6 +276,7 @@ class Dataset:
     lists: Mapping[str, CodeList]
     written: tuple[Rule, ...] = ()
     elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    words: Mapping[str, Wording] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
@@ -341,4 +356,5 @@ class Dataset:
             lists={**self.lists, **(lists or {})},
             written=(*kept, *new.values()),
             elsewhere={header: self.letter for header in self.headers if header not in known},
+            words=self.words,
         )

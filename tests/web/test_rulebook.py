@@ -37,7 +37,8 @@ def told_of(rule: str, page: str) -> str:
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ("SEX.is_given", "Clause: Client details: SEX Breaks: (blank); Holds: M"),
+        ("SEX.is_given", "Clause: Client details: SEX Breaks where: SEX is left blank Breaks: (blank); Holds: M"),
+        ("DISD.is_not_before_triage", "Breaks where: CPLANDT is blank, and DISD is before TRIAGED"),
         ("CLIENTID.is_plainly_written", "Breaks: “10001 ”; Holds: 10001"),
         ("DISD.is_not_before_triage", "Field Breaks Holds CPLANDT (blank) (blank) DISD 05/11/2025 06/11/2025"),
         ("DISD.is_not_before_triage", f"REFERID {EXAMPLE['REFERID']} (blank)"),
@@ -49,6 +50,11 @@ def told_of(rule: str, page: str) -> str:
 )
 def test_a_rule_is_told_with_its_clause_and_with_what_breaks_and_what_holds(page, rule, told):
     assert told in told_of(rule, page)
+
+
+def test_a_rule_that_no_record_breaks_by_itself_does_not_say_where(page):
+    assert "Breaks where" not in told_of("ROW.has_every_cell", page)
+    assert page.count("Breaks where:") == len(Q.rules)
 
 
 def test_a_rule_across_rows_of_one_field_is_told_in_a_line(page):

@@ -217,9 +217,12 @@ def _looked_up(table: Table, texts: tuple[Value, ...]) -> pl.Expr:
     ]
     answer = _placed(table, places)
     if any(each is None for each in table.entries.known):
-        # The table speaks of any text: of one it does not have it says no.
-        given = pl.all_horizontal(expression(text).is_not_null() for text in texts)
-        return pl.when(given).then(answer.fill_null(False))
+        # Where the table speaks of any text: of one it does not have it says no.
+        told = (
+            expression(text).is_not_null() if known is None else place.is_not_null()
+            for text, place, known in zip(texts, places, table.entries.known, strict=True)
+        )
+        return pl.when(pl.all_horizontal(told)).then(answer.fill_null(False))
     return answer
 
 

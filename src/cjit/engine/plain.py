@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from itertools import count
 from typing import Any
 
 from cjit.conditions import (
@@ -25,6 +26,7 @@ from cjit.conditions import (
     Differs,
     Equal,
     FirstGiven,
+    FirstRow,
     Found,
     Given,
     HasCheckFigure,
@@ -95,6 +97,7 @@ class Function:
             "_check": has_check_figure,
         }
         self._read: dict[tuple[str, Stage], None] = {}
+        self._kept = count()
         lines = [f"    if {self._true(condition)}: out.append({i})" for i, condition in enumerate(conditions)]
         self.fails: Fails = self._compiled("fails", ["    out = []", *lines, "    return out"])
 
@@ -144,7 +147,7 @@ class Function:
                 return "False"
             case Withheld():
                 return "withheld"
-            case AnyRow():
+            case AnyRow() | FirstRow():
                 return self._across(condition)
             case _:
                 return f"({self._answer(condition)} is True)"
@@ -158,7 +161,7 @@ class Function:
                 return f"({' and '.join(map(self._false, parts))})"
             case Not(part):
                 return self._true(part)
-            case Surely() | Given() | Withheld() | AnyRow():
+            case Surely() | Given() | Withheld() | AnyRow() | FirstRow():
                 return f"(not {self._true(condition)})"
             case Equal(one, other):
                 return self._both(one, other, "!=")
@@ -183,7 +186,7 @@ class Function:
                 given.append(f"{text} is not None")
                 values.append(text)
             else:
-                kept = f"_t{len(self._names)}_{len(given)}"
+                kept = f"_t{next(self._kept)}"
                 given.append(f"({kept} := {text}) is not None")
                 values.append(kept)
         return f"({' and '.join([*given, f'{values[0]} {how} {values[1]}'])})"
@@ -192,7 +195,7 @@ class Function:
         text = self._value(value)
         given = f"{text} is not None"
         if not text.isidentifier():
-            kept = f"_t{len(self._names)}_m"
+            kept = f"_t{next(self._kept)}"
             given, text = f"({kept} := {text}) is not None", kept
         plain = [option.value for option in options if isinstance(option, Constant)]
         if len(plain) == len(options):
@@ -288,6 +291,14 @@ def across_rows(
     """
     found: list[list[Any]] = [[] for _ in rows]
     for node in function.across:
+        if isinstance(node, FirstRow):
+            holds = [function.holds(condition) for condition in node.conditions]
+            first = _first_row(
+                [[each(*row, x, today, submitter) for row, x in zip(rows, found, strict=True)] for each in holds]
+            )
+            for at, x in enumerate(found):
+                x.append(at == first)
+            continue
         own = _of_row(function, node)
         same = [function.value(value) for value in node.same]  # type: ignore[attr-defined]
         groups: dict[object, list[int]] = {}
@@ -301,6 +312,11 @@ def across_rows(
             for at in places:
                 found[at].append(answer)
     return found
+
+
+def _first_row(holds: Sequence[Sequence[bool]]) -> int | None:
+    """The row at which the last of some conditions first holds, of which each has its answers row by row."""
+    return max(each.index(True) for each in holds) if all(map(any, holds)) else None
 
 
 def _of_row(function: Function, node: Node) -> Callable[..., Any] | None:

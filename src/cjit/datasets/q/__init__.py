@@ -10,7 +10,7 @@ from datetime import date
 from cjit.dataset import Dataset
 from cjit.datasets.q.fields import FIELDS
 from cjit.datasets.q.lists import LISTS
-from cjit.datasets.q.rules import RULES
+from cjit.datasets.q.rules import PATTERN_WORDS, RULES
 
 #: "Dropped headers" of the revision history, in its order: dataset P had them.
 DROPPED = (
@@ -41,4 +41,5 @@ Q = Dataset(
     lists=LISTS,
     written=RULES,
     elsewhere=dict.fromkeys(DROPPED, "P"),
+    words=PATTERN_WORDS,
 )

@@ -33,7 +33,7 @@ from cjit.conditions import (
     newest,
     rows_with_the_same,
 )
-from cjit.dataset import OUR_READING, Rule, Severity
+from cjit.dataset import OUR_READING, Rule, Severity, Wording
 from cjit.datasets.q.lists import LISTS
 from cjit.datasets.q.tables import REGION_LETTERS, authorities_by_dat, region_of
 from cjit.geography import (
@@ -134,6 +134,13 @@ _NHS_NUMBER_JOINED = f"(?:^|[^0-9])({_NHS})[^0-9]|[^0-9]({_NHS})$|^({_NHS.replac
 _GUID = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _EMAIL = "[^@ \t\r\n]@[^@ \t\r\n]+\\.[A-Za-z]"
 _POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
+
+
+_AGENCY_CODE = "^[A-Za-z]{1,2}[0-9]{3,4}$"
+_BEGINS_WITH_ZZ = "^ZZ"
+_OF_THE_FORCES = f"^{FORCES}"
+#: The code of a local authority in England, of those that the Office for National Statistics gives.
+_IN_ENGLAND = "^E"
 
 
 def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: str) -> Rule:
@@ -254,6 +261,33 @@ def _is_no_placeholder(header: str, noun: str) -> Rule:
     )
 
 
+# ---- patterns in words -----------------------------------------------------------------------------
+
+_AN_NHS_NUMBER = "what looks like an NHS number"
+
+#: What the patterns of these rules look for, for people.
+PATTERN_WORDS: Mapping[str, Wording] = {
+    f"({_WHOLE_DATE})": Wording(finds=("the date with a year of four figures",)),
+    _SHORT_DATE_ALONE: Wording(finds=("the date with a year of two figures",)),
+    _AFTER_TWO_LETTERS: Wording(finds=("the date after two letters",)),
+    _DASHES: Wording(without="the signs between its parts"),
+    "[ -]": Wording(without="spaces and dashes"),
+    _NHS_NUMBER: Wording(finds=(_AN_NHS_NUMBER,)),
+    _NHS_NUMBER_JOINED: Wording(finds=(_AN_NHS_NUMBER,) * 3),
+    _GUID: Wording("is a number made by chance (a GUID)"),
+    _EMAIL: Wording("holds an e-mail address"),
+    _POSTCODE: Wording(finds=("the first part of the postcode", "the figure of its second part")),
+    _POSTCODE.replace(" ?", " "): Wording("holds a whole postcode with its space"),
+    _INVISIBLE: Wording("holds an invisible character", without="invisible characters"),
+    POWER_OF_TEN: Wording("is written as a power of ten, such as 1.23E+11"),
+    _STANDS_FOR_NOTHING: Wording("is a word, a sign or an error for no value, such as NULL or #N/A"),
+    _AGENCY_CODE: Wording("looks like an agency code: one or two letters and three or four figures"),
+    _BEGINS_WITH_ZZ: Wording("begins with ZZ"),
+    _OF_THE_FORCES: Wording("begins with BF1 (the British Forces)"),
+    _IN_ENGLAND: Wording("begins with E (an authority in England)"),
+}
+
+
 # ---- answers given in turn -------------------------------------------------------------------------
 
 _GAP = (
@@ -352,7 +386,7 @@ _no_referral = (how_often(REFERID, of=EPISODID) == 0) & (how_often(REFDATE.as_se
 _before_contact = first_given(REFLD, DOB)
 
 _utla_possible = SECTOR_ALLOWS.says(PC, UTLA)
-_utla_in_england = UTLA.matches("^E").surely
+_utla_in_england = UTLA.matches(_IN_ENGLAND).surely
 _pc_in_england = SECTOR_IN_ENGLAND.says(PC)
 _dat_outside_england = DAT.is_one_of(*DATS_OUTSIDE_ENGLAND)
 _dat_has_utla = area_has_authority("dat_has_authority", authorities_by_dat).says(DAT, UTLA)
@@ -425,7 +459,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the CJIT agency code: a code is one or two letters, then three or four figures, such as CJ123",
         OUR_READING,
-        ~AGNCY.matches("^[A-Za-z]{1,2}[0-9]{3,4}$"),
+        ~AGNCY.matches(_AGENCY_CODE),
         breaks={"AGNCY": "NORTH TEAM"},
         holds={"AGNCY": "CJ123"},
         reading="The one example printed is CJ123; the codes of other treatment agencies seen in public have one "
@@ -515,7 +549,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         f"Record {DEFAULT_POSTCODE}, sent as {DEFAULT_SECTOR}, for a client of no fixed abode or living outside the UK",
         "Episode details: PC",
-        PC.matches("^ZZ") & (PC != DEFAULT_SECTOR),
+        PC.matches(_BEGINS_WITH_ZZ) & (PC != DEFAULT_SECTOR),
         breaks={"PC": "ZZ99 9"},
         holds={"PC": DEFAULT_SECTOR},
     ),
@@ -525,7 +559,7 @@ RULES: tuple[Rule, ...] = (
         "Check the postcode: no UK postcode begins this way (outside the UK, as on the Isle of Man, record "
         f"{DEFAULT_POSTCODE})",
         OUR_READING,
-        ~SECTOR_KNOWN.says(PC) & ~PC.matches("^ZZ") & ~PC.matches(f"^{FORCES}"),
+        ~SECTOR_KNOWN.says(PC) & ~PC.matches(_BEGINS_WITH_ZZ) & ~PC.matches(_OF_THE_FORCES),
         breaks={"PC": "NE99 9"},
         holds={"PC": "NE8 1"},
         reading="The postcode of a place of residence is one that exists. Our list is that of the Office for "
@@ -555,7 +589,7 @@ RULES: tuple[Rule, ...] = (
         # and the authority the one where the client was last so.
         _utla_in_england
         & ~(~_utla_possible).surely
-        & (_dat_outside_england | (~_dat_has_utla & ~PC.matches("^ZZ").surely)),
+        & (_dat_outside_england | (~_dat_has_utla & ~PC.matches(_BEGINS_WITH_ZZ).surely)),
         breaks={"DAT": "A12B"},
         holds={"DAT": "A12B", "UTLA": "E08000024", "PC": "SR1 1"},
     ),

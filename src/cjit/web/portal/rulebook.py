@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from cjit import compare, report
+from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.english import in_english
 from cjit.web import pages
 from cjit.web.dataset import DATASET
 
@@ -24,6 +27,7 @@ def rules(request: HttpRequest) -> HttpResponseBase:
     context = {
         "groups": groups,
         "examples": examples,
+        "breaks_where": breaks_where,
         "dataset": DATASET,
         "report": report,
         "our_reading": OUR_READING,
@@ -31,6 +35,18 @@ def rules(request: HttpRequest) -> HttpResponseBase:
         "faultless_on": EXAMPLE_TODAY,
     }
     return pages.render(request, "portal/rules.html", context)
+
+
+def breaks_where(rule: Rule) -> str:
+    """The condition of a rule in plain English; "" for one that no record breaks by itself."""
+    return _in_english().get(rule.id, "")
+
+
+@cache
+def _in_english() -> Mapping[str, str]:
+    """Every condition in plain English, by the id of its rule; the book is the same for every request."""
+    told = (rule for rule in RULES.values() if not isinstance(rule.fails_when, Never))
+    return {rule.id: in_english(rule.fails_when, DATASET) for rule in told}
 
 
 def examples(rule: Rule) -> dict[str, list[dict[str, str]]]:
