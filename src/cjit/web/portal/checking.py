@@ -21,7 +21,7 @@ from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import AGENCY_CODE, Agency
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Claim, Queue
-from cjit.web.portal import plan, result, store
+from cjit.web.portal import contested, plan, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
@@ -90,22 +90,26 @@ def _examine(claim: Claim[Submission]) -> None:
     )
     file = plan.of_findings(sent, told)
     forget = plan.withdrawn(sent, agency)
-    usable = plan.usable(sent, file.rejected, forget)
+    doubtful = plan.contests(file, held, agency)
+    unrejected = plan.usable(sent, file.rejected, forget)
+    usable = unrejected.join(doubtful, on="row", how="anti")
     # A row that does not say whose it is may be of anybody who is held.
     strangers = found.rows - sent.height + int(sent[CLIENT].null_count()) + (file.nameless["header"] == CLIENT).sum()
     known = not strangers and usable.height > 0
     if strangers and usable.height and submission.scope == Scope.FULL:
         summary["notes"] = [_STRANGERS, *found.above, *found.notes]
-    changes, kept_on, absent = _changes(submission, held, file, usable, source.missing, known)
+    changes, kept_on, absent = _changes(submission, held, file, doubtful, usable, source.missing, known)
     forgotten = plan.known(agency, forget).height
     last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
     unchanged = last is not None and last.sha256 == submission.sha256
+    summary |= {"left_out": plan.counted(doubtful, unrejected), "taken": usable.height}
     summary |= {"changes": changes, "forget": forgotten, "unchanged": unchanged, "missing": source.missing, **kept_on}
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         now = claim.locked()
         result.keep(submission, found)
+        contested.keep(submission, sent, doubtful.join(unrejected, on="row", how="semi"))
         # A try that was cut short may have left some.
         now.decisions.all().delete()
         if usable.height:
@@ -220,6 +224,7 @@ def _changes(
     submission: Submission,
     before: store.Held,
     file: plan.File,
+    doubtful: pl.DataFrame,
     usable: pl.DataFrame,
     columns_missing: Sequence[str],
     known: bool,
@@ -231,7 +236,8 @@ def _changes(
     sent = file.sent
     # A row that is not taken may be of anything the client has: neither they nor what is theirs is absent.
     out = pl.col(WITHHELD) | pl.col("row").is_in(file.rejected.implode())
-    unsure = sent.filter(out)[CLIENT].drop_nulls().unique()
+    disputed = sent.join(doubtful, on="row", how="semi")
+    unsure = pl.concat([sent.filter(out)[CLIENT].drop_nulls(), contested.touched(disputed, before)]).unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
     stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}

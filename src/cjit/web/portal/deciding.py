@@ -31,7 +31,7 @@ from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, decisionfile, plan, result
+from cjit.web.portal import actions, contested, decisionfile, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission
 from cjit.web.portal.rulebook import RULES
@@ -431,7 +431,7 @@ def _summary(request: HttpRequest, sent: Submission, error: str = "") -> HttpRes
         "kept_days": settings.KEEP_DAYS,
         "typed": request.POST.get("forget", ""),
         "error": error,
-        "left_out": receipts.left_out(foreseen),
+        "left_out": receipts.left_out(foreseen, contested.named(sent, foreseen["left_out"])),
         "kept": receipts.kept(foreseen),
         "kept_because": receipts.KEPT,
         "undecided": sent.decisions.filter(choice="").count(),
@@ -457,7 +457,7 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponseBase:
         "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(sent.receipt),
         "forgotten": receipts.forgotten(sent),
-        "left_out": receipts.left_out(sent.receipt),
+        "left_out": receipts.left_out(sent.receipt, contested.named(sent, sent.receipt.get("left_out", {}))),
         "kept": receipts.kept(sent.receipt),
         "kept_because": receipts.KEPT,
         "last": _last(sent.agency) == sent,

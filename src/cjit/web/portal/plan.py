@@ -21,7 +21,7 @@ from cjit.read import open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
-from cjit.web.portal import result, store
+from cjit.web.portal import contested, result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
@@ -113,13 +113,16 @@ def made(submission: Submission, read: File) -> Plan:
     # What is held has the file's own types, in which a text that repeats is kept once.
     kinds = sent.schema
     forget = withdrawn(sent, agency)
-    good = usable(sent, rejected, forget)
+    held_now = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
+    doubtful = contests(read, held_now, agency)
+    unrejected = usable(sent, rejected, forget)
+    good = unrejected.join(doubtful, on="row", how="anti")
     withdrawing = _withdrawing(sent, agency)
     theirs = known(agency, forget)
     held_here = withdrawing[CLIENT].is_in(theirs[CLIENT].implode())
-    beside = usable(sent, rejected, forget.clear()).height - good.height
+    beside = usable(sent, rejected, forget.clear()).height - unrejected.height
     forgotten, gone = _forgotten(agency, forget)
-    before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
+    before = {entity: _without(held_now[entity], gone[entity]) for entity in RECORDS}
     file = {entity: _once(good, entity) for entity in RECORDS}
     deleted, waiting = _settled(submission, before, file)
     end, bring = {}, {}
@@ -158,6 +161,8 @@ def made(submission: Submission, read: File) -> Plan:
         "rejected rows": rejected.filter(~rejected.is_in(withdrawing["row"].implode())).len(),
         "rows of clients who withdraw": int(held_here.sum()) + beside,
         "rows of clients who withdraw and are not held": int((~held_here).sum()),
+        **counted(doubtful, unrejected),
+        "rows that say otherwise than a row above": overruled(good, file),
         "waiting for a decision": left,
         **halves,
     }
@@ -188,8 +193,41 @@ def _withdrawing(sent: pl.DataFrame, agency: Agency) -> pl.DataFrame:
     return sent.filter(pl.col(WITHDRAWN) & ~of_others(sent, agency) & pl.col(CLIENT).is_not_null())
 
 
+def contests(read: File, held: store.Held, agency: Agency) -> pl.DataFrame:
+    """The rows of an agency of which it is doubtful whose they are, as `contested.rows` gives them."""
+    own = read.sent.filter(~of_others(read.sent, agency))
+    # What stands for an id and is none tells nobody from anybody.
+    for header in read.nameless["header"].unique():
+        rows = read.nameless.filter(pl.col("header") == header)["row"]
+        own = own.with_columns(pl.when(~pl.col("row").is_in(rows.implode())).then(header).alias(header))
+    return contested.rows(own, held)
+
+
+def counted(doubtful: pl.DataFrame, unrejected: pl.DataFrame) -> dict[str, int]:
+    """How many rows that could be taken otherwise are contested, by contest."""
+    counts = doubtful.filter(pl.col("row").is_in(unrejected["row"].implode()))["contest"].value_counts()
+    found = dict(counts.iter_rows())
+    return {contest.value: found.get(contest.value, 0) for contest in contested.Contest}
+
+
+def overruled(good: pl.DataFrame, file: Mapping[Entity, pl.DataFrame]) -> int:
+    """How many rows say something else of a client, episode or referral than what is taken of it.
+
+    That is what the first row says that has an answer. A blank says nothing else.
+    """
+    rows = closed_in_full(good)
+    found = [rows["row"].clear()]
+    for entity in RECORDS:
+        key = store.key_of(entity)
+        values = [h for h in _values(entity) if rows[h].n_unique() > 1]
+        again = rows.filter(pl.col(key).is_duplicated() & pl.col(key).is_not_null())
+        both = again.select("row", key, *values).join(file[entity].select(key, *values), on=key, suffix=" taken")
+        found.append(both.filter(pl.any_horizontal(False, *(pl.col(h) != pl.col(f"{h} taken") for h in values)))["row"])
+    return pl.concat(found).n_unique()
+
+
 def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.DataFrame:
-    """The rows that can be taken: neither rejected, nor of a client who withdraws."""
+    """The rows that can be taken where it is told whose they are: neither rejected, nor of a client who withdraws."""
     return sent.filter(
         ~pl.col(WITHHELD)
         & ~pl.col("row").is_in(rejected.implode())

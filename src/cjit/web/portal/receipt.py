@@ -22,6 +22,7 @@ from reportlab.platypus import (
 from cjit.web.dataset import DATASET
 from cjit.web.pages import moment
 from cjit.web.portal import store
+from cjit.web.portal.contested import Contest, Named
 from cjit.web.portal.models import State, Submission
 
 Receipt = Mapping[str, Mapping[str, int]]
@@ -36,6 +37,42 @@ _LEFT_OUT = {
     "rejected rows": (
         "1 row is rejected: correct it and send it again",
         "{:,} rows are rejected: correct them and send them again",
+    ),
+    Contest.PEOPLE: (
+        "1 row{whose} is not taken, because the rows of its CLIENTID are of several people by their initials, dates of"
+        " birth or sexes: give each person a CLIENTID of their own and send it again",
+        "{:,} rows{whose} are not taken, because the rows of a CLIENTID are of several people by their initials, dates"
+        " of birth or sexes: give each person a CLIENTID of their own and send them again",
+    ),
+    Contest.EPISODE: (
+        "1 row{whose} is not taken, because its EPISODID stands under several clients in this file: give each episode"
+        " an EPISODID of its own and send it again",
+        "{:,} rows{whose} are not taken, because an EPISODID stands under several clients in this file: give each"
+        " episode an EPISODID of its own and send them again",
+    ),
+    Contest.EPISODE_HELD: (
+        "1 row{whose} is not taken, because the episode is held under another client: correct its CLIENTID or EPISODID"
+        " and send it again",
+        "{:,} rows{whose} are not taken, because the episodes are held under another client: correct their CLIENTID or"
+        " EPISODID and send them again",
+    ),
+    Contest.REFERRAL: (
+        "1 row{whose} is not taken, because its REFERID stands under several episodes in this file: give each referral"
+        " a REFERID of its own and send it again",
+        "{:,} rows{whose} are not taken, because a REFERID stands under several episodes in this file: give each"
+        " referral a REFERID of its own and send them again",
+    ),
+    Contest.REFERRAL_HELD: (
+        "1 row{whose} is not taken, because the referral is held under another episode: correct its EPISODID or REFERID"
+        " and send it again",
+        "{:,} rows{whose} are not taken, because the referrals are held under another episode: correct their EPISODID"
+        " or REFERID and send them again",
+    ),
+    "rows that say otherwise than a row above": (
+        "1 row says something else of its client, episode or referral than a row above it: the first row counts, and"
+        " what differs in this one is not taken",
+        "{:,} rows say something else of their client, episode or referral than a row above them: the first row counts,"
+        " and what differs in the others is not taken",
     ),
     "waiting for a decision": (
         "1 record waits for a decision: send it again to decide it",
@@ -75,14 +112,24 @@ def total(receipt: Receipt, what: str) -> int:
     return sum(receipt.get(kind, {}).get(what, 0) for kind in RECORDS)
 
 
-def left_out(receipt: Receipt) -> list[str]:
-    """What is left out and why, a sentence each."""
+def left_out(receipt: Receipt, named: Mapping[str, Named] | None = None) -> list[str]:
+    """What is left out and why, a sentence each; of contested rows with whose they are, where they are `named`.
+
+    `receipt` is one, or the summary of a check.
+    """
     counts = receipt.get("left_out", {})
     return [
-        one if counts[what] == 1 else several.format(counts[what])
+        (one if counts[what] == 1 else several).format(counts[what], whose=_whose((named or {}).get(what)))
         for what, (one, several) in _LEFT_OUT.items()
         if counts.get(what)
     ]
+
+
+def _whose(named: Named | None) -> str:
+    if named is None:
+        return ""
+    several = len(named.names) + named.more > 1
+    return f" (client {'references' if several else 'reference'} {named})"
 
 
 def kept(counts: Receipt) -> list[str]:

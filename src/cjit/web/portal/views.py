@@ -28,7 +28,7 @@ from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Role
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, downloads, receipt
+from cjit.web.portal import actions, contested, downloads, receipt
 from cjit.web.portal import result as results
 from cjit.web.portal.forms import SCOPE_HINTS, FindingsForm, SubmitForm
 from cjit.web.portal.models import OPEN, State, Submission
@@ -190,6 +190,8 @@ def _result(sent: Submission) -> dict[str, Any]:
         "other_clients": counted.height - most.height,
         "since": None if found is None else results.since_last(sent, found),
         "missing": _missing(sent.summary.get("missing", ())),
+        "not_taken": receipt.left_out(sent.summary, contested.named(sent, sent.summary.get("left_out", {}))),
+        "taken": taken(sent.summary),
         "stays": receipt.kept(sent.summary),
         "kept_because": receipt.KEPT,
         "damaged": bool(sent.stored) and found is None,
@@ -218,20 +220,31 @@ def verdict(summary: dict[str, Any], *, past: bool = False) -> str:
 
     `past` tells it of a submission that waits for nothing any more.
     """
-    rows, accepted, rejected, queried = (summary[name] for name in ("rows", "accepted", "rejected", "queried"))
+    rows, rejected, queried = (summary[name] for name in ("rows", "rejected", "queried"))
+    out = sum(summary.get("left_out", {}).values())
+    accepted = summary["accepted"] - out
     can, one, many = ("could", "was", "were") if past else ("can", "is", "are")
     if not rows:
         return "There are no records in the file, so there is nothing to accept"
-    if not accepted:
+    if rejected == rows:
         return f"The one record {one} rejected" if rows == 1 else f"All {rows:,} records {many} rejected"
+    if not accepted:
+        return (
+            f"None of the {rows:,} records {can} be accepted" if rows > 1 else f"The one record {can} not be accepted"
+        )
     whole = "The one record" if rows == 1 else f"All {rows:,} records"
-    said = f"{accepted:,} of {rows:,} records" if rejected else whole
+    said = f"{accepted:,} of {rows:,} records" if rejected or out else whole
     said += f" {can} be accepted"
     if queried:
-        said += ", with a query" if rows == 1 else f", {queried:,} of them with a query"
-    if rejected:
-        said += f", and {rejected:,} {one if rejected == 1 else many} rejected"
-    return said
+        said += ", with a query" if rows == 1 else f", {queried:,} {'with' if out else 'of them with'} a query"
+    less = [f"{n:,} {one if n == 1 else many} {what}" for n, what in ((rejected, "rejected"), (out, "left out")) if n]
+    return f"{said}, and {' and '.join(less)}" if less else said
+
+
+def taken(summary: dict[str, Any]) -> int:
+    """How many records of a file are taken if it is accepted."""
+    # What was checked by an older version says only what is not rejected.
+    return int(summary.get("taken", summary["accepted"]))
 
 
 def _causes(sent: Submission) -> Iterator[dict[str, Any]]:
