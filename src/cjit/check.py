@@ -339,6 +339,7 @@ class _Run:
         self.notes: list[str] = []
         self.said: Counter[str] = Counter()
         self.cut_off: int | None = None
+        self.uneven: list[int] = []
         self.incoming: list[pl.DataFrame] = []
         self.withheld: list[pl.Series] = []
         self.bad_cells: list[pl.DataFrame] = []
@@ -351,6 +352,7 @@ class _Run:
         self.ragged += part.ragged
         self.said.update(part.said)
         self.cut_off = self.cut_off or part.cut_off
+        self.uneven += part.uneven
         for name, count in part.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
         self.grades.append(part.grades)
@@ -586,6 +588,8 @@ class _Run:
                 f"{short:,} {rows} short by blank cells at the end, as spreadsheets write them; {they} read with"
                 f" {cells} cells blank"
             )
+        if self.uneven:
+            notes.append(_lost(self.uneven))
         if long := self.counts.get("long", 0):
             rows, they = ("row has", "it was") if long == 1 else ("rows have", "they were")
             notes.append(f"{long:,} {rows} blank cells behind the last column; {they} read without them")
@@ -614,6 +618,15 @@ def _each(texts: Counter[str]) -> str:
     """Texts with their rows: “Yes” on 28 rows and “No” on 2 rows."""
     told = [f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common()]
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+
+
+def _lost(rows: Sequence[int]) -> str:
+    """That rows end before others beside them do, which no spreadsheet writes."""
+    first = [f"{row:,}" for row in rows[:FIRST]] + ([f"{len(rows) - FIRST:,} more"] if rows[FIRST:] else [])
+    told = " and ".join([", ".join(first[:-1]), first[-1]] if first[1:] else first)
+    if not rows[1:]:
+        return f"Row {told} ends before the rows beside it: look whether cells at its end were lost"
+    return f"Rows {told} end before the rows beside them: look whether cells at their end were lost"
 
 
 def _absent(changed: pl.DataFrame) -> list[str]:

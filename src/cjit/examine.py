@@ -46,7 +46,8 @@ class Part:
     `Book.key_columns`, `row` and WITHHELD; `values`, for a comparison, the typed columns, and `bad_cells` where they
     are null for want of a value; `withheld` whose rows are gated, by the client's id. `grades` is the gravest severity
     of each row. `said` are the texts of the gate's field that are no code of it, with their rows: "" for blank, and
-    where there are many only some. `cut_off` is the row within which the file ends.
+    where there are many only some. `cut_off` is the row within which the file ends, `uneven` are those that end before
+    others beside them.
     """
 
     rows: int
@@ -65,6 +66,7 @@ class Part:
     counts: Mapping[str, int]
     said: Mapping[str, int]
     cut_off: int | None = None
+    uneven: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class Examiner:
             counts=counts,
             said=self._said(frame[shut]) if shut.len() else {},
             cut_off=batch.cut_off,
+            uneven=batch.uneven,
         )
 
     def _said(self, shut: pl.DataFrame) -> dict[str, int]:

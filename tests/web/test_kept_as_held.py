@@ -88,6 +88,24 @@ def test_a_missing_column_empties_nothing_and_is_told_at_the_top(accepted, sent,
     assert done.receipt["episode"]["unchanged"] == 2
 
 
+def test_columns_that_every_row_has_lost_make_no_referral_absent_and_empty_nothing(
+    accepted, sent, agency, csv_of, browser, provider
+):
+    rows = [FIRST, SECOND, {"CLIENTID": "3", "CLIENT": "A3", "EPISODID": "33", "REFERID": "333"}]
+    accepted(*rows)
+    before = {entity: store.held(agency, entity).drop("id").rows() for entity in RECORDS}
+    head, *lines = csv_of(*({"AGNCY": "CJ901"} | row for row in rows)).decode().splitlines()
+    cut = "\r\n".join([head, *(",".join(line.split(",")[:38]) for line in lines), ""])
+
+    submission = sent(scope="full", data=cut.encode())
+
+    assert submission.state == State.READY
+    text = page(browser, submission)
+    assert "DISD, CJDISRSN, REFERID and REFDATE are not in this file" in text
+    actions.accept(by=provider, submission=submission)
+    assert {entity: store.held(agency, entity).drop("id").rows() for entity in RECORDS} == before
+
+
 def test_what_stays_is_told_before_and_after_acceptance(accepted, sent, browser, provider):
     accepted(FIRST | {"HOUSING": "3"}, SECOND | {"HOUSING": "4"})
     submission = sent(FIRST | {"HOUSING": ""}, SECOND | {"HOUSING": "77"})

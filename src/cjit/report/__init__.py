@@ -102,9 +102,15 @@ def verdict(findings: Findings) -> str:
 def cautions(findings: Findings) -> tuple[str, ...]:
     """What the verdict does not speak of, a sentence each: what stands above all, missing columns, rules left out."""
     said = [shown(note, 600) for note in findings.above]
-    if missing := _missing(findings):
+    lost = findings.source.lost if findings.source else ()
+    if missing := [header for header in _missing(findings) if header not in lost]:
         columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
         said.append(f"{columns}: {_some(missing)}; read as blank on every row")
+    if lost and findings.source:
+        columns = "1 column" if len(lost) == 1 else f"{len(lost):,} columns"
+        said.append(
+            f"{findings.source.shortened} end before {columns}: {_some(lost)}; missing, and read as blank there"
+        )
     if skipped := sum(run.state == "skipped" for run in findings.ledger):
         said.append(f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked")
     return tuple(said)
@@ -272,7 +278,9 @@ def percent(part: int, whole: int) -> str:
 
 def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled], tuple[str, ...]]:
     """The headers that are filled and answered on every row, how complete others are, and those not in the file."""
-    full, other, missing = [], {}, _missing(findings)
+    full, other = [], {}
+    # Where a few rows have what all others lack, it is told how many.
+    missing = tuple(header for header in _missing(findings) if not findings.completeness[header].filled)
     for header, count in findings.completeness.items():
         if count.filled and not (count.blank or count.not_answered or count.bad):
             full.append(header)
