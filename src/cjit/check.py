@@ -362,10 +362,21 @@ class _Run:
         if part.values is not None:
             self.incoming.append(part.values)
             self.withheld.append(part.withheld)
-            self.bad_cells.append(part.bad_cells)
+            self.bad_cells += [part.bad_cells, self._refused(part.findings)]
         # The last piece's findings wait: where it is the only one, those across rows stand among them.
         self._emit(self.pending)
         self.pending = part.findings
+
+    def _refused(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Row and header of each id or agency for whose sake a row is rejected: no more is said of that cell."""
+        rules = {
+            rule.id: rule.header
+            for rule in self.book.rules
+            if rule.severity is Severity.REJECT
+            and (rule.header in self.book.keys or is_told(rule.fails_when, Argument.SUBMITTER))
+        }
+        of_them = found.filter(pl.col("rule").is_in(pl.Series(list(rules), dtype=self.book.ids).implode()))
+        return of_them.select("row", header=pl.col("rule").cast(pl.String).replace_strict(rules))
 
     def _emit(self, found: pl.DataFrame) -> None:
         if found.is_empty():

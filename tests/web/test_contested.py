@@ -164,7 +164,8 @@ def test_a_contest_with_a_row_of_another_agency_or_without_an_id_is_none(sent, a
     done = actions.accept(by=provider, submission=sent(FIRST, SECOND, other, *nobody))
 
     assert ids(agency, Entity.EPISODE) == ["11", "22"]
-    assert done.receipt["left_out"]["rejected rows"] == 3
+    assert done.receipt["left_out"]["rejected rows"] == 2
+    assert done.receipt["left_out"]["rows of another agency"] == 1
     assert sum(done.receipt["left_out"].values()) == 3
 
 

@@ -80,10 +80,12 @@ def test_a_missing_column_empties_nothing_and_is_told_at_the_top(accepted, sent,
     text = page(browser, submission)
     told = "The columns HOUSING, CPLANDT, DISD, CJDISRSN, REFERID and REFDATE are not in this file"
     assert text.index(told) < text.index("What to do next")
-    assert "HOUSING, housing situation: 2 kept as held, blank in this file" in text
+    assert "HOUSING, housing situation: 2 kept as held, no column in this file" in text
+    assert told in page(browser, submission, "accept/")
     done = actions.accept(by=provider, submission=submission)
     assert {header: value(agency, header) for header in gone} == before
-    assert done.receipt["kept"] == {"HOUSING": 2, "CPLANDT": 2, "DISD": 2, "CJDISRSN": 2}
+    assert done.receipt["kept, no column"] == {"HOUSING": 2, "CPLANDT": 2, "DISD": 2, "CJDISRSN": 2}
+    assert told in page(browser, done, "receipt/")
     assert done.receipt["episode"]["changed"] == 0
     assert done.receipt["episode"]["unchanged"] == 2
 
@@ -104,6 +106,20 @@ def test_columns_that_every_row_has_lost_make_no_referral_absent_and_empty_nothi
     assert "DISD, CJDISRSN, REFERID and REFDATE are not in this file" in text
     actions.accept(by=provider, submission=submission)
     assert {entity: store.held(agency, entity).drop("id").rows() for entity in RECORDS} == before
+
+
+def test_half_a_closure_is_not_called_blank(accepted, sent, browser, provider):
+    accepted(FIRST | CLOSED, SECOND | CLOSED)
+
+    submission = sent(FIRST | {"DISD": "16/01/2026", "CJDISRSN": ""}, SECOND | {"DISD": "", "CJDISRSN": ""})
+
+    for text in (
+        page(browser, submission, "accept/"),
+        page(browser, actions.accept(by=provider, submission=submission), "receipt/"),
+    ):
+        for field in ("DISD, case closure date", "CJDISRSN, case closure reason"):
+            assert f"{field}: 1 kept as held, half a closure in this file" in text
+            assert f"{field}: 1 kept as held, blank in this file" in text
 
 
 def test_what_stays_is_told_before_and_after_acceptance(accepted, sent, browser, provider):
@@ -223,10 +239,10 @@ def test_a_rejected_row_hides_no_mismatch_of_the_row_that_is_taken(accepted, sen
     accepted(FIRST)
     before = value(agency, "DOB")
 
-    submission = sent(FIRST | {"REFERID": ""}, FIRST | {"DOB": "01/01/1970", "SEX": "F", "SINITIAL": "Z"})
+    submission = sent(FIRST | {"REFERID": ""}, FIRST | {"DOB": "01/01/1970"})
 
     (decision,) = submission.decisions.all()
-    assert (decision.entity, decision.headers) == ("client", "SINITIAL DOB SEX")
+    assert (decision.entity, decision.headers) == ("client", "DOB")
     actions.accept(by=provider, submission=submission)
     assert value(agency, "DOB") == before
 
@@ -410,6 +426,8 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
         withdraw = {row["CLIENTID"] for row in rows if (row["CONSENT"], row["AGNCY"]) == ("N", "CJ901")} - {""}
         of_them = [n for n, row in enumerate(rows, 2) if row["CLIENTID"] in withdraw]
         no = [n for n in of_them if (rows[n - 2]["CONSENT"], rows[n - 2]["AGNCY"]) == ("N", "CJ901")]
+        others = {number for number, row in enumerate(rows, 2) if row["AGNCY"] == "CJ902"}
+        assert receipt["left_out"]["rows of another agency"] == len(others)
         contested = set(_contested(rows, before)) - rejected - set(of_them)
         assert sum(receipt["left_out"][contest] for contest in Contest) == len(contested)
         taken = set(range(2, len(rows) + 2)) - rejected - set(of_them) - contested
@@ -418,11 +436,13 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
             keys = {rows[n - 2][store.key_of(entity)] for n in taken} - {""}
             told = receipt[entity.value]
             assert told["new"] + told["changed"] + told["unchanged"] <= len(keys)
-        assert receipt["left_out"]["rejected rows"] == len(rejected - set(no))
+        assert receipt["left_out"]["rejected rows"] == len(rejected - set(no) - others)
         reasons = ("rows of clients who withdraw", "rows of clients who withdraw and are not held")
         withdrawn = sum(receipt["left_out"][reason] for reason in reasons)
         assert withdrawn == len(set(of_them) - (rejected - set(no)))
-        assert submission.rows == len(taken) + receipt["left_out"]["rejected rows"] + withdrawn + len(contested)
+        assert submission.rows == len(taken) + len(others) + receipt["left_out"]["rejected rows"] + withdrawn + len(
+            contested
+        )
         # A referral that has no ID is in no count but that of the rejected rows.
         for number, row in enumerate(rows, 2):
             assert row["REFERID"] or not row["REFDATE"] or number in rejected

@@ -47,12 +47,14 @@ class File:
 
     `sent` are its values (`check.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
     `header` of each cell whose text is no value of its field, `nameless` of each id for whose sake a row is rejected.
+    `missing` are the headers whose column it does not have.
     """
 
     sent: pl.DataFrame
     rejected: pl.Series
     bad: pl.DataFrame
     nameless: pl.DataFrame
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Plan:
     `forget` are the clients of whom nothing is kept, by CLIENTID; `known` those of them of whom something is, with
     their reference. By kind, `end` are the versions that end, by their `id`, and `bring` the records that are new or
     take their place. `receipt` counts all of it: by kind what becomes of the records (`new`, `changed`, `unchanged`,
-    `left out` add up to those the file has), under `left_out` why something is left out, under `kept` and `kept, no
-    value` how many held values of a field stay because the file has a blank or no value there. There is `nothing` in a
+    `left out` add up to those the file has), under `left_out` why something is left out, under `KEPT` how many held
+    values of a field stay, and why. There is `nothing` in a
     file of which no row can be taken and which forgets nobody.
     """
 
@@ -91,11 +93,14 @@ def read(submission: Submission) -> File:
         sent = records(source, DATASET, today=today, kinds=repeating(DATASET))
         source.assure()
     found = result.findings(submission, ("row", "header", "rule", "severity"))
-    return of_findings(sent, found)
+    return of_findings(sent, found, source.missing)
 
 
-def of_findings(sent: pl.DataFrame, found: pl.DataFrame) -> File:
-    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text."""
+def of_findings(sent: pl.DataFrame, found: pl.DataFrame, missing: tuple[str, ...]) -> File:
+    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text.
+
+    `missing` are the columns that it does not have.
+    """
     reject = pl.col("severity") == Severity.REJECT
     return File(
         sent,
@@ -104,6 +109,7 @@ def of_findings(sent: pl.DataFrame, found: pl.DataFrame) -> File:
         nameless=found.filter(reject & pl.col("header").is_in([store.key_of(entity) for entity in RECORDS])).select(
             "row", "header"
         ),
+        missing=missing,
     )
 
 
@@ -128,7 +134,7 @@ def made(submission: Submission, read: File) -> Plan:
     end, bring = {}, {}
     receipt: dict[str, dict[str, int]] = {}
     halves = {"half-given closures": 0, "half-given closures of closed episodes": 0}
-    stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
+    stays = nothing_kept()
     left = 0
     for entity in RECORDS:
         key = store.key_of(entity)
@@ -141,7 +147,7 @@ def made(submission: Submission, read: File) -> Plan:
         kept_on = held.join(removed, on="id", how="anti")
         new = now.join(kept_on, on=key, how="anti")
         both = merged(now, kept_on, entity)
-        count_kept(stays, both, entity, sent, read.bad)
+        count_kept(stays, both, entity, read)
         closed = both.filter(pl.col(key).is_in(half.implode()) & pl.any_horizontal(False, *_given(both)))
         halves["half-given closures"] += half.len() - closed.height
         halves["half-given closures of closed episodes"] += closed.height
@@ -158,7 +164,7 @@ def made(submission: Submission, read: File) -> Plan:
             "left out": _records(read, entity) - now.height,
         }
     receipt["left_out"] = {
-        "rejected rows": rejected.filter(~rejected.is_in(withdrawing["row"].implode())).len(),
+        **_rejected(rejected, withdrawing["row"], foreign(sent, agency)),
         "rows of clients who withdraw": int(held_here.sum()) + beside,
         "rows of clients who withdraw and are not held": int((~held_here).sum()),
         **counted(doubtful, unrejected),
@@ -176,6 +182,18 @@ def of_others(sent: pl.DataFrame, agency: Agency) -> pl.Series:
     """Which rows of a file have the code of another agency, as the rule on it reads it; a blank is none."""
     submitter = pl.lit(agency.code).alias(SUBMITTER)
     return sent.with_columns(submitter).select(expression(_SUBMITTER.fails_when.surely))[:, 0]
+
+
+def foreign(sent: pl.DataFrame, agency: Agency) -> pl.Series:
+    """The numbers of the rows that have the code of another agency."""
+    return sent["row"].filter(of_others(sent, agency))
+
+
+def _rejected(rejected: pl.Series, withdrawing: pl.Series, others: pl.Series) -> dict[str, int]:
+    """How many rows are rejected: those to be corrected, and those of other agencies, which are not to be sent."""
+    of_another = int(rejected.is_in(others.implode()).sum())
+    mine = rejected.filter(~rejected.is_in(withdrawing.implode())).len() - of_another
+    return {"rejected rows": mine, "rows of another agency": of_another}
 
 
 def codes(sent: pl.DataFrame) -> list[str]:
@@ -303,24 +321,41 @@ def _given(both: pl.DataFrame) -> list[pl.Expr]:
     return [pl.col(f"{h} before").is_not_null() for h in CLOSURE if f"{h} before" in both.columns]
 
 
-def count_kept(
-    stays: Mapping[str, dict[str, int]], both: pl.DataFrame, entity: Entity, sent: pl.DataFrame, bad: pl.DataFrame
-) -> None:
-    """Add to `stays` (`kept`, `kept, no value`) how many held values of each field stay.
+#: Why a held value stays: the cell is blank, there is no column, half of a closure stands there, or no value does.
+KEPT = ("kept", "kept, no column", "kept, half a closure", "kept, no value")
 
-    `both` are records as `merged` gives them, `sent` the file and `bad` its cells that are no value (`File`).
-    """
+
+def nothing_kept() -> dict[str, dict[str, int]]:
+    """To count held values that stay in, by field (`count_kept`)."""
+    return {why: {} for why in KEPT}
+
+
+def count_kept(stays: Mapping[str, dict[str, int]], both: pl.DataFrame, entity: Entity, read: File) -> None:
+    """Add to `stays` (`KEPT`) how many held values of each field stay. `both` are records as `merged` gives them."""
     key = store.key_of(entity)
     counts = both.select(_stays(h).sum().alias(h) for h in _values(entity)).row(0, named=True)
+    half = (
+        read.sent.filter(_half())[key].unique() if any(counts.get(h) for h in CLOSURE) else pl.Series(dtype=pl.String)
+    )
     for header, count in counts.items():
         if not count:
             continue
-        rows = bad.filter(pl.col("header") == header)["row"]
-        ids = sent.filter(pl.col("row").is_in(rows.implode()))[key]
-        no_value = both.filter(_stays(header) & pl.col(key).is_in(ids.implode())).height
-        for what, number in (("kept", count - no_value), ("kept, no value", no_value)):
+        left = both.filter(_stays(header))[key]
+        rows = read.bad.filter(pl.col("header") == header)["row"]
+        ids = read.sent.filter(pl.col("row").is_in(rows.implode()))[key]
+        found = dict.fromkeys(KEPT, 0)
+        if header in read.missing:
+            found["kept, no column"] = left.len()
+        else:
+            halves = (
+                left.is_in(half.implode()) if header in CLOSURE else pl.Series([False]).new_from_index(0, left.len())
+            )
+            found["kept, half a closure"] = int(halves.sum())
+            found["kept, no value"] = int((left.is_in(ids.implode()) & ~halves).sum())
+            found["kept"] = left.len() - found["kept, half a closure"] - found["kept, no value"]
+        for why, number in found.items():
             if number:
-                stays[what][header] = number
+                stays[why][header] = number
 
 
 # ---- what is forgotten -----------------------------------------------------------------------------

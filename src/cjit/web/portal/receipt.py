@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
@@ -20,7 +20,7 @@ from reportlab.platypus import (
 )
 
 from cjit.web.dataset import DATASET
-from cjit.web.pages import moment
+from cjit.web.pages import listed, moment
 from cjit.web.portal import store
 from cjit.web.portal.contested import Contest, Named
 from cjit.web.portal.models import State, Submission
@@ -78,6 +78,10 @@ _LEFT_OUT = {
         "1 record waits for a decision: send it again to decide it",
         "{:,} records wait for a decision: send them again to decide them",
     ),
+    "rows of another agency": (
+        "1 row is of another agency: leave it out of your file",
+        "{:,} rows are of another agency: leave them out of your file",
+    ),
     "rows of clients who withdraw": (
         "1 row is of a client who withdraws consent: nothing of it is taken",
         "{:,} rows are of clients who withdraw consent: nothing of them is taken",
@@ -96,7 +100,16 @@ _LEFT_OUT = {
     ),
 }
 #: What is said above the held values that stay.
-KEPT = "This file does not say them, so what is held stays; a value cannot be cleared through a file yet"
+KEPT = (
+    "This file has nothing to put in their place, so what is held stays; a value cannot be cleared through a file yet"
+)
+#: Why it does: what the file has instead.
+_WHY = {
+    "kept": "blank in this file",
+    "kept, no column": "no column in this file",
+    "kept, half a closure": "half a closure in this file",
+    "kept, no value": "no value in this file",
+}
 
 
 # ---- in words --------------------------------------------------------------------------------------
@@ -137,13 +150,23 @@ def kept(counts: Receipt) -> list[str]:
 
     `counts` are a receipt, or the summary of a check.
     """
-    why = {"kept": "blank in this file", "kept, no value": "no value in this file"}
     return [
         f"{field.header}, {field.noun}: {number:,} kept as held, {words}"
         for field in DATASET.fields
-        for what, words in why.items()
+        for what, words in _WHY.items()
         if (number := counts.get(what, {}).get(field.header))
     ]
+
+
+def missing_columns(headers: Sequence[str]) -> str:
+    """That a file has not every column, in one sentence; nothing where it has."""
+    if not headers:
+        return ""
+    if len(headers) == 1:
+        what = f"The column {headers[0]} is not in this file: what is held of it stays"
+    else:
+        what = f"The columns {listed(headers)} are not in this file: what is held of them stays"
+    return f"{what}, and new records are taken without; ask your software supplier for a file that has every column"
 
 
 def forgotten(submission: Submission) -> str:
@@ -212,6 +235,8 @@ def text(submission: Submission) -> str:
         lines.append(f"{name}: " + ", ".join(f"{counts.get(what, 0):,} {what}" for what in COUNTS))
     if told := forgotten(submission):
         lines += ["", told + "."]
+    if columns := missing_columns(submission.summary.get("missing", ())):
+        lines += ["", columns + "."]
     if stays := kept(submission.receipt):
         lines += ["", f"{KEPT}:", *(f"- {sentence}" for sentence in stays)]
     if reasons := left_out(submission.receipt):
@@ -270,6 +295,8 @@ def pdf(submission: Submission) -> bytes:
     story.append(Table([head, *rows], colWidths=[50 * mm, *[40 * mm] * 3], style=_RULED, repeatRows=1))
     if said := forgotten(submission):
         story += [Spacer(1, 4 * mm), _said(f"{said}.", _BODY)]
+    if columns := missing_columns(submission.summary.get("missing", ())):
+        story += [Spacer(1, 4 * mm), _said(f"{columns}.", _BODY)]
     if stays := kept(submission.receipt):
         story.append(_said("Kept as held", _H2))
         story += [_said(sentence, _BODY) for sentence in (f"{KEPT}:", *stays)]

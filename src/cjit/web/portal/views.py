@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from cjit import report
-from cjit.dataset import Severity
+from cjit.dataset import Rule, Severity
 from cjit.read import Unusable
 from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
@@ -189,7 +189,10 @@ def _result(sent: Submission) -> dict[str, Any]:
         "clients": most.sort("count", "client", descending=[True, False]).rows(),
         "other_clients": counted.height - most.height,
         "since": None if found is None else results.since_last(sent, found),
-        "missing": _missing(sent.summary.get("missing", ())),
+        "missing": receipt.missing_columns(sent.summary.get("missing", ())),
+        "same_file": _same_file(sent, undecided["undecided"]),
+        "correctable": sent.summary["rejected"] - sent.summary.get("others", 0),
+        "asked": undecided["all"] > undecided["absent"] or not sent.stored,
         "not_taken": receipt.left_out(sent.summary, contested.named(sent, sent.summary.get("left_out", {}))),
         "taken": taken(sent.summary),
         "stays": receipt.kept(sent.summary),
@@ -204,15 +207,17 @@ def _result(sent: Submission) -> dict[str, Any]:
     }
 
 
-def _missing(headers: Sequence[str]) -> str:
-    """That a file has not every column, in one sentence; nothing where it has."""
-    if not headers:
+def _same_file(sent: Submission, undecided: int) -> str:
+    """What is true of a file that was accepted last and is sent again, in one sentence; nothing of another."""
+    if not sent.summary.get("unchanged"):
         return ""
-    if len(headers) == 1:
-        what = f"The column {headers[0]} is not in this file: what is held of it stays"
-    else:
-        what = f"The columns {pages.listed(headers)} are not in this file: what is held of them stays"
-    return f"{what}, and new records are taken without; ask your software supplier for a file that has every column"
+    same = "This is the very file you had accepted last"
+    if undecided:
+        return f"{same}: what you did not decide then can be decided now"
+    changes = sent.summary["changes"]
+    if sent.state in OPEN and not any((*changes["new"].values(), *changes["changed"].values())):
+        return f"{same}: accepting it again changes nothing"
+    return same
 
 
 def verdict(summary: dict[str, Any], *, past: bool = False) -> str:
@@ -248,6 +253,8 @@ def taken(summary: dict[str, Any]) -> int:
 
 
 def _causes(sent: Submission) -> Iterator[dict[str, Any]]:
+    decisions = sent.decisions.order_by().filter(absent=False).values_list("headers", flat=True).distinct()
+    asked = {header for headers in decisions for header in headers.split()}
     for name, count in sent.summary["rules"].items():
         if not count:
             continue
@@ -258,11 +265,21 @@ def _causes(sent: Submission) -> Iterator[dict[str, Any]]:
         yield {
             "rule": name,
             "count": count,
-            "message": rule.message if rule else name,
+            "message": _message(rule, asked=header in asked or not sent.stored) if rule else name,
             "severity": rule.severity if rule else None,
             "header": header,
             "label": field.label if field else "The whole row",
         }
+
+
+def _message(rule: Rule, *, asked: bool) -> str:
+    """What to do about a finding. Of a mismatch of rows that are not taken nothing is `asked`."""
+    if rule.severity is not Severity.MISMATCH or asked:
+        return rule.message
+    noun = DATASET.by_header[rule.header].noun
+    return (
+        f"Check the {noun}: it differs from what is held, and there is nothing to choose, because its row is not taken"
+    )
 
 
 def _completeness(sent: Submission) -> Iterator[dict[str, Any]]:
