@@ -80,7 +80,24 @@ _NAMES = 5
 
 
 def verdict(findings: Findings) -> str:
-    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence."""
+    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence.
+
+    Where not every rule was asked it begins with that, and nobody is told that nothing was found wrong.
+    """
+    told = _verdict(findings)
+    skipped = _skipped(findings)
+    if not skipped or not findings.rows:
+        return told
+    rules = len(findings.ledger)
+    told = told.removesuffix("; nothing was found wrong")
+    return f"Only {rules - skipped:,} of {rules:,} rules were asked: by these, {told[0].lower()}{told[1:]}"
+
+
+def _skipped(findings: Findings) -> int:
+    return sum(run.state == "skipped" for run in findings.ledger)
+
+
+def _verdict(findings: Findings) -> str:
     rows, rejected = findings.rows, findings.rejected
     said = {severity: findings.worst[severity] for severity in _ACCEPTED if findings.worst[severity]}
     if rows == 0:
@@ -100,7 +117,7 @@ def verdict(findings: Findings) -> str:
 
 
 def cautions(findings: Findings) -> tuple[str, ...]:
-    """What the verdict does not speak of, a sentence each: what stands above all, missing columns, rules left out."""
+    """What the verdict does not speak of, a sentence each: what stands above all, and missing columns."""
     said = [shown(note, 600) for note in findings.above]
     lost = findings.source.lost if findings.source else ()
     if missing := [header for header in _missing(findings) if header not in lost]:
@@ -111,8 +128,6 @@ def cautions(findings: Findings) -> tuple[str, ...]:
         said.append(
             f"{findings.source.shortened} end before {columns}: {_some(lost)}; missing, and read as blank there"
         )
-    if skipped := sum(run.state == "skipped" for run in findings.ledger):
-        said.append(f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked")
     return tuple(said)
 
 
