@@ -444,9 +444,10 @@ def correct(
         out = stack.enter_context(placed(path, source))
         said = stack.enter_context(placed(changes, source))
         done = _Corrector(source, today, out, said).run()
-        if again and done.rows and os.path.isfile(out.name):
+        name = getattr(out, "name", None)
+        if again and done.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
-            found = check(Path(out.name), source.dataset, today=today, submitter=submitter, keep=0)
+            found = check(Path(name), source.dataset, today=today, submitter=submitter, keep=0)
             done = replace(done, rejected=found.rejected)
         # Before either copy is put in its place.
         source.assure()

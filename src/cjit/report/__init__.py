@@ -379,8 +379,9 @@ def placed(path: str | os.PathLike[str] | IO[bytes], source: Source | None = Non
         raise WouldOverwrite(f"{Path(path).name} is the file that was checked: choose another name to write to")
     if where.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if where.exists() and not where.is_file():
-        with where.open("wb") as out:
+    # What a link of /dev leads to may have no name of its own.
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as out:
             yield out
         return
     beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
