@@ -1,10 +1,14 @@
 """What the pages say of a file is true, and no two sentences of them contradict each other."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from cjit.web.portal import actions
-from cjit.web.portal.models import State
+from cjit.dataset import Entity
+from cjit.web.portal import actions, store
+from cjit.web.portal.models import State, Submission
 
 FIRST = {"CLIENTID": "1", "CLIENT": "A1", "EPISODID": "11", "REFERID": "111"}
 SECOND = {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "22", "REFERID": "222"}
@@ -77,6 +81,71 @@ def test_an_id_that_is_none_has_one_message(broken, accepted, sent, browser):
     rules = [rule for rule, count in submission.summary["rules"].items() if count and rule.startswith("CLIENTID.")]
     assert len(rules) == 1
     assert not rules[0].endswith("is_unchanged")
+
+
+# ---- what deciding and undoing do ------------------------------------------------------------------
+
+
+def test_what_goes_with_a_deleted_client_goes_also_where_the_file_has_it_under_another(
+    accepted, sent, browser, provider, agency
+):
+    again = FIRST | {"EPISODID": "12", "REFERID": "112", "REFLD": "20/11/2025", "TRIAGED": "21/11/2025", "CPLANDT": ""}
+    accepted(FIRST, SECOND)
+    submission = sent(again | {"SINITIAL": "X"}, SECOND, SECOND | {"EPISODID": "11", "REFERID": "", "REFDATE": ""})
+
+    decision = submission.decisions.get()
+    assert "it is removed, with 1 episode and 1 referral" in page(browser, "decide", submission)
+    actions.decide(by=provider, submission=submission, choices={decision.pk: "delete"})
+    done = actions.accept(by=provider, submission=submission)
+
+    assert (done.receipt["episode"]["removed"], done.receipt["referral"]["removed"]) == (1, 1)
+    assert sorted(store.held(agency, Entity.EPISODE)["EPISODID"]) == ["12", "22"]
+
+
+def test_a_client_whose_episode_the_file_has_under_another_is_not_offered_for_deletion(accepted, sent):
+    accepted(FIRST, SECOND)
+
+    assert not sent(SECOND, SECOND | {"EPISODID": "11"}, scope="full").decisions.exists()
+
+
+def test_once_somebody_is_erased_undoing_is_not_said_to_bring_everything_back(accepted, sent, browser, provider):
+    accepted(FIRST, SECOND)
+    done = actions.accept(by=provider, submission=sent(FIRST | {"CONSENT": "N"}, SECOND), forget=1)
+    assert "What is held is then as it was before" in page(browser, "undo", done)
+
+    Submission.objects.filter(pk=done.pk).update(forget_until=timezone.now() - timedelta(minutes=1))
+    for worker_has_come_by in (False, True):
+        if worker_has_come_by:
+            actions.erase_forgotten()
+        text = page(browser, "undo", done)
+        assert "as it was before" not in text
+        assert (
+            "what it changed or removed is held again; but 1 client is forgotten and erased: undoing does not" in text
+        )
+
+
+# ---- on a telephone -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visitor(browser):
+    return browser
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_the_counts_of_an_acceptance_are_seen_on_a_telephone_without_scrolling(
+    tab, live_server, accepted, sent, provider
+):
+    accepted(FIRST, SECOND)
+    submission = sent(FIRST | {"HOUSING": "2"}, THIRD)
+    opened = tab(reverse("accept", args=[submission.pk]), width=390)
+    for name in ("accept", "receipt"):
+        if name == "receipt":
+            actions.accept(by=provider, submission=submission)
+            opened.goto(live_server.url + reverse("receipt", args=[submission.pk]))
+        table = opened.locator(".cjit-scroll", has=opened.locator("#counts"))
+        assert table.evaluate("region => region.scrollWidth <= region.clientWidth")
 
 
 # ---- rows of another agency -----------------------------------------------------------------------

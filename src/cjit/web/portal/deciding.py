@@ -485,7 +485,8 @@ def undo(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "GET":
         if _last(sent.agency) != sent:
             return redirect("receipt", sent.pk)
-        return pages.render(request, "portal/undo.html", {"submission": sent, "forgotten": receipts.forgotten(sent)})
+        context = {"submission": sent, "forgotten": receipts.forgotten(sent), "back": receipts.all_come_back(sent)}
+        return pages.render(request, "portal/undo.html", context)
     try:
         with transaction.atomic():
             # Kept from being followed by another acceptance, which would then be the one undone.
