@@ -192,7 +192,7 @@ def forgotten(submission: Submission) -> str:
 
 def all_come_back(submission: Submission) -> bool:
     """Whether undoing an acceptance now brings back all whom it made the service forget."""
-    return store.waiting(submission) == submission.receipt.get("client", {}).get("forgotten", 0)
+    return store.waiting(submission) == int(submission.receipt.get("client", {}).get("forgotten", 0))
 
 
 def _clients(count: int) -> str:
