@@ -375,6 +375,76 @@ def test_a_closed_pipe_gives_no_traceback(bad):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("copy", ["--corrected", "--annotated"])
+@pytest.mark.parametrize("place", ["-", "/dev/stdout"])
+def test_a_copy_does_not_stand_amid_the_report(copy, place, good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+
+    done = cjit("check", good, *DAY, copy, place)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"cjit: The copy would stand amid the report on standard output: say which file to write with {copy} FILE\n"
+    )
+    assert done.stdout == ""
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdout"])
+def test_a_report_that_is_sent_to_a_file_by_the_shell_is_not_written_over(place, good, tmp_path):
+    with (tmp_path / "out.txt").open("w") as out:
+        command = [str(Path(sys.executable).with_name("cjit")), "check", str(good), *DAY, "--output", place]
+        subprocess.run(command, stdout=out, check=True, timeout=60)
+        out.flush()
+
+    assert (tmp_path / "out.txt").read_text() == cjit("check", good, *DAY).stdout
+
+
+@pytest.mark.parametrize("copy", ["--corrected", "--annotated"])
+def test_a_copy_is_printed_where_the_report_is_written_to_a_file(copy, bad, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report, named = tmp_path / "report.txt", tmp_path / "named.csv"
+
+    printed = cjit("check", bad, *DAY, copy, "-", "--output", report)
+
+    cjit("check", bad, *DAY, copy, named)
+    assert printed.stdout.encode() == named.read_bytes().replace(b"\r\n", b"\n")
+    assert "would be accepted" in report.read_text()
+    assert not (tmp_path / "-").exists()
+    assert "is in standard output" in printed.stderr
+
+
+def test_two_copies_are_not_printed_one_into_the_other(good, tmp_path):
+    words = ("--corrected", "-", "--annotated", "-", "--output", tmp_path / "report.txt")
+    assert cjit("check", good, *DAY, *words).stderr.startswith("cjit: Both copies would stand on standard output")
+
+
+def test_beside_a_device_no_list_of_changes_is_written_and_that_is_said(bad):
+    done = cjit("check", bad, *DAY, "--corrected", "/dev/null")
+
+    assert "rejected" in done.stdout.splitlines()[0]
+    assert "no list of the changes, which only a file has beside it" in done.stderr
+    assert not Path("/dev/null.changes.csv").exists()
+
+
+def test_a_copy_may_go_into_a_pipe(bad, tmp_path):
+    command = (
+        f"{Path(sys.executable).with_name('cjit')} check {bad} {' '.join(DAY)} --corrected >(cat > {tmp_path}/copy)"
+    )
+    done = subprocess.run(["bash", "-c", f"{command}; wait"], capture_output=True, text=True, check=False, timeout=60)
+
+    assert "rejected" in done.stdout
+    assert (tmp_path / "copy").read_text().startswith("CLIENTID,")
+
+
+@pytest.mark.parametrize("words", [("synth",), ("extract", "CJ900", "--until", "2026-03-31")])
+def test_what_cannot_be_printed_makes_no_file_called_like_standard_output(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "cannot be printed" in sentence(run(*words, "--output", "-"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.process
 def test_colour_is_for_terminals_only(bad):
     assert "\x1b[" not in cjit("check", bad, *DAY).stdout

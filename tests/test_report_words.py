@@ -65,11 +65,25 @@ def test_the_verdict_of_no_records_promises_nothing(checked):
     assert report.verdict(nothing) == "There are no records in the file, so there is nothing to accept or reject"
 
 
-def test_rules_left_out_are_said_beside_the_verdict(checked):
-    (said,) = report.cautions(checked({}, skip=["DOB.*"]))
+@pytest.mark.parametrize("asked", [{"skip": ["*"]}, {"only": ["DISD"]}, {"skip": ["DOB.*"]}])
+def test_who_asked_only_some_rules_is_not_told_that_nothing_was_found_wrong(asked, checked):
+    found = checked({}, {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "2", "REFERID": "2"}, **asked)
+    ran = sum(run.state != "skipped" for run in found.ledger)
 
-    assert report.cautions(checked({})) == ()
-    assert said.endswith("rules were left out, as asked")
+    said = report.verdict(found)
+
+    assert said == f"Only {ran} of {len(found.ledger)} rules were asked: by these, all 2 records would be accepted"
+    assert report.verdict(checked({}, **asked)).endswith("by these, the one record would be accepted")
+
+
+def test_who_asked_all_rules_is_told_that_nothing_was_found_wrong(checked):
+    assert report.verdict(checked({})) == "The one record would be accepted; nothing was found wrong"
+
+
+def test_what_some_rules_find_is_in_the_verdict_all_the_same(checked):
+    said = report.verdict(checked({"DOB": ""}, {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "2"}, only=["DOB"]))
+
+    assert said.endswith("rules were asked: by these, 1 of 2 records would be accepted, 1 rejected")
 
 
 @pytest.mark.parametrize(

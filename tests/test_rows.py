@@ -7,11 +7,14 @@ from datetime import date
 import polars as pl
 import pytest
 
+from cjit.check import check
+from cjit.correct import correct
 from cjit.dataset import Kind
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE
 from cjit.dates import Style, day_of
 from cjit.read import PIECE, Source, open_file
+from cjit.report import cautions, gaps
 from cjit.rows import Ends, Reading
 from cjit.synth import histories
 
@@ -204,3 +207,94 @@ def test_a_short_row_with_something_wrong_in_it_is_still_read():
     row[Q.headers.index("DOB")] = "31 Feb"
     row[Q.headers.index("HOUSING")] = "Owns home"
     assert ENDS.reading(row) is Reading.SURE
+
+
+# ---- columns that every row has lost --------------------------------------------------------------
+
+
+CUT = Q.headers[38:]
+
+
+def cut(rows: list[list[str]], at: int = 38) -> list[list[str]]:
+    """The headers whole, and every row cut behind a cell."""
+    return [rows[0], *(row[:at] for row in rows[1:])]
+
+
+@pytest.mark.parametrize("spread", [False, True], ids=["lines", "a cell over lines"])
+def test_columns_that_every_row_has_lost_are_missing_and_no_blank_cells(month, spread):
+    rows = cut(month)
+    opened = source(split_over_lines(rows) if spread else rows)
+
+    assert opened.missing == opened.lost == CUT
+    assert told(opened) == ([], 0, 0)
+    assert f"All {len(month) - 1} rows end before the columns ROUTE, DRUG2, DRUG3" in opened.notes[0]
+
+
+def test_where_a_few_rows_have_what_nearly_all_have_lost_it_is_said_of_how_many(month):
+    opened = source([*cut(month)[:-5], *month[-5:]])
+
+    assert opened.lost == CUT
+    assert opened.notes[0].startswith(f"{len(month) - 6} of {len(month) - 1} rows end before the columns ROUTE")
+    assert frame(opened).tail(5).equals(frame(source(month)).tail(5))
+
+
+@pytest.mark.parametrize("together", [1, 16])
+def test_what_a_spreadsheet_or_a_program_leaves_out_of_blank_cells_is_no_missing_column(month, together):
+    assert source(saved(month, together)).missing == ()
+
+
+def test_a_file_in_which_no_case_is_closed_and_nobody_referred_has_all_columns_as_a_spreadsheet_saves_it(month):
+    """The first rows, beside the headers, have a separator for each."""
+    open_cases = [month[0], *([*row[:45], "", "", "", ""] for row in month[1:])]
+
+    assert source(saved(open_cases)).missing == ()
+
+
+def test_two_rows_that_end_at_one_place_are_no_sign_yet(month):
+    assert source(cut(month)[:3]).missing == ()
+
+
+def test_rows_cut_before_a_field_that_must_be_there_are_rejected_as_before(month):
+    opened = source(cut(month, 30))
+
+    assert opened.missing == ()
+    assert len(told(opened)[0]) == len(month) - 1
+
+
+def test_missing_columns_are_said_above_all_and_their_cells_are_not_called_blank(month):
+    opened = source(cut(month))
+    found = check(opened, Q, today=date(2026, 3, 31))
+
+    (said,) = cautions(found)
+    assert said.startswith(
+        f"All {len(month) - 1} rows end before 11 columns: ROUTE, DRUG2, DRUG3, INJSTAT, CPLANDT and 6 more"
+    )
+    assert not any("blank cells at the end" in note for note in found.notes)
+    assert gaps(found)[2] == CUT
+
+
+def test_a_corrected_copy_says_which_columns_it_has_as_blank_because_they_were_lost(month):
+    out, changes = io.BytesIO(), io.BytesIO()
+    correct(source(cut(month)), out, changes, today=date(2026, 3, 31), again=False)
+
+    lines = list(csv.DictReader(io.StringIO(changes.getvalue().decode("utf-8-sig"))))
+    lost = {line["header"]: line["what"] for line in lines if "end before this column" in line["what"]}
+    assert tuple(lost) == CUT
+    assert set(lost.values()) == {
+        f"All {len(month) - 1} rows end before this column: blank there in the copy, since what it had is not in the"
+        " file"
+    }
+
+
+def test_a_row_that_lost_its_end_among_others_that_have_theirs_is_named(month):
+    rows = [*month[:40], month[40][:45], *month[41:]]
+    found = check(source(rows), Q, today=date(2026, 3, 31))
+
+    assert "Row 41 ends before the rows beside it: look whether cells at its end were lost" in found.notes
+
+
+@pytest.mark.parametrize("piece", [PIECE, 600])
+def test_rows_that_a_spreadsheet_saved_short_are_not_said_to_have_lost_anything(month, piece):
+    batches = [part() for part in source(saved(month), piece).pieces()]
+
+    assert [row for batch in batches for row in batch.uneven] == []

@@ -723,18 +723,30 @@ PLACEHOLDERS = [
     "NaN",
     "-",
     "?",
+    "N/K",
+    "nk",
+    "Missing",
+    "(blank)",
+    "Not stated",
+    "NOT RECORDED",
+    "test",
+    "x",
+    "XX",
+    "XXX",
+    "0",
+    "00000",
 ]
 
 
 @pytest.mark.parametrize("header", IDS)
-@pytest.mark.parametrize("text", [*PLACEHOLDERS, " #N/A", "(null)", "Unknown", "not known", "TBC", "..."])
+@pytest.mark.parametrize("text", [*PLACEHOLDERS, " #N/A", "(null)", "Unknown", "not known", "TBC", "...", "blank"])
 def test_an_id_that_is_a_word_for_no_value_is_told_once(header, text):
     spaces = [f"{header}.is_plainly_written"] if text != text.strip() else []
     assert found({header: text}) == [*spaces, f"{header}.is_no_placeholder"]
 
 
 @pytest.mark.parametrize("header", IDS)
-@pytest.mark.parametrize("text", ["#17", "NA1", "N42", "0", "-1", "NULL7", "A-B", "TB"])
+@pytest.mark.parametrize("text", ["#17", "NA1", "N42", "-1", "NULL7", "A-B", "TB", "NK1", "TEST1", "X1", "XXXX", "01"])
 def test_an_id_that_only_looks_a_little_like_a_placeholder_is_left_alone(header, text):
     assert found({header: text}) == []
 

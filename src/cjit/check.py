@@ -614,6 +614,13 @@ class _Outcome:
             if looked and any(each.is_no_value for each in looked):
                 bad = pl.Series([each.is_no_value for each in looked]).gather(self.table.texts[header].numbers)
                 parts.append(self.table.rows.filter(bad).alias("row").to_frame().with_columns(header=pl.lit(header)))
+        for i, places in self.judge.hits.items():
+            # Of an id or agency for whose sake a row is rejected no more is said.
+            rule = self.book.rules[i]
+            of_an_id = rule.header in self.book.keys or is_told(rule.fails_when, Argument.SUBMITTER)
+            if rule.severity is Severity.REJECT and of_an_id:
+                rows = self.table.rows.gather(places).alias("row").to_frame()
+                parts.append(rows.with_columns(header=pl.lit(rule.header)))
         return pl.concat(parts)
 
     # ---- in words ------------------------------------------------------------------------------
@@ -663,6 +670,8 @@ class _Outcome:
                 f"{short:,} {rows} short by blank cells at the end, as spreadsheets write them; {they} read with"
                 f" {cells} cells blank"
             )
+        if self.table.uneven:
+            notes.append(_lost(self.table.uneven))
         if long := self.table.long:
             rows, they = ("row has", "it was") if long == 1 else ("rows have", "they were")
             notes.append(f"{long:,} {rows} blank cells behind the last column; {they} read without them")
@@ -691,6 +700,15 @@ def _each(texts: Counter[str]) -> str:
     """Texts with their rows: “Yes” on 28 rows and “No” on 2 rows."""
     told = [f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common()]
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+
+
+def _lost(rows: Sequence[int]) -> str:
+    """That rows end before others beside them do, which no spreadsheet writes."""
+    first = [f"{row:,}" for row in rows[:FIRST]] + ([f"{len(rows) - FIRST:,} more"] if rows[FIRST:] else [])
+    told = " and ".join([", ".join(first[:-1]), first[-1]] if first[1:] else first)
+    if not rows[1:]:
+        return f"Row {told} ends before the rows beside it: look whether cells at its end were lost"
+    return f"Rows {told} end before the rows beside them: look whether cells at their end were lost"
 
 
 def _absent(changed: pl.DataFrame) -> list[str]:

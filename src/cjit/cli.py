@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -168,7 +168,12 @@ def check(
     FILE may be - for standard input. Exit status: 0 nothing is rejected; 1 something is; 2 a file cannot be
     used, or the command cannot be carried out.
     """
-    for copy in (annotated, corrected):
+    output = None if output and _is_standard_output(output) else output
+    for option, copy in (("--annotated", annotated), ("--corrected", corrected)):
+        if copy and _is_standard_output(copy) and output is None:
+            _stop(
+                f"The copy would stand amid the report on standard output: say which file to write with {option} FILE"
+            )
         if copy and Path(copy).suffix.lower() in (".xlsx", ".xls", ".ods"):
             _stop(f"{copy} would be a CSV file under the name of a workbook: give it a name that ends in .csv")
     if not form and Path(output or "").suffix.lower() in (".pdf", ".doc", ".docx", ".xls", ".htm"):
@@ -216,9 +221,29 @@ def _where(name: str, form: str, output: str | None) -> str | None:
     return str(Path(output) / (stem + _SUFFIXES[form]))
 
 
+def _is_standard_output(path: str) -> bool:
+    """Whether a path is where the report is printed: it would be written over, or amid."""
+    if path == "-":
+        return True
+    try:
+        return path != os.devnull and os.path.samestat(os.stat(path), os.fstat(1))
+    except (OSError, ValueError):
+        return False
+
+
 def _changes(corrected: str | None) -> str | None:
-    """The list of changes that goes with a corrected copy."""
-    return str(Path(corrected).with_suffix(".changes.csv")) if corrected and Path(corrected).name else None
+    """The list of changes that goes with a corrected copy: none beside a device, a pipe or standard output."""
+    if not corrected or not Path(corrected).name or _is_standard_output(corrected):
+        return None
+    if os.path.exists(corrected) and not os.path.isfile(corrected):
+        return None
+    return str(Path(corrected).with_suffix(".changes.csv"))
+
+
+def _named(output: str) -> None:
+    """Stop where what is written to a file or a folder is to be printed."""
+    if output == "-":
+        _stop("What this makes cannot be printed: give the name of a file or a folder with --output")
 
 
 def _keep_apart(inputs: Sequence[str], outputs: Sequence[str | None]) -> None:
@@ -227,6 +252,11 @@ def _keep_apart(inputs: Sequence[str], outputs: Sequence[str | None]) -> None:
     written: set[str] = set()
     for path in outputs:
         if path is None:
+            continue
+        if _is_standard_output(path):
+            if "-" in written:
+                _stop("Both copies would stand on standard output: give one of them the name of a file")
+            written.add("-")
             continue
         place = os.path.realpath(path)
         if not path or (Path(place).is_dir()):
@@ -316,13 +346,22 @@ def _copies(
 ) -> None:
     from cjit import correct
 
+    def to(path: str) -> str | IO[bytes]:
+        sys.stdout.flush()
+        return sys.stdout.buffer if _is_standard_output(path) else path
+
     if annotated:
-        correct.annotate(source, findings, annotated, submitter=agency, previous=before)
-        click.echo(f"The copy with the findings beside each row is in {annotated}", err=True)
+        correct.annotate(source, findings, to(annotated), submitter=agency, previous=before)
+        click.echo(f"The copy with the findings beside each row is in {_place(annotated)}", err=True)
     if corrected:
-        changes = _changes(corrected) or ""
-        done = correct.correct(source, corrected, changes, today=findings.today, submitter=agency)
-        click.echo(f"{done}: the corrected copy is in {corrected}, and every change in {changes}", err=True)
+        changes = _changes(corrected)
+        done = correct.correct(source, to(corrected), changes or io.BytesIO(), today=findings.today, submitter=agency)
+        told = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
+        click.echo(f"{done}: the corrected copy is in {_place(corrected)}, and {told}", err=True)
+
+
+def _place(path: str) -> str:
+    return "standard output" if path == "-" else path
 
 
 # ---- dictionary and rules --------------------------------------------------------------------------
@@ -464,6 +503,7 @@ def extract(
     status: 0 it is written; 1 something would be rejected (and nothing is written, but with --labels); 2 the command
     cannot be carried out.
     """
+    _named(output)
     with _plainly(), _service():
         import django
 
@@ -532,6 +572,7 @@ def synth(
     """Make up monthly submissions that keep every rule, or break some. No real person is in them."""
     if not date(2000, 1, 1) <= today <= date(2100, 1, 1) or faults != faults:  # noqa: PLR0124 - not a number
         _stop("Choose a day from 2000 to 2100 and a share from 0 to 1")
+    _named(output)
     with _plainly():
         from cjit import synth as made_up
         from cjit.datasets import dataset

@@ -446,9 +446,10 @@ def correct(
         out = stack.enter_context(placed(path, source))
         said = stack.enter_context(placed(changes, source))
         done = _Corrector(source, today, out, said).run()
-        if again and done.rows and os.path.isfile(out.name):
+        name = getattr(out, "name", None)
+        if again and done.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
-            found = check(Path(out.name), source.dataset, today=today, submitter=submitter, keep=0)
+            found = check(Path(name), source.dataset, today=today, submitter=submitter, keep=0)
             done = replace(done, rejected=found.rejected)
         # Before either copy is put in its place.
         source.assure()
@@ -746,7 +747,11 @@ def _form(source: Source) -> Iterator[Change]:
     for name in source.unknown:
         yield 1, "", shown(name, 40), "", f"Column left out: dataset {source.dataset.letter} does not have it"
     for header in source.missing:
-        yield 1, header, "", header, "Column added, blank on every row"
+        if header in source.lost:
+            which = f"{source.shortened} end before this column"
+            yield 1, header, "", header, f"{which}: blank there in the copy, since what it had is not in the file"
+        else:
+            yield 1, header, "", header, "Column added, blank on every row"
     known = [header for header in source.columns if header]
     if known != [header for header in source.dataset.headers if header in known]:
         yield 1, "", "", "", "Columns put in the document's order"

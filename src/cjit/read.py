@@ -32,7 +32,7 @@ from typing import IO, NamedTuple, Protocol
 import polars as pl
 
 from cjit.dataset import Dataset, Kind, Severity, Status
-from cjit.rows import BLOCK, Ends, Reading
+from cjit.rows import BLOCK, Ends, Reading, Shortened, shortened
 from cjit.rows import block as in_block
 
 #: Bytes in a piece: large enough that a query costs more than its call, small enough that memory stays low.
@@ -72,7 +72,8 @@ class Batch:
     then kept once. `rows` are their numbers as the spreadsheet shows them (the header is row 1). `ragged` are
     (row, number of cells) of rows that are not in `frame` because their cells cannot be told apart;
     `blank` counts rows with nothing in them at all, `short` and `long` those that were read although blank cells at
-    their end were left out, or were too many (`cjit.rows`). `cut_off` is the ragged row within which the file ends,
+    their end were left out, or were too many (`cjit.rows`); `uneven` are the short ones beside which longer ones stand,
+    as no spreadsheet writes them. `cut_off` is the ragged row within which the file ends,
     `width` how many cells a row should have.
     """
 
@@ -85,6 +86,7 @@ class Batch:
     long: int = 0
     cut_off: int | None = None
     width: int = 0
+    uneven: tuple[int, ...] = ()
 
     def text(self) -> pl.DataFrame:
         """The frame with every column as plain text."""
@@ -130,7 +132,8 @@ class Cut(NamedTuple):
 class Source:
     """A file found fit to be read.
 
-    `columns` is what each column of the file is: a header of the dataset, or None where unknown. `unended` says
+    `columns` is what each column of the file is: a header of the dataset, or None where unknown. Of the headers that
+    are `missing`, those are in the header row of which nearly all rows are `shortened`. `unended` says
     that no line end follows the last row. `notes` are sentences on the official lists in use, on what was found odd,
     and how it is read.
     """
@@ -153,6 +156,7 @@ class Source:
     cuts: tuple[Cut, ...] = field(repr=False)
     stamp: tuple[int, int, int]
     notes: tuple[str, ...]
+    shortened: Shortened | None = None
     _kept: list[object] = field(default_factory=list, repr=False, compare=False)
 
     def assure(self) -> None:
@@ -163,6 +167,12 @@ class Source:
             now = (0, 0, 0)
         if now != self.stamp:
             raise Unusable(f"{self.name} changed while it was being read: wait until it is complete, then check again")
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The headers that are missing although they stand in the header row: nearly all rows end before them."""
+        ends = self.columns[self.shortened.cells :] if self.shortened else ()
+        return tuple(header for header in ends if header)
 
     def sha256(self) -> str:
         """The hash of the file's bytes, as 64 hexadecimal figures."""
@@ -362,6 +372,14 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         )
     if not _has_more(path, start + end):
         raise Unusable(f"{name} has headers but no records: make the extract again and check its dates")
+    short = _shortened(path, start + end, separator, encoding, only_cr, quoted_lines, columns, dataset)
+    if short:
+        lost = [header for header in columns[short.cells :] if header]
+        missing = tuple(h for h in dataset.headers if h in missing or h in lost)
+        notes.append(
+            f"{short} end before the {_columns_called(lost)} that the headers name: read as blank there; ask your"
+            " software supplier for a file that has every cell"
+        )
     return Source(
         name=name,
         path=path,
@@ -381,8 +399,32 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         cuts=_cuts(ends, start + end, first_line.count(b"\n", 0, end)),
         stamp=stamp,
         notes=tuple(notes),
+        shortened=short,
         _kept=kept,
     )
+
+
+def _shortened(
+    path: Path,
+    start: int,
+    separator: str,
+    encoding: str,
+    only_cr: bool,
+    quoted_lines: bool,
+    columns: Sequence[str | None],
+    dataset: Dataset,
+) -> Shortened | None:
+    """Whether nearly all rows end before the last headers. Without a field that must be there a row is not read."""
+    with path.open("rb") as file:
+        file.seek(start)
+        with io.TextIOWrapper(file, encoding, newline="" if quoted_lines else "\r" if only_cr else "\n") as text:
+            lines = text if quoted_lines else (line.rstrip("\r\n") + "\n" for line in text)
+            try:
+                found = shortened(csv.reader(lines, delimiter=separator), len(columns))
+            except csv.Error:
+                return None
+    ends = [dataset.by_header[header] for header in columns[found.cells :] if header] if found else []
+    return None if not ends or any(field.missing is Severity.REJECT for field in ends) else found
 
 
 def _official(dataset: Dataset) -> list[str]:
@@ -733,11 +775,35 @@ class _Odd:
 
     def told(self, batch: Batch) -> Batch:
         """A batch with the counts of the rows that were fitted, and with those that were not."""
-        short = sum(count < self.width for count in self.fitted.values())
+        long = sum(count > self.width for count in self.fitted.values())
+        # Where nearly all rows end at one place, their columns are missing, and that is said of the file.
+        ends = self.source.shortened.cells if self.source.shortened else None
+        short = {row: count for row, count in self.fitted.items() if count < self.width and count != ends}
         cut = self.last if self.last in dict(self.ragged) else None
         return replace(
-            batch, ragged=tuple(self.ragged), short=short, long=len(self.fitted) - short, cut_off=cut, width=self.width
+            batch,
+            ragged=tuple(self.ragged),
+            short=len(short),
+            long=long,
+            cut_off=cut,
+            width=self.width,
+            uneven=tuple(sorted(self._uneven(short, batch.rows))),
         )
+
+    def _uneven(self, short: Mapping[int, int], rows: pl.Series) -> Iterator[int]:
+        """The short rows in whose block there are longer ones."""
+        if not short:
+            return
+        blocks: dict[int, list[int]] = {}
+        for row, count in short.items():
+            blocks.setdefault(in_block(row), []).append(count)
+        # Which blocks have other rows too.
+        there = dict(((rows - 1) // BLOCK).value_counts(name="count").iter_rows())
+        others = {block for block, counts in blocks.items() if len(counts) < there.get(block, 0)}
+        for row, count in short.items():
+            block = in_block(row)
+            if block in others or count < max(blocks[block]):
+                yield row
 
 
 def _unended(source: Source) -> int | None:

@@ -13,9 +13,11 @@ Where another place leaves as many, the row goes as the rows of its block do.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from cjit import dates
 from cjit.dataset import Dataset, Field, Kind, Severity
@@ -25,6 +27,8 @@ from cjit.geography import TRUNCATED, WHOLE
 BLOCK = 16
 #: Cells, at the end of a row, that must speak against another place before the rest of the row need not be asked.
 _ENOUGH = -4
+#: Which share of the rows, and of how many, says that columns are missing.
+_NEARLY_ALL, _FEWEST_ROWS = 0.9, 3
 #: By how many places cells are looked for the other way than the missing ones would have moved them.
 _OTHER_WAY = (1, 2)
 
@@ -45,6 +49,41 @@ class Reading(Enum):
 def block(row: int) -> int:
     """The block that a row of the sheet is in."""
     return (row - 1) // BLOCK
+
+
+class Shortened(NamedTuple):
+    """Where nearly all rows of a file end before the headers do: at how many cells, how many rows, and of how many."""
+
+    cells: int
+    rows: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"All {self.of:,} rows" if self.rows == self.of else f"{self.rows:,} of {self.of:,} rows"
+
+
+def shortened(rows: Iterable[Sequence[str]], width: int) -> Shortened | None:
+    """Whether the columns at the end of a file are missing from it, though it has their headers.
+
+    A spreadsheet leaves out blank cells by blocks, and never in the first, which has the headers. A program that leaves
+    them out row by row ends each row elsewhere. Where nearly all rows, and those of the first block, end at one place,
+    whatever made the file has lost what follows.
+    """
+    counts: Counter[int] = Counter()
+    for cells in rows:
+        if any(cell.strip() for cell in cells):
+            counts[len(cells)] += 1
+            # Of most files a look at their beginning is enough.
+            if counts.total() == BLOCK - 1 and not _mostly_short(counts, width):
+                return None
+    if counts.total() < _FEWEST_ROWS or not _mostly_short(counts, width):
+        return None
+    return Shortened(*counts.most_common(1)[0], counts.total())
+
+
+def _mostly_short(counts: Counter[int], width: int) -> bool:
+    cells, number = counts.most_common(1)[0]
+    return cells < width and number >= counts.total() * _NEARLY_ALL
 
 
 class Ends:

@@ -472,9 +472,36 @@ def test_what_is_recorded_of_a_client_in_another_country_of_the_uk_is_said(brows
     assert lives(episode) == (postcode, "", "Z00B")
     assert told["notes"]["PC"] == (
         f"The client lives in {country}: the DAT of residence is “Out of England”, and the upper tier local authority"
-        f" stays blank, because no code for {country} is known here"
+        f" stays blank, because the official code for {country} is not public: “{country}” in the list is a stand-in of"
+        " ours"
     )
     assert told["notes"]["PC"] in words(browser.get(at(episode, "living")))
+
+
+def test_no_country_that_the_list_offers_is_said_to_have_no_code_here(browser, episode):
+    page = words(browser.get(at(episode, "living")))
+
+    for postcode, country in (("EH1 1BB", "Scotland"), ("CF10 1EP", "Wales"), ("BT1 5GS", "Northern Ireland")):
+        assert country in page
+        fills_in(browser, at(episode, "living"), PC=postcode)
+        assert "no code for" not in words(browser.get(at(episode, "living")))
+
+
+@pytest.mark.parametrize("typed", ["crack cocaine", "crack", "Crack", "CRACK COCAINE", "5 000"])
+def test_words_in_the_box_for_another_code_are_told_to_be_no_code(browser, episode, typed):
+    here = at(episode, "substances")
+    told = fills_in(browser, here, script=True, DRUG1="another", DRUG1_another=typed).json()
+
+    assert told["findings"]["DRUG1"].startswith("This is no code known here: choose from the list")
+    assert typed not in told["findings"]["DRUG1"]
+    assert "This is no code known here" in words(browser.get(here))
+
+
+@pytest.mark.parametrize("typed", ["1234", "ABC1", "7000"])
+def test_what_may_be_a_code_of_the_official_list_is_not_called_none(browser, episode, typed):
+    told = fills_in(browser, at(episode, "substances"), script=True, DRUG1="another", DRUG1_another=typed).json()
+
+    assert "no code known here" not in told["findings"].get("DRUG1", "")
 
 
 def test_of_a_postcode_that_tells_both_nothing_more_is_said(browser, episode):
@@ -942,6 +969,48 @@ def test_without_javascript_all_is_asked_and_saved(tab, episode):
 
     assert page.url.endswith(at(episode, "substances"))
     assert values(episode) == {"PARENT": "Y", "PRNTSTAT": "12", "CHILDWTH": "2"}
+
+
+def untick(page, saved: bool) -> None:
+    page.check("#PC-apart", force=True)
+    if saved:
+        is_saved(page)
+        page.wait_for_function("() => JSON.parse(document.querySelector('[name=was]').value).PC === 'ZZ99 3VZ'")
+    page.uncheck("#PC-apart", force=True)
+
+
+@in_browser
+@pytest.mark.parametrize("saved", [False, True], ids=["at once", "after it was saved"])
+def test_who_takes_back_no_fixed_abode_has_the_postcode_and_the_dat_again_that_they_chose(
+    tab, browser, episode, agency, saved
+):
+    Agency.objects.filter(pk=agency.pk).update(dat="A09B")
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH", DAT="A12B")
+    before = lives(episode)
+    page = tab(at(episode, "living"))
+    page.wait_for_selector("[data-question=DAT] input[role=combobox]")
+
+    untick(page, saved)
+
+    assert page.input_value("#PC") == "NE8 1HH"
+    assert page.eval_on_selector("[data-question=DAT] select", "list => list.value") == "A12B"
+    follow(page.locator("text=Save and come back later"))
+    assert lives(episode) == before
+
+
+@in_browser
+def test_what_is_answered_anew_while_the_tick_is_on_is_not_replaced_by_what_was_before(tab, browser, episode, agency):
+    Agency.objects.filter(pk=agency.pk).update(dat="A09B")
+    fills_in(browser, at(episode, "living"), PC="NE8 1HH", DAT="A12B")
+    page = tab(at(episode, "living"))
+    box = page.locator("[data-question=DAT] input[role=combobox]")
+    page.check("#PC-apart", force=True)
+    box.fill("manchester")
+    box.press("Tab")
+    page.uncheck("#PC-apart", force=True)
+
+    assert page.input_value("#PC") == "NE8 1HH"
+    assert "Manchester" in box.input_value()
 
 
 # ---- two clients of one reference ------------------------------------------------------------------

@@ -412,6 +412,25 @@ def test_an_id_that_is_another_clients_is_left_out_and_counted(imported):
     assert [client.clientid for client in Client.objects.all()] == ["a"]
 
 
+def test_two_people_under_one_client_id_are_not_imported_as_one_client(imported):
+    person = {"CLIENTID": "c1", "CLIENT": "A1", "EPISODID": "e1", "REFERID": "r1"}
+    other = person | {"SINITIAL": "Z", "DOB": "01/02/1990", "EPISODID": "e2", "REFERID": "r2"}
+    third = {"CLIENTID": "c3", "CLIENT": "A3", "EPISODID": "e3", "REFERID": "r3"}
+
+    done = imported(person, other, third)
+
+    assert [client.clientid for client in Client.objects.all()] == ["c3"]
+    assert (done.another, done.clients, done.episodes) == (2, 1, 1)
+
+
+def test_one_slip_in_a_client_s_initials_does_not_keep_them_from_being_imported(imported):
+    person = {"CLIENTID": "c1", "CLIENT": "A1", "EPISODID": "e1", "REFERID": "r1"}
+
+    done = imported(person, person | {"SINITIAL": "Z", "EPISODID": "e2", "REFERID": "r2"})
+
+    assert (done.another, done.clients, done.episodes) == (0, 1, 2)
+
+
 def test_ids_that_are_anothers_leave_the_rest_of_a_client_whole(imported):
     imported({"CLIENTID": "a", "CLIENT": "A", "EPISODID": "e", "REFERID": "r"})
     mixed = [

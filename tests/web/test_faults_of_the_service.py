@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(sent):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.5])
 def test_a_worker_killed_at_any_moment_loses_nothing(agency, provider, csv_of, after, killed_worker):
-    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(20_000)]
+    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(1, 20_001)]
     submission = received(agency, provider, csv_of(*({"AGNCY": agency.code, **row} for row in many)))
 
     killed_worker(submission, after)
@@ -557,7 +557,9 @@ def has_a_copy(pid: int) -> bool:
 def test_a_worker_killed_while_it_reads_a_file_leaves_nothing_of_it_in_plain(
     with_a_key, agency, provider, csv_of, uploads, settings, begun_worker
 ):
-    many = [{"CLIENTID": str(n), "CLIENT": f"MADEUP{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(9_000)]
+    many = [
+        {"CLIENTID": str(n), "CLIENT": f"MADEUP{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(1, 9_001)
+    ]
     submission = received(agency, provider, csv_of(*({"AGNCY": agency.code, **row} for row in many)))
     with begun_worker() as process:
         while not has_a_copy(process.pid):

@@ -14,6 +14,7 @@ from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
 from cjit.web.agencies.calendar import Month
 from cjit.web.portal import actions, plan, store
+from cjit.web.portal.contested import Contest
 from cjit.web.portal.decisionfile import allowed
 from cjit.web.portal.models import RECORDS, Choice, State, Submission
 from cjit.web.portal.staff import progress
@@ -79,12 +80,46 @@ def test_a_missing_column_empties_nothing_and_is_told_at_the_top(accepted, sent,
     text = page(browser, submission)
     told = "The columns HOUSING, CPLANDT, DISD, CJDISRSN, REFERID and REFDATE are not in this file"
     assert text.index(told) < text.index("What to do next")
-    assert "HOUSING, housing situation: 2 kept as held, blank in this file" in text
+    assert "HOUSING, housing situation: 2 kept as held, no column in this file" in text
+    assert told in page(browser, submission, "accept/")
     done = actions.accept(by=provider, submission=submission)
     assert {header: value(agency, header) for header in gone} == before
-    assert done.receipt["kept"] == {"HOUSING": 2, "CPLANDT": 2, "DISD": 2, "CJDISRSN": 2}
+    assert done.receipt["kept, no column"] == {"HOUSING": 2, "CPLANDT": 2, "DISD": 2, "CJDISRSN": 2}
+    assert told in page(browser, done, "receipt/")
     assert done.receipt["episode"]["changed"] == 0
     assert done.receipt["episode"]["unchanged"] == 2
+
+
+def test_columns_that_every_row_has_lost_make_no_referral_absent_and_empty_nothing(
+    accepted, sent, agency, csv_of, browser, provider
+):
+    rows = [FIRST, SECOND, {"CLIENTID": "3", "CLIENT": "A3", "EPISODID": "33", "REFERID": "333"}]
+    accepted(*rows)
+    before = {entity: store.held(agency, entity).drop("id").rows() for entity in RECORDS}
+    head, *lines = csv_of(*({"AGNCY": "CJ901"} | row for row in rows)).decode().splitlines()
+    cut = "\r\n".join([head, *(",".join(line.split(",")[:38]) for line in lines), ""])
+
+    submission = sent(scope="full", data=cut.encode())
+
+    assert submission.state == State.READY
+    text = page(browser, submission)
+    assert "DISD, CJDISRSN, REFERID and REFDATE are not in this file" in text
+    actions.accept(by=provider, submission=submission)
+    assert {entity: store.held(agency, entity).drop("id").rows() for entity in RECORDS} == before
+
+
+def test_half_a_closure_is_not_called_blank(accepted, sent, browser, provider):
+    accepted(FIRST | CLOSED, SECOND | CLOSED)
+
+    submission = sent(FIRST | {"DISD": "16/01/2026", "CJDISRSN": ""}, SECOND | {"DISD": "", "CJDISRSN": ""})
+
+    for text in (
+        page(browser, submission, "accept/"),
+        page(browser, actions.accept(by=provider, submission=submission), "receipt/"),
+    ):
+        for field in ("DISD, case closure date", "CJDISRSN, case closure reason"):
+            assert f"{field}: 1 kept as held, half a closure in this file" in text
+            assert f"{field}: 1 kept as held, blank in this file" in text
 
 
 def test_what_stays_is_told_before_and_after_acceptance(accepted, sent, browser, provider):
@@ -204,10 +239,10 @@ def test_a_rejected_row_hides_no_mismatch_of_the_row_that_is_taken(accepted, sen
     accepted(FIRST)
     before = value(agency, "DOB")
 
-    submission = sent(FIRST | {"REFERID": ""}, FIRST | {"DOB": "01/01/1970", "SEX": "F", "SINITIAL": "Z"})
+    submission = sent(FIRST | {"REFERID": ""}, FIRST | {"DOB": "01/01/1970"})
 
     (decision,) = submission.decisions.all()
-    assert (decision.entity, decision.headers) == ("client", "SINITIAL DOB SEX")
+    assert (decision.entity, decision.headers) == ("client", "DOB")
     actions.accept(by=provider, submission=submission)
     assert value(agency, "DOB") == before
 
@@ -305,6 +340,12 @@ _CHANGES = [
     {"CONSENT": "Yes"},
     {"AGNCY": "CJ902"},
     {"EPISODID": ""},
+    {"SINITIAL": "X", "DOB": "01/02/1999"},
+    {"SINITIAL": "X", "DOB": "01/02/1999", "CONSENT": ""},
+    {"EPISODID": "11"},
+    {"EPISODID": "32"},
+    {"REFERID": "111"},
+    {"REFERID": "322"},
 ]
 
 
@@ -319,9 +360,40 @@ def _some_rows(random: Random) -> list[dict[str, str]]:
     return rows
 
 
+def _parents(rows, key: str, parent: str, held) -> set[str]:
+    """The ids of a file that stand under several others, there or in what is held."""
+    of: dict[str, set[str]] = {}
+    for row in rows:
+        if row[key] and row[parent]:
+            of.setdefault(row[key], set()).add(row[parent])
+    for record, before in held.select(key, parent).iter_rows():
+        if record in of:
+            of[record].add(before)
+    return {record for record, parents in of.items() if len(parents) > 1}
+
+
+def _contested(rows, before) -> list[int]:
+    """The rows of ids of which it is doubtful whose they are, from the rows and what is held alone."""
+    own = [row for row in rows if row["AGNCY"] == "CJ901"]
+    people: dict[str, dict[str, set[str]]] = {}
+    for row in own:
+        for header in ("FINITIAL", "SINITIAL", "DOB", "SEX"):
+            if row["CONSENT"] == "Y" and row[header]:
+                people.setdefault(row["CLIENTID"], {}).setdefault(header, set()).add(row[header])
+    several = {c for c, told in people.items() if c and sum(len(values) > 1 for values in told.values()) > 1}
+    episodes = _parents(own, "EPISODID", "CLIENTID", before[Entity.EPISODE])
+    referrals = _parents(own, "REFERID", "EPISODID", before[Entity.REFERRAL])
+    return [
+        number
+        for number, row in enumerate(rows, 2)
+        if row["AGNCY"] == "CJ901"
+        and (row["CLIENTID"] in several or row["EPISODID"] in episodes or row["REFERID"] in referrals)
+    ]
+
+
 @pytest.mark.dear
 @pytest.mark.parametrize("seed", range(4))
-def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(seed, sent, provider, csv_of):
+def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(seed, sent, provider, agency, csv_of):
     """Counted from the rows and the findings alone, and not from the plan."""
     random = Random(200 + seed)
     for _ in range(5):
@@ -337,6 +409,7 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
                 actions.decide(by=provider, submission=submission, choices={decision.pk: choice})
 
         forget = plan.foreseen(submission).known.height
+        before = {entity: store.held(agency, entity) for entity in RECORDS}
         receipt = actions.accept(by=provider, submission=submission, forget=forget).receipt
 
         found = check(csv_of(*rows), Q, today=timezone.localdate(), submitter="CJ901").frame
@@ -354,12 +427,23 @@ def test_of_the_records_a_file_has_each_is_new_changed_unchanged_or_left_out(see
         withdraw = {row["CLIENTID"] for row in rows if (row["CONSENT"], row["AGNCY"]) == ("N", "CJ901")} - {""}
         of_them = [n for n, row in enumerate(rows, 2) if row["CLIENTID"] in withdraw]
         no = [n for n in of_them if (rows[n - 2]["CONSENT"], rows[n - 2]["AGNCY"]) == ("N", "CJ901")]
-        taken = set(range(2, len(rows) + 2)) - rejected - set(of_them)
-        assert receipt["left_out"]["rejected rows"] == len(rejected - set(no))
+        others = {number for number, row in enumerate(rows, 2) if row["AGNCY"] == "CJ902"}
+        assert receipt["left_out"]["rows of another agency"] == len(others)
+        contested = set(_contested(rows, before)) - rejected - set(of_them)
+        assert sum(receipt["left_out"][contest] for contest in Contest) == len(contested)
+        taken = set(range(2, len(rows) + 2)) - rejected - set(of_them) - contested
+        for entity in RECORDS:
+            # No two rows are made one record where they are of two.
+            keys = {rows[n - 2][store.key_of(entity)] for n in taken} - {""}
+            told = receipt[entity.value]
+            assert told["new"] + told["changed"] + told["unchanged"] <= len(keys)
+        assert receipt["left_out"]["rejected rows"] == len(rejected - set(no) - others)
         reasons = ("rows of clients who withdraw", "rows of clients who withdraw and are not held")
         withdrawn = sum(receipt["left_out"][reason] for reason in reasons)
         assert withdrawn == len(set(of_them) - (rejected - set(no)))
-        assert submission.rows == len(taken) + receipt["left_out"]["rejected rows"] + withdrawn
+        assert submission.rows == len(taken) + len(others) + receipt["left_out"]["rejected rows"] + withdrawn + len(
+            contested
+        )
         # A referral that has no ID is in no count but that of the rejected rows.
         for number, row in enumerate(rows, 2):
             assert row["REFERID"] or not row["REFDATE"] or number in rejected

@@ -185,7 +185,7 @@ print(sent.state)
 @pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_path, csv_of):
-    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(15_000)]
+    many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(1, 15_001)]
     path = tmp_path / "many.csv"
     path.write_bytes(csv_of(*({"AGNCY": "CJ900", **row} for row in many)))
     # A database of its own, which nobody else brings up to date at the same moment.

@@ -704,9 +704,15 @@ def test_a_client_who_was_removed_before_is_forgotten_all_the_same(accepted, sen
     assert versions() == {"client": 1, "episode": 1, "referral": 1}
 
 
-def test_who_withdraws_takes_along_the_referrals_of_an_episode_that_was_anothers_before(accepted, sent, provider):
+def moved(accepted, sent, provider) -> None:
+    """An episode that was sent under one client, was deleted there, and was sent under another one then."""
     accepted(FIRST, SECOND)
+    choices(sent(SECOND, scope="full"), provider, client="delete")
     accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
+
+
+def test_who_withdraws_takes_along_the_referrals_of_an_episode_that_was_anothers_before(accepted, sent, provider):
+    moved(accepted, sent, provider)
 
     done = accepts(provider, sent(SECOND | {"CONSENT": "N"}))
 
@@ -715,8 +721,7 @@ def test_who_withdraws_takes_along_the_referrals_of_an_episode_that_was_anothers
 
 
 def test_who_withdraws_leaves_the_referrals_of_an_episode_that_is_anothers_now(accepted, sent, agency, provider):
-    accepted(FIRST, SECOND)
-    accepted(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}, SECOND)
+    moved(accepted, sent, provider)
 
     accepts(provider, sent(FIRST | {"CONSENT": "N"}))
 
@@ -863,8 +868,7 @@ def test_foreseeing_an_acceptance_writes_nothing_and_locks_nothing(mismatched, p
 
 
 def test_a_referral_stays_whose_episode_is_another_clients_too(accepted, sent, agency, provider):
-    accepted(FIRST, SECOND)
-    actions.accept(by=provider, submission=sent(FIRST | {"CLIENTID": "2", "CLIENT": "A2"}))
+    moved(accepted, sent, provider)
     submission = sent(FIRST | {"CONSENT": "N"}, SECOND)
 
     foreseen = plan.foreseen(submission).receipt

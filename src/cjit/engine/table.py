@@ -70,6 +70,7 @@ class Table:
     ragged: row and number of cells of each row whose cells cannot be told apart; these are not in `rows`.
     blank, short, long: how many rows had nothing in them; lacked blank cells at their end; had too many there.
     cut_off: the row within which the file ends. width: how many cells a row should have.
+    uneven: the rows that end before others beside them.
     """
 
     rows: pl.Series
@@ -81,6 +82,7 @@ class Table:
     long: int = 0
     cut_off: int | None = None
     width: int = 0
+    uneven: tuple[int, ...] = ()
 
     @property
     def height(self) -> int:
@@ -148,6 +150,7 @@ def read(
         long=sum(batch.long for batch in batches),
         cut_off=next((batch.cut_off for batch in batches if batch.cut_off), None),
         width=last.width,
+        uneven=tuple(row for batch in batches for row in batch.uneven),
     )
 
 

@@ -80,7 +80,24 @@ _NAMES = 5
 
 
 def verdict(findings: Findings) -> str:
-    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence."""
+    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence.
+
+    Where not every rule was asked it begins with that, and nobody is told that nothing was found wrong.
+    """
+    told = _verdict(findings)
+    skipped = _skipped(findings)
+    if not skipped or not findings.rows:
+        return told
+    rules = len(findings.ledger)
+    told = told.removesuffix("; nothing was found wrong")
+    return f"Only {rules - skipped:,} of {rules:,} rules were asked: by these, {told[0].lower()}{told[1:]}"
+
+
+def _skipped(findings: Findings) -> int:
+    return sum(run.state == "skipped" for run in findings.ledger)
+
+
+def _verdict(findings: Findings) -> str:
     rows, rejected = findings.rows, findings.rejected
     said = {severity: findings.worst[severity] for severity in _ACCEPTED if findings.worst[severity]}
     if rows == 0:
@@ -100,13 +117,17 @@ def verdict(findings: Findings) -> str:
 
 
 def cautions(findings: Findings) -> tuple[str, ...]:
-    """What the verdict does not speak of, a sentence each: what stands above all, missing columns, rules left out."""
+    """What the verdict does not speak of, a sentence each: what stands above all, and missing columns."""
     said = [shown(note, 600) for note in findings.above]
-    if missing := _missing(findings):
+    lost = findings.source.lost if findings.source else ()
+    if missing := [header for header in _missing(findings) if header not in lost]:
         columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
         said.append(f"{columns}: {_some(missing)}; read as blank on every row")
-    if skipped := sum(run.state == "skipped" for run in findings.ledger):
-        said.append(f"{skipped:,} of {len(findings.ledger):,} rules were left out, as asked")
+    if lost and findings.source:
+        columns = "1 column" if len(lost) == 1 else f"{len(lost):,} columns"
+        said.append(
+            f"{findings.source.shortened} end before {columns}: {_some(lost)}; missing, and read as blank there"
+        )
     return tuple(said)
 
 
@@ -272,7 +293,9 @@ def percent(part: int, whole: int) -> str:
 
 def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled], tuple[str, ...]]:
     """The headers that are filled and answered on every row, how complete others are, and those not in the file."""
-    full, other, missing = [], {}, _missing(findings)
+    full, other = [], {}
+    # Where a few rows have what all others lack, it is told how many.
+    missing = tuple(header for header in _missing(findings) if not findings.completeness[header].filled)
     for header, count in findings.completeness.items():
         if count.filled and not (count.blank or count.not_answered or count.bad):
             full.append(header)
@@ -356,8 +379,9 @@ def placed(path: str | os.PathLike[str] | IO[bytes], source: Source | None = Non
         raise WouldOverwrite(f"{Path(path).name} is the file that was checked: choose another name to write to")
     if where.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if where.exists() and not where.is_file():
-        with where.open("wb") as out:
+    # What a link of /dev leads to may have no name of its own.
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as out:
             yield out
         return
     beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")

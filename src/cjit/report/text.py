@@ -42,7 +42,8 @@ def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
     verdict = report.verdict(findings)
     cautions = report.cautions(findings)
-    style = "bold red" if findings.rejected else "bold green" if findings.rows and not cautions else "bold"
+    whole = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
+    style = "bold red" if findings.rejected else "bold green" if whole else "bold"
     console.print(Text(verdict, style=style))
     for caution in cautions:
         console.print(Text(caution, style="yellow"))

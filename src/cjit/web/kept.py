@@ -30,7 +30,7 @@ from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUplo
 from cjit.read import Aside, is_in_use
 from cjit.web.clock import database_now, is_held_back
 
-UPLOAD, FINDINGS = "upload", "findings"
+UPLOAD, FINDINGS, CONTESTED = "upload", "findings", "contested"
 
 _CHUNK = 1 << 20
 _MARK = b"CJIT-1\n"

@@ -216,10 +216,10 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
 
 
 #: What programs and people write where there is no value: an error of a spreadsheet (#REF!, #####, #N/A), the null of
-#: a database or of a program, "not known", and signs alone.
+#: a database or of a program, "not known", a word for something to be filled in, crosses, noughts and signs alone.
 _STANDS_FOR_NOTHING = (
-    r"^(#+|#[A-Z0/]+[!?]?|N/?A|NAN|NIL|NONE|NULL|<NULL>|\(NULL\)|UNDEFINED|UNKNOWN|NOT KNOWN|NOT AVAILABLE|TBA|TBC"
-    r"|[-–—_.?*/]+)$"
+    r"^(#+|#[A-Z0/]+[!?]?|N/?A|N/?K|NAN|NIL|NONE|NULL|<NULL>|\(NULL\)|UNDEFINED|UNKNOWN|MISSING|BLANK|\(BLANK\)"
+    r"|NOT (KNOWN|AVAILABLE|STATED|RECORDED)|TBA|TBC|TEST|X{1,3}|0+|[-–—_.?*/]+)$"
 )
 
 
@@ -250,14 +250,14 @@ def _is_no_placeholder(header: str, noun: str) -> Rule:
     return Rule(
         f"{header}.is_no_placeholder",
         REJECT,
-        f"Enter the {noun}: what stands here is an error of a spreadsheet or a word for no value",
+        f"Enter the {noun}: what stands here is an error of a spreadsheet or stands for no value",
         OUR_READING,
         Cell(header).in_capitals.matches(_STANDS_FOR_NOTHING),
         breaks={header: "#N/A"},
         holds={header: "NA1"},
-        reading="A spreadsheet writes #N/A, #REF! or ##### where it has no value to show, and programs write NULL, "
-        "None or N/A. Everybody whose ID is missing then has the same one, so the ID is not completed and the record "
-        "is rejected: taken, it would make one person of several.",
+        reading="A spreadsheet writes #N/A, #REF! or ##### where it has no value to show, programs write NULL, "
+        "None or 0, and people N/K, not stated, test or XXX. Everybody whose ID is missing then has the same one, so "
+        "the ID is not completed and the record is rejected: taken, it would make one person of several.",
     )
 
 

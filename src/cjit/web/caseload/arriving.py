@@ -50,7 +50,7 @@ class Imported:
 
     `here` are records that were here before, `differ` the fields in which the file says something else of a record
     than what was first known of it. Rows are left out `without_consent`, `without_ids` that can be kept (of some no
-    more than the referral), of ids that belong to `another` client or episode, and where their cells cannot be told
+    more than the referral), of ids that belong to `another` client or episode too, and where their cells cannot be told
     apart (`ragged`).
     """
 
@@ -116,8 +116,12 @@ def read(
             f"The file has records of another agency: choose the file of {agency.name}, in which AGNCY is"
             f" {agency.code} on every row"
         )
+    several = _of_several_people(rows)
     for row in rows:
-        _take(row, arrived, agency, now, today, counted_from)
+        if row["CLIENTID"] in several:
+            arrived.done.another += 1
+        else:
+            _take(row, arrived, agency, now, today, counted_from)
     _check(arrived, agency, today)
     return arrived
 
@@ -145,6 +149,16 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
     done.without_consent = frame.height - some.height
     return canonical(DATASET, some.iter_rows(named=True), keep_odd=True, style=Style.SLASHED).to_dicts()
+
+
+def _of_several_people(rows: Iterable[Mapping[str, str | None]]) -> set[str]:
+    """The client ids whose rows differ in two of what makes a person: taken, they would make one client of two."""
+    told: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        for header in ("FINITIAL", "SINITIAL", "DOB", "SEX"):
+            if (clientid := row["CLIENTID"]) and (text := row[header]) and not is_no_id(clientid):
+                told[clientid][header].add(text)
+    return {clientid for clientid, of in told.items() if sum(len(texts) > 1 for texts in of.values()) > 1}
 
 
 def _take(

@@ -33,6 +33,8 @@ ANOTHER = "another"
 #: What the label of a code says that stands for no answer, and what people call that.
 _DECLINED = re.compile(r"\bdeclin|\bnot stated\b", re.IGNORECASE)
 _REFUSED = ("Declined", "Refused", "Prefer not to say")
+#: What the code of an official list may look like.
+_CODE = re.compile(r"[A-Z0-9][A-Z0-9./_-]*")
 #: What a tick beside the postcode stands for. Of both the default postcode is recorded; the DAT tells them apart.
 NO_FIXED_ABODE, ABROAD = DEFAULT_POSTCODE, "abroad"
 #: Said beside a question; what a field is stands under "What to record".
@@ -173,6 +175,19 @@ def _takes_another(field: Field) -> bool:
     """Whether a code may be typed that is not in the list: the list is known to be longer, or to be a stand-in."""
     codes = DATASET.codes_of(field.header)
     return codes is not None and not codes.complete
+
+
+def is_no_code(header: str, text: str) -> bool:
+    """Whether what is typed as another code of an official list cannot be one: it is words, or a word longer than any.
+
+    Capitals say nothing, since what is typed is kept in them.
+    """
+    field, text = DATASET.by_header[header], text.upper()
+    codes = DATASET.codes_of(header)
+    if not text or not codes or not _takes_another(field) or _listed(field, text):
+        return False
+    longest = max((len(code) for code in codes.codes if code.isalpha()), default=0)
+    return _CODE.fullmatch(text) is None or (text.isalpha() and len(text) > longest)
 
 
 def _listed(field: Field, text: str) -> bool:

@@ -327,7 +327,14 @@ def _findings(record: Record, group: Group) -> dict[str, list[str]]:
             found.setdefault(each.header, []).append(each.message)
     if isinstance(record, Episode) and (doubt := left_behind(record)):
         found.setdefault("DAT", []).append(doubt)
+    for header in group.headers:
+        if header not in found and asking.is_no_code(header, record.values.get(header, "")):
+            found[header] = [_NO_CODE]
     return {header: found[header] for header in group.headers if header in found}
+
+
+#: Said of words in the box for another code of an official list.
+_NO_CODE = "This is no code known here: choose from the list, or enter the code as the official list has it"
 
 
 def _marks(findings: Mapping[str, Sequence[str]]) -> set[str]:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 from cjit import dates
 from cjit.check import check_rows
-from cjit.dataset import Entity, Kind, Rule
+from cjit.dataset import Entity, Kind, Rule, Status
 from cjit.dataset import Record as Texts
 from cjit.datasets.q import tables
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
@@ -430,8 +430,18 @@ def about_place(values: Mapping[str, str], agency_dat: str) -> str:
         area = _area(postcode)
         where = f"in {area}"
     code = f"the DAT of residence is “{shown('DAT', dat)}”" if dat else "the DAT of residence stays blank"
-    no_code = f", and the upper tier local authority stays blank, because no code for {area} is known here"
+    no_code = f", and the upper tier local authority stays blank, because {_no_code(area)}"
     return f"The client lives {where}: {code}{'' if values.get('UTLA') else no_code}"
+
+
+def _no_code(area: str) -> str:
+    """Why an area outside England has no code of ours, though one may stand in the list."""
+    some = [row for row in DATASET.lists["UTLA"].rows if row.label == area]
+    if not some:
+        return f"no code for {area} is known here"
+    if some[0].status is Status.PLACEHOLDER:
+        return f"the official code for {area} is not public: “{area}” in the list is a stand-in of ours"
+    return f"only who knows the home can say whether “{area}” in the list is right for it"
 
 
 # ---- as people read it -----------------------------------------------------------------------------

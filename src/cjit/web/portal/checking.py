@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import polars as pl
 from django.conf import settings
@@ -16,12 +16,12 @@ from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
 from cjit.findings import Findings
 from cjit.read import Source, Unusable, open_file, repeating
-from cjit.web import kept
+from cjit.web import kept, pages
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import AGENCY_CODE, Agency
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Claim, Queue
-from cjit.web.portal import plan, result, store
+from cjit.web.portal import contested, plan, result, store
 from cjit.web.portal.models import RECORDS, Decision, Scope, State, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
@@ -74,7 +74,8 @@ def _examine(claim: Claim[Submission]) -> None:
             today=today,
             previous=store.whole(held),
             submitter=agency.code,
-            full=submission.scope == Scope.FULL,
+            # What is absent is said below, by what is taken for it here.
+            full=False,
             progress=lambda done, _: progress(done),
         )
         if found.rows > settings.UPLOAD_ROWS:
@@ -88,24 +89,30 @@ def _examine(claim: Claim[Submission]) -> None:
         header=pl.col("rule").str.split(".").list.first(),
         severity=pl.when(pl.col("rule").is_in(rejects.implode())).then(pl.lit(Severity.REJECT.value)),
     )
-    file = plan.of_findings(sent, told)
+    file = plan.of_findings(sent, told, source.missing)
     forget = plan.withdrawn(sent, agency)
-    usable = plan.usable(sent, file.rejected, forget)
+    doubtful = plan.contests(file, held, agency)
+    unrejected = plan.usable(sent, file.rejected, forget)
+    usable = unrejected.join(doubtful, on="row", how="anti")
     # A row that does not say whose it is may be of anybody who is held.
     strangers = found.rows - sent.height + int(sent[CLIENT].null_count()) + (file.nameless["header"] == CLIENT).sum()
     known = not strangers and usable.height > 0
-    if strangers and usable.height and submission.scope == Scope.FULL:
-        summary["notes"] = [_STRANGERS, *found.above, *found.notes]
-    changes, kept_on, absent = _changes(submission, held, file, usable, source.missing, known)
+    changes, kept_on, absent = _changes(submission, held, file, doubtful, usable, known)
+    if submission.scope == Scope.FULL and usable.height:
+        first, last = ([_STRANGERS], []) if strangers else ([], _absent(changes["absent"]))
+        summary["notes"] = [*first, *found.above, *found.notes, *last]
     forgotten = plan.known(agency, forget).height
-    last = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
-    unchanged = last is not None and last.sha256 == submission.sha256
+    before = Submission.objects.filter(agency=agency, state=State.ACCEPTED).order_by("-accepted").first()
+    unchanged = before is not None and before.sha256 == submission.sha256
+    summary |= {"left_out": plan.counted(doubtful, unrejected), "taken": usable.height}
+    summary["others"] = plan.foreign(sent, agency).len()
     summary |= {"changes": changes, "forget": forgotten, "unchanged": unchanged, "missing": source.missing, **kept_on}
     with transaction.atomic():
         # In the order in which the pages lock: the agency, then its submission.
         Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
         now = claim.locked()
         result.keep(submission, found)
+        contested.keep(submission, sent, doubtful.join(unrejected, on="row", how="semi"))
         # A try that was cut short may have left some.
         now.decisions.all().delete()
         if usable.height:
@@ -122,6 +129,13 @@ def _examine(claim: Claim[Submission]) -> None:
             about=now.number,
             counts={"rows": found.rows, "rejected": found.rejected, "findings": found.total},
         )
+
+
+def _absent(counts: Mapping[str, int]) -> list[str]:
+    """What is held and not in the file, in a sentence: nothing vanishes without one."""
+    parts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n]
+    are = "is held and is" if sum(counts.values()) == 1 else "are held and are"
+    return [f"{pages.listed(parts)} {are} not in this file: check that the extract is whole"] if parts else []
 
 
 def _is_surely_too_long(source: Source) -> bool:
@@ -220,8 +234,8 @@ def _changes(
     submission: Submission,
     before: store.Held,
     file: plan.File,
+    doubtful: pl.DataFrame,
     usable: pl.DataFrame,
-    columns_missing: Sequence[str],
     known: bool,
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]], list[Decision]]:
     """What of a file is new, changed and absent, by kind; how many held values of each field stay (`plan.count_kept`).
@@ -231,10 +245,11 @@ def _changes(
     sent = file.sent
     # A row that is not taken may be of anything the client has: neither they nor what is theirs is absent.
     out = pl.col(WITHHELD) | pl.col("row").is_in(file.rejected.implode())
-    unsure = sent.filter(out)[CLIENT].drop_nulls().unique()
+    disputed = sent.join(doubtful, on="row", how="semi")
+    unsure = pl.concat([sent.filter(out)[CLIENT].drop_nulls(), contested.touched(disputed, before)]).unique()
     good = sent.filter(~pl.col(WITHHELD))
     counts: dict[str, dict[str, int]] = {"new": {}, "changed": {}, "absent": {}}
-    stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
+    stays = plan.nothing_kept()
     absent: list[Decision] = []
     spared: dict[Entity, pl.Series] = {}
     gone_above: dict[Entity, pl.Series] = {}
@@ -248,11 +263,11 @@ def _changes(
         there = compare.first(good.select(store.headers_of(entity)), key)
         now = compare.first(plan.closed_in_full(usable).select(store.headers_of(entity)), key)
         both = plan.merged(now, held, entity)
-        plan.count_kept(stays, both, entity, sent, file.bad)
+        plan.count_kept(stays, both, entity, file)
         # What is in the file and rejected is not absent from it.
         missing = held.join(there, on=key, how="anti").filter(~pl.col(key).is_in(spared[entity].implode()))
         # A file without the column says nothing of such records, and least of all that they are gone.
-        if not known or key in columns_missing:
+        if not known or key in file.missing:
             missing = missing.clear()
         counts["new"][entity.value] = now.join(held, on=key, how="anti").height
         counts["changed"][entity.value] = both.filter("differs").height

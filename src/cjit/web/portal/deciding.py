@@ -31,7 +31,7 @@ from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, decisionfile, plan, result
+from cjit.web.portal import actions, contested, decisionfile, plan, result
 from cjit.web.portal import receipt as receipts
 from cjit.web.portal.models import Choice, Decision, State, Submission
 from cjit.web.portal.rulebook import RULES
@@ -431,7 +431,8 @@ def _summary(request: HttpRequest, sent: Submission, error: str = "") -> HttpRes
         "kept_days": settings.KEEP_DAYS,
         "typed": request.POST.get("forget", ""),
         "error": error,
-        "left_out": receipts.left_out(foreseen),
+        "left_out": receipts.left_out(foreseen, contested.named(sent, foreseen["left_out"])),
+        "missing": receipts.missing_columns(sent.summary.get("missing", ())),
         "kept": receipts.kept(foreseen),
         "kept_because": receipts.KEPT,
         "undecided": sent.decisions.filter(choice="").count(),
@@ -457,7 +458,8 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponseBase:
         "heads": list(receipts.RECORDS.values()),
         "counted": receipts.counted(sent.receipt),
         "forgotten": receipts.forgotten(sent),
-        "left_out": receipts.left_out(sent.receipt),
+        "left_out": receipts.left_out(sent.receipt, contested.named(sent, sent.receipt.get("left_out", {}))),
+        "missing": receipts.missing_columns(sent.summary.get("missing", ())),
         "kept": receipts.kept(sent.receipt),
         "kept_because": receipts.KEPT,
         "last": _last(sent.agency) == sent,
@@ -483,7 +485,8 @@ def undo(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "GET":
         if _last(sent.agency) != sent:
             return redirect("receipt", sent.pk)
-        return pages.render(request, "portal/undo.html", {"submission": sent, "forgotten": receipts.forgotten(sent)})
+        context = {"submission": sent, "forgotten": receipts.forgotten(sent), "back": receipts.all_come_back(sent)}
+        return pages.render(request, "portal/undo.html", context)
     try:
         with transaction.atomic():
             # Kept from being followed by another acceptance, which would then be the one undone.

@@ -21,7 +21,7 @@ from cjit.read import open_file, repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
-from cjit.web.portal import result, store
+from cjit.web.portal import contested, result, store
 from cjit.web.portal.models import RECORDS, Choice, Submission
 
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
@@ -47,12 +47,14 @@ class File:
 
     `sent` are its values (`check.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
     `header` of each cell whose text is no value of its field, `nameless` of each id for whose sake a row is rejected.
+    `missing` are the headers whose column it does not have.
     """
 
     sent: pl.DataFrame
     rejected: pl.Series
     bad: pl.DataFrame
     nameless: pl.DataFrame
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Plan:
     `forget` are the clients of whom nothing is kept, by CLIENTID; `known` those of them of whom something is, with
     their reference. By kind, `end` are the versions that end, by their `id`, and `bring` the records that are new or
     take their place. `receipt` counts all of it: by kind what becomes of the records (`new`, `changed`, `unchanged`,
-    `left out` add up to those the file has), under `left_out` why something is left out, under `kept` and `kept, no
-    value` how many held values of a field stay because the file has a blank or no value there. There is `nothing` in a
+    `left out` add up to those the file has), under `left_out` why something is left out, under `KEPT` how many held
+    values of a field stay, and why. There is `nothing` in a
     file of which no row can be taken and which forgets nobody.
     """
 
@@ -91,11 +93,14 @@ def read(submission: Submission) -> File:
         sent = records(source, DATASET, today=today, kinds=repeating(DATASET))
         source.assure()
     found = result.findings(submission, ("row", "header", "rule", "severity"))
-    return of_findings(sent, found)
+    return of_findings(sent, found, source.missing)
 
 
-def of_findings(sent: pl.DataFrame, found: pl.DataFrame) -> File:
-    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text."""
+def of_findings(sent: pl.DataFrame, found: pl.DataFrame, missing: tuple[str, ...]) -> File:
+    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text.
+
+    `missing` are the columns that it does not have.
+    """
     reject = pl.col("severity") == Severity.REJECT
     return File(
         sent,
@@ -104,6 +109,7 @@ def of_findings(sent: pl.DataFrame, found: pl.DataFrame) -> File:
         nameless=found.filter(reject & pl.col("header").is_in([store.key_of(entity) for entity in RECORDS])).select(
             "row", "header"
         ),
+        missing=missing,
     )
 
 
@@ -113,19 +119,22 @@ def made(submission: Submission, read: File) -> Plan:
     # What is held has the file's own types, in which a text that repeats is kept once.
     kinds = sent.schema
     forget = withdrawn(sent, agency)
-    good = usable(sent, rejected, forget)
+    held_now = {entity: store.held(agency, entity, kinds=kinds) for entity in RECORDS}
+    doubtful = contests(read, held_now, agency)
+    unrejected = usable(sent, rejected, forget)
+    good = unrejected.join(doubtful, on="row", how="anti")
     withdrawing = _withdrawing(sent, agency)
     theirs = known(agency, forget)
     held_here = withdrawing[CLIENT].is_in(theirs[CLIENT].implode())
-    beside = usable(sent, rejected, forget.clear()).height - good.height
+    beside = usable(sent, rejected, forget.clear()).height - unrejected.height
     forgotten, gone = _forgotten(agency, forget)
-    before = {entity: _without(store.held(agency, entity, kinds=kinds), gone[entity]) for entity in RECORDS}
+    before = {entity: _without(held_now[entity], gone[entity]) for entity in RECORDS}
     file = {entity: _once(good, entity) for entity in RECORDS}
     deleted, waiting = _settled(submission, before, file)
     end, bring = {}, {}
     receipt: dict[str, dict[str, int]] = {}
     halves = {"half-given closures": 0, "half-given closures of closed episodes": 0}
-    stays: dict[str, dict[str, int]] = {"kept": {}, "kept, no value": {}}
+    stays = nothing_kept()
     left = 0
     for entity in RECORDS:
         key = store.key_of(entity)
@@ -138,7 +147,7 @@ def made(submission: Submission, read: File) -> Plan:
         kept_on = held.join(removed, on="id", how="anti")
         new = now.join(kept_on, on=key, how="anti")
         both = merged(now, kept_on, entity)
-        count_kept(stays, both, entity, sent, read.bad)
+        count_kept(stays, both, entity, read)
         closed = both.filter(pl.col(key).is_in(half.implode()) & pl.any_horizontal(False, *_given(both)))
         halves["half-given closures"] += half.len() - closed.height
         halves["half-given closures of closed episodes"] += closed.height
@@ -155,9 +164,11 @@ def made(submission: Submission, read: File) -> Plan:
             "left out": _records(read, entity) - now.height,
         }
     receipt["left_out"] = {
-        "rejected rows": rejected.filter(~rejected.is_in(withdrawing["row"].implode())).len(),
+        **_rejected(rejected, withdrawing["row"], foreign(sent, agency)),
         "rows of clients who withdraw": int(held_here.sum()) + beside,
         "rows of clients who withdraw and are not held": int((~held_here).sum()),
+        **counted(doubtful, unrejected),
+        "rows that say otherwise than a row above": overruled(good, file),
         "waiting for a decision": left,
         **halves,
     }
@@ -171,6 +182,18 @@ def of_others(sent: pl.DataFrame, agency: Agency) -> pl.Series:
     """Which rows of a file have the code of another agency, as the rule on it reads it; a blank is none."""
     submitter = pl.lit(agency.code).alias(SUBMITTER)
     return sent.with_columns(submitter).select(expression(_SUBMITTER.fails_when.surely))[:, 0]
+
+
+def foreign(sent: pl.DataFrame, agency: Agency) -> pl.Series:
+    """The numbers of the rows that have the code of another agency."""
+    return sent["row"].filter(of_others(sent, agency))
+
+
+def _rejected(rejected: pl.Series, withdrawing: pl.Series, others: pl.Series) -> dict[str, int]:
+    """How many rows are rejected: those to be corrected, and those of other agencies, which are not to be sent."""
+    of_another = int(rejected.is_in(others.implode()).sum())
+    mine = rejected.filter(~rejected.is_in(withdrawing.implode())).len() - of_another
+    return {"rejected rows": mine, "rows of another agency": of_another}
 
 
 def codes(sent: pl.DataFrame) -> list[str]:
@@ -188,8 +211,41 @@ def _withdrawing(sent: pl.DataFrame, agency: Agency) -> pl.DataFrame:
     return sent.filter(pl.col(WITHDRAWN) & ~of_others(sent, agency) & pl.col(CLIENT).is_not_null())
 
 
+def contests(read: File, held: store.Held, agency: Agency) -> pl.DataFrame:
+    """The rows of an agency of which it is doubtful whose they are, as `contested.rows` gives them."""
+    own = read.sent.filter(~of_others(read.sent, agency))
+    # What stands for an id and is none tells nobody from anybody.
+    for header in read.nameless["header"].unique():
+        rows = read.nameless.filter(pl.col("header") == header)["row"]
+        own = own.with_columns(pl.when(~pl.col("row").is_in(rows.implode())).then(header).alias(header))
+    return contested.rows(own, held)
+
+
+def counted(doubtful: pl.DataFrame, unrejected: pl.DataFrame) -> dict[str, int]:
+    """How many rows that could be taken otherwise are contested, by contest."""
+    counts = doubtful.filter(pl.col("row").is_in(unrejected["row"].implode()))["contest"].value_counts()
+    found = dict(counts.iter_rows())
+    return {contest.value: found.get(contest.value, 0) for contest in contested.Contest}
+
+
+def overruled(good: pl.DataFrame, file: Mapping[Entity, pl.DataFrame]) -> int:
+    """How many rows say something else of a client, episode or referral than what is taken of it.
+
+    That is what the first row says that has an answer. A blank says nothing else.
+    """
+    rows = closed_in_full(good)
+    found = [rows["row"].clear()]
+    for entity in RECORDS:
+        key = store.key_of(entity)
+        values = [h for h in _values(entity) if rows[h].n_unique() > 1]
+        again = rows.filter(pl.col(key).is_duplicated() & pl.col(key).is_not_null())
+        both = again.select("row", key, *values).join(file[entity].select(key, *values), on=key, suffix=" taken")
+        found.append(both.filter(pl.any_horizontal(False, *(pl.col(h) != pl.col(f"{h} taken") for h in values)))["row"])
+    return pl.concat(found).n_unique()
+
+
 def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.DataFrame:
-    """The rows that can be taken: neither rejected, nor of a client who withdraws."""
+    """The rows that can be taken where it is told whose they are: neither rejected, nor of a client who withdraws."""
     return sent.filter(
         ~pl.col(WITHHELD)
         & ~pl.col("row").is_in(rejected.implode())
@@ -265,24 +321,41 @@ def _given(both: pl.DataFrame) -> list[pl.Expr]:
     return [pl.col(f"{h} before").is_not_null() for h in CLOSURE if f"{h} before" in both.columns]
 
 
-def count_kept(
-    stays: Mapping[str, dict[str, int]], both: pl.DataFrame, entity: Entity, sent: pl.DataFrame, bad: pl.DataFrame
-) -> None:
-    """Add to `stays` (`kept`, `kept, no value`) how many held values of each field stay.
+#: Why a held value stays: the cell is blank, there is no column, half of a closure stands there, or no value does.
+KEPT = ("kept", "kept, no column", "kept, half a closure", "kept, no value")
 
-    `both` are records as `merged` gives them, `sent` the file and `bad` its cells that are no value (`File`).
-    """
+
+def nothing_kept() -> dict[str, dict[str, int]]:
+    """To count held values that stay in, by field (`count_kept`)."""
+    return {why: {} for why in KEPT}
+
+
+def count_kept(stays: Mapping[str, dict[str, int]], both: pl.DataFrame, entity: Entity, read: File) -> None:
+    """Add to `stays` (`KEPT`) how many held values of each field stay. `both` are records as `merged` gives them."""
     key = store.key_of(entity)
     counts = both.select(_stays(h).sum().alias(h) for h in _values(entity)).row(0, named=True)
+    half = (
+        read.sent.filter(_half())[key].unique() if any(counts.get(h) for h in CLOSURE) else pl.Series(dtype=pl.String)
+    )
     for header, count in counts.items():
         if not count:
             continue
-        rows = bad.filter(pl.col("header") == header)["row"]
-        ids = sent.filter(pl.col("row").is_in(rows.implode()))[key]
-        no_value = both.filter(_stays(header) & pl.col(key).is_in(ids.implode())).height
-        for what, number in (("kept", count - no_value), ("kept, no value", no_value)):
+        left = both.filter(_stays(header))[key]
+        rows = read.bad.filter(pl.col("header") == header)["row"]
+        ids = read.sent.filter(pl.col("row").is_in(rows.implode()))[key]
+        found = dict.fromkeys(KEPT, 0)
+        if header in read.missing:
+            found["kept, no column"] = left.len()
+        else:
+            halves = (
+                left.is_in(half.implode()) if header in CLOSURE else pl.Series([False]).new_from_index(0, left.len())
+            )
+            found["kept, half a closure"] = int(halves.sum())
+            found["kept, no value"] = int((left.is_in(ids.implode()) & ~halves).sum())
+            found["kept"] = left.len() - found["kept, half a closure"] - found["kept, no value"]
+        for why, number in found.items():
             if number:
-                stays[what][header] = number
+                stays[why][header] = number
 
 
 # ---- what is forgotten -----------------------------------------------------------------------------

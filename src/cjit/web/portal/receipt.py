@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
@@ -20,8 +20,9 @@ from reportlab.platypus import (
 )
 
 from cjit.web.dataset import DATASET
-from cjit.web.pages import moment
+from cjit.web.pages import listed, moment
 from cjit.web.portal import store
+from cjit.web.portal.contested import Contest, Named
 from cjit.web.portal.models import State, Submission
 
 Receipt = Mapping[str, Mapping[str, int]]
@@ -37,9 +38,49 @@ _LEFT_OUT = {
         "1 row is rejected: correct it and send it again",
         "{:,} rows are rejected: correct them and send them again",
     ),
+    Contest.PEOPLE: (
+        "1 row{whose} is not taken, because the rows of its CLIENTID are of several people by their initials, dates of"
+        " birth or sexes: give each person a CLIENTID of their own and send it again",
+        "{:,} rows{whose} are not taken, because the rows of a CLIENTID are of several people by their initials, dates"
+        " of birth or sexes: give each person a CLIENTID of their own and send them again",
+    ),
+    Contest.EPISODE: (
+        "1 row{whose} is not taken, because its EPISODID stands under several clients in this file: give each episode"
+        " an EPISODID of its own and send it again",
+        "{:,} rows{whose} are not taken, because an EPISODID stands under several clients in this file: give each"
+        " episode an EPISODID of its own and send them again",
+    ),
+    Contest.EPISODE_HELD: (
+        "1 row{whose} is not taken, because the episode is held under another client: correct its CLIENTID or EPISODID"
+        " and send it again",
+        "{:,} rows{whose} are not taken, because the episodes are held under another client: correct their CLIENTID or"
+        " EPISODID and send them again",
+    ),
+    Contest.REFERRAL: (
+        "1 row{whose} is not taken, because its REFERID stands under several episodes in this file: give each referral"
+        " a REFERID of its own and send it again",
+        "{:,} rows{whose} are not taken, because a REFERID stands under several episodes in this file: give each"
+        " referral a REFERID of its own and send them again",
+    ),
+    Contest.REFERRAL_HELD: (
+        "1 row{whose} is not taken, because the referral is held under another episode: correct its EPISODID or REFERID"
+        " and send it again",
+        "{:,} rows{whose} are not taken, because the referrals are held under another episode: correct their EPISODID"
+        " or REFERID and send them again",
+    ),
+    "rows that say otherwise than a row above": (
+        "1 row says something else of its client, episode or referral than a row above it: the first row counts, and"
+        " what differs in this one is not taken",
+        "{:,} rows say something else of their client, episode or referral than a row above them: the first row counts,"
+        " and what differs in the others is not taken",
+    ),
     "waiting for a decision": (
         "1 record waits for a decision: send it again to decide it",
         "{:,} records wait for a decision: send them again to decide them",
+    ),
+    "rows of another agency": (
+        "1 row is of another agency: leave it out of your file",
+        "{:,} rows are of another agency: leave them out of your file",
     ),
     "rows of clients who withdraw": (
         "1 row is of a client who withdraws consent: nothing of it is taken",
@@ -59,7 +100,16 @@ _LEFT_OUT = {
     ),
 }
 #: What is said above the held values that stay.
-KEPT = "This file does not say them, so what is held stays; a value cannot be cleared through a file yet"
+KEPT = (
+    "This file has nothing to put in their place, so what is held stays; a value cannot be cleared through a file yet"
+)
+#: Why it does: what the file has instead.
+_WHY = {
+    "kept": "blank in this file",
+    "kept, no column": "no column in this file",
+    "kept, half a closure": "half a closure in this file",
+    "kept, no value": "no value in this file",
+}
 
 
 # ---- in words --------------------------------------------------------------------------------------
@@ -75,14 +125,24 @@ def total(receipt: Receipt, what: str) -> int:
     return sum(receipt.get(kind, {}).get(what, 0) for kind in RECORDS)
 
 
-def left_out(receipt: Receipt) -> list[str]:
-    """What is left out and why, a sentence each."""
+def left_out(receipt: Receipt, named: Mapping[str, Named] | None = None) -> list[str]:
+    """What is left out and why, a sentence each; of contested rows with whose they are, where they are `named`.
+
+    `receipt` is one, or the summary of a check.
+    """
     counts = receipt.get("left_out", {})
     return [
-        one if counts[what] == 1 else several.format(counts[what])
+        (one if counts[what] == 1 else several).format(counts[what], whose=_whose((named or {}).get(what)))
         for what, (one, several) in _LEFT_OUT.items()
         if counts.get(what)
     ]
+
+
+def _whose(named: Named | None) -> str:
+    if named is None:
+        return ""
+    several = len(named.names) + named.more > 1
+    return f" (client {'references' if several else 'reference'} {named})"
 
 
 def kept(counts: Receipt) -> list[str]:
@@ -90,13 +150,23 @@ def kept(counts: Receipt) -> list[str]:
 
     `counts` are a receipt, or the summary of a check.
     """
-    why = {"kept": "blank in this file", "kept, no value": "no value in this file"}
     return [
         f"{field.header}, {field.noun}: {number:,} kept as held, {words}"
         for field in DATASET.fields
-        for what, words in why.items()
+        for what, words in _WHY.items()
         if (number := counts.get(what, {}).get(field.header))
     ]
+
+
+def missing_columns(headers: Sequence[str]) -> str:
+    """That a file has not every column, in one sentence; nothing where it has."""
+    if not headers:
+        return ""
+    if len(headers) == 1:
+        what = f"The column {headers[0]} is not in this file: what is held of it stays"
+    else:
+        what = f"The columns {listed(headers)} are not in this file: what is held of them stays"
+    return f"{what}, and new records are taken without; ask your software supplier for a file that has every column"
 
 
 def forgotten(submission: Submission) -> str:
@@ -118,6 +188,11 @@ def forgotten(submission: Submission) -> str:
         f" {_of(back, count) if back < count else 'them' if count > 1 else 'the client'} back, and then all that was"
         f" held of them is erased{_erased(count - back)}"
     )
+
+
+def all_come_back(submission: Submission) -> bool:
+    """Whether undoing an acceptance now brings back all whom it made the service forget."""
+    return store.waiting(submission) == int(submission.receipt.get("client", {}).get("forgotten", 0))
 
 
 def _clients(count: int) -> str:
@@ -165,6 +240,8 @@ def text(submission: Submission) -> str:
         lines.append(f"{name}: " + ", ".join(f"{counts.get(what, 0):,} {what}" for what in COUNTS))
     if told := forgotten(submission):
         lines += ["", told + "."]
+    if columns := missing_columns(submission.summary.get("missing", ())):
+        lines += ["", columns + "."]
     if stays := kept(submission.receipt):
         lines += ["", f"{KEPT}:", *(f"- {sentence}" for sentence in stays)]
     if reasons := left_out(submission.receipt):
@@ -223,6 +300,8 @@ def pdf(submission: Submission) -> bytes:
     story.append(Table([head, *rows], colWidths=[50 * mm, *[40 * mm] * 3], style=_RULED, repeatRows=1))
     if said := forgotten(submission):
         story += [Spacer(1, 4 * mm), _said(f"{said}.", _BODY)]
+    if columns := missing_columns(submission.summary.get("missing", ())):
+        story += [Spacer(1, 4 * mm), _said(f"{columns}.", _BODY)]
     if stays := kept(submission.receipt):
         story.append(_said("Kept as held", _H2))
         story += [_said(sentence, _BODY) for sentence in (f"{KEPT}:", *stays)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -21,14 +21,14 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from cjit import report
-from cjit.dataset import Severity
+from cjit.dataset import Rule, Severity
 from cjit.read import Unusable
 from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import Role
 from cjit.web.dataset import DATASET
-from cjit.web.portal import actions, downloads, receipt
+from cjit.web.portal import actions, contested, downloads, receipt
 from cjit.web.portal import result as results
 from cjit.web.portal.forms import SCOPE_HINTS, FindingsForm, SubmitForm
 from cjit.web.portal.models import OPEN, State, Submission
@@ -189,7 +189,12 @@ def _result(sent: Submission) -> dict[str, Any]:
         "clients": most.sort("count", "client", descending=[True, False]).rows(),
         "other_clients": counted.height - most.height,
         "since": None if found is None else results.since_last(sent, found),
-        "missing": _missing(sent.summary.get("missing", ())),
+        "missing": receipt.missing_columns(sent.summary.get("missing", ())),
+        "same_file": _same_file(sent, undecided["undecided"]),
+        "correctable": sent.summary["rejected"] - sent.summary.get("others", 0),
+        "asked": undecided["all"] > undecided["absent"] or not sent.stored,
+        "not_taken": receipt.left_out(sent.summary, contested.named(sent, sent.summary.get("left_out", {}))),
+        "taken": taken(sent.summary),
         "stays": receipt.kept(sent.summary),
         "kept_because": receipt.KEPT,
         "damaged": bool(sent.stored) and found is None,
@@ -202,15 +207,17 @@ def _result(sent: Submission) -> dict[str, Any]:
     }
 
 
-def _missing(headers: Sequence[str]) -> str:
-    """That a file has not every column, in one sentence; nothing where it has."""
-    if not headers:
+def _same_file(sent: Submission, undecided: int) -> str:
+    """What is true of a file that was accepted last and is sent again, in one sentence; nothing of another."""
+    if not sent.summary.get("unchanged"):
         return ""
-    if len(headers) == 1:
-        what = f"The column {headers[0]} is not in this file: what is held of it stays"
-    else:
-        what = f"The columns {pages.listed(headers)} are not in this file: what is held of them stays"
-    return f"{what}, and new records are taken without; ask your software supplier for a file that has every column"
+    same = "This is the very file you had accepted last"
+    if undecided:
+        return f"{same}: what you did not decide then can be decided now"
+    changes = sent.summary["changes"]
+    if sent.state in OPEN and not any((*changes["new"].values(), *changes["changed"].values())):
+        return f"{same}: accepting it again changes nothing"
+    return same
 
 
 def verdict(summary: dict[str, Any], *, past: bool = False) -> str:
@@ -218,23 +225,36 @@ def verdict(summary: dict[str, Any], *, past: bool = False) -> str:
 
     `past` tells it of a submission that waits for nothing any more.
     """
-    rows, accepted, rejected, queried = (summary[name] for name in ("rows", "accepted", "rejected", "queried"))
+    rows, rejected, queried = (summary[name] for name in ("rows", "rejected", "queried"))
+    out = sum(summary.get("left_out", {}).values())
+    accepted = summary["accepted"] - out
     can, one, many = ("could", "was", "were") if past else ("can", "is", "are")
     if not rows:
         return "There are no records in the file, so there is nothing to accept"
-    if not accepted:
+    if rejected == rows:
         return f"The one record {one} rejected" if rows == 1 else f"All {rows:,} records {many} rejected"
+    if not accepted:
+        return (
+            f"None of the {rows:,} records {can} be accepted" if rows > 1 else f"The one record {can} not be accepted"
+        )
     whole = "The one record" if rows == 1 else f"All {rows:,} records"
-    said = f"{accepted:,} of {rows:,} records" if rejected else whole
+    said = f"{accepted:,} of {rows:,} records" if rejected or out else whole
     said += f" {can} be accepted"
     if queried:
-        said += ", with a query" if rows == 1 else f", {queried:,} of them with a query"
-    if rejected:
-        said += f", and {rejected:,} {one if rejected == 1 else many} rejected"
-    return said
+        said += ", with a query" if rows == 1 else f", {queried:,} {'with' if out else 'of them with'} a query"
+    less = [f"{n:,} {one if n == 1 else many} {what}" for n, what in ((rejected, "rejected"), (out, "left out")) if n]
+    return f"{said}, and {' and '.join(less)}" if less else said
+
+
+def taken(summary: dict[str, Any]) -> int:
+    """How many records of a file are taken if it is accepted."""
+    # What was checked by an older version says only what is not rejected.
+    return int(summary.get("taken", summary["accepted"]))
 
 
 def _causes(sent: Submission) -> Iterator[dict[str, Any]]:
+    decisions = sent.decisions.order_by().filter(absent=False).values_list("headers", flat=True).distinct()
+    asked = {header for headers in decisions for header in headers.split()}
     for name, count in sent.summary["rules"].items():
         if not count:
             continue
@@ -245,11 +265,21 @@ def _causes(sent: Submission) -> Iterator[dict[str, Any]]:
         yield {
             "rule": name,
             "count": count,
-            "message": rule.message if rule else name,
+            "message": _message(rule, asked=header in asked or not sent.stored) if rule else name,
             "severity": rule.severity if rule else None,
             "header": header,
             "label": field.label if field else "The whole row",
         }
+
+
+def _message(rule: Rule, *, asked: bool) -> str:
+    """What to do about a finding. Of a mismatch of rows that are not taken nothing is `asked`."""
+    if rule.severity is not Severity.MISMATCH or asked:
+        return rule.message
+    noun = DATASET.by_header[rule.header].noun
+    return (
+        f"Check the {noun}: it differs from what is held, and there is nothing to choose, because its row is not taken"
+    )
 
 
 def _completeness(sent: Submission) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,33 @@ function answer(form, header) {
   return (ticked || given[`${header}-another`] || main).trim().toUpperCase();
 }
 
+// What a tick beside the postcode replaces: what was typed there, and what follows from it. Who takes the tick back
+// has it again, also where the page was saved meanwhile.
+const replaced = new Map();
+
+function remember(question, box, ticked) {
+  if (ticked) {
+    return; // by the other tick, and remembered then
+  }
+  const others = new Map();
+  for (const header of ["DAT", "UTLA"]) {
+    const other = question.closest("form").querySelector(`[data-question="${header}"]`);
+    if (other) {
+      others.set(other, boxes(other));
+    }
+  }
+  replaced.set(question, { text: box.value, others });
+}
+
+function bringBack(question, box) {
+  const kept = replaced.get(question);
+  replaced.delete(question);
+  if (kept && !box.value) {
+    box.value = kept.text;
+    kept.others.forEach((contents, other) => fill(other, contents));
+  }
+}
+
 // Of the boxes for one answer, those that are not used are emptied. They are looked for by their names within their
 // question: `form.elements` takes an id for a name, and gives two things where a list is searched.
 function oneAnswer(element) {
@@ -70,10 +97,21 @@ function oneAnswer(element) {
   const [header, part] = (element.name ?? "").split("-");
   const named = (name) => question?.querySelector(`[name="${name}"]`);
   const ticks = ["apart", "abroad"].map((each) => named(`${header}-${each}`)).filter(Boolean);
-  if (ticks.includes(element) && element.checked) {
-    named(header).value = "";
-    ticks.forEach((tick) => (tick.checked = tick === element));
-  } else if (header && part === undefined) {
+  if (ticks.includes(element)) {
+    if (element.checked) {
+      remember(question, named(header), ticks.some((tick) => tick !== element && tick.checked));
+      named(header).value = "";
+      ticks.forEach((tick) => (tick.checked = tick === element));
+    } else {
+      bringBack(question, named(header));
+    }
+    return;
+  }
+  if (question) {
+    // What somebody answers anew is not what a tick has replaced.
+    replaced.forEach((kept, of) => (of === question ? replaced.delete(of) : kept.others.delete(question)));
+  }
+  if (header && part === undefined) {
     const another = named(`${header}-another`);
     if (another && element.value !== "another") {
       another.value = "";
