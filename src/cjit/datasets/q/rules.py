@@ -217,16 +217,24 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
 
 #: What programs and people write where there is no value: an error of a spreadsheet (#REF!, #####, #N/A), the null of
 #: a database or of a program, "not known", a word for something to be filled in, crosses, noughts and signs alone.
-_STANDS_FOR_NOTHING = (
-    r"^(#+|#[A-Z0/]+[!?]?|N/?A|N/?K|NAN|NIL|NONE|NULL|<NULL>|\(NULL\)|UNDEFINED|UNKNOWN|MISSING|BLANK|\(BLANK\)"
-    r"|NOT (KNOWN|AVAILABLE|STATED|RECORDED)|TBA|TBC|TEST|X{1,3}|0+|[-–—_.?*/]+)$"
+_NOTHING = (
+    *("N/?A", "N/?K", "NAN", "NIL", "NONE", "NULL", "<NULL>", r"\(NULL\)", "UNDEFINED", "UNKNOWN", "MISSING", "BLANK"),
+    *(r"\(BLANK\)", "NOT (KNOWN|AVAILABLE|STATED|RECORDED)", "TBA", "TBC", "TEST", "X{1,3}"),
 )
+
+
+def _in_any_case(capitals: str) -> str:
+    """A pattern of capitals that takes small letters too."""
+    return "".join(f"[{sign}{sign.lower()}]" if sign.isalpha() else sign for sign in capitals)
+
+
+_STANDS_FOR_NOTHING = f"^(#+|#[A-Za-z0/]+[!?]?|{'|'.join(map(_in_any_case, _NOTHING))}|0+|[-–—_.?*/]+)$"
 
 
 def is_no_id(text: str) -> bool:
     """Whether what stands for an id identifies nothing: a power of ten that a spreadsheet wrote, or a placeholder."""
     text = text.strip()
-    return bool(re.match(POWER_OF_TEN, text) or re.match(_STANDS_FOR_NOTHING, text.upper()))
+    return bool(re.match(POWER_OF_TEN, text) or re.match(_STANDS_FOR_NOTHING, text))
 
 
 def _is_not_shortened(header: str, noun: str) -> Rule:
@@ -252,7 +260,7 @@ def _is_no_placeholder(header: str, noun: str) -> Rule:
         REJECT,
         f"Enter the {noun}: what stands here is an error of a spreadsheet or stands for no value",
         OUR_READING,
-        Cell(header).in_capitals.matches(_STANDS_FOR_NOTHING),
+        Cell(header).matches(_STANDS_FOR_NOTHING),
         breaks={header: "#N/A"},
         holds={header: "NA1"},
         reading="A spreadsheet writes #N/A, #REF! or ##### where it has no value to show, programs write NULL, "
