@@ -264,10 +264,8 @@ class Judge:
             rest = (False, (), self.today, self.submitter)
             function = Function([], (header,))
             if isinstance(node, Condition):
-                true, false = function.holds(node), function.holds(~node)
-                answers: list[object] = [
-                    True if true(*row, *rest) else False if false(*row, *rest) else None for row in rows
-                ]
+                answer = function.answer(node)
+                answers: list[object] = [answer(*row, *rest) for row in rows]
                 kind: pl.DataType = pl.Boolean()
             else:
                 assert isinstance(node, Value)  # noqa: S101 - a node is one or the other

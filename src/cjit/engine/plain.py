@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -99,11 +100,25 @@ class Function:
         self._read: dict[tuple[str, Stage], None] = {}
         self._kept = count()
         lines = [f"    if {self._true(condition)}: out.append({i})" for i, condition in enumerate(conditions)]
-        self.fails: Fails = self._compiled("fails", ["    out = []", *lines, "    return out"])
+        self._lines = ["    out = []", *lines, "    return out"]
+
+    @cached_property
+    def fails(self) -> Fails:
+        """The function; compiled when it is first asked for."""
+        made: Fails = self._compiled("fails", self._lines)
+        return made
 
     def value(self, value: Value) -> Callable[..., Typed]:
         """A function of a row, as `fails` is, that gives a value."""
         made: Callable[..., Typed] = self._compiled("value", [f"    return {self._value(value)}"])
+        return made
+
+    def answer(self, condition: Condition) -> Callable[..., bool | None]:
+        """A function of a row, as `fails` is, that says whether a condition is true, false or not known (None)."""
+        true, false = self._true(condition), self._false(condition)
+        made: Callable[..., bool | None] = self._compiled(
+            "answer", [f"    if {true}: return True", f"    return False if {false} else None"]
+        )
         return made
 
     def holds(self, condition: Condition) -> Callable[..., bool]:
