@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import IO, Literal
 
@@ -379,8 +379,7 @@ class _Outcome:
         last = 0
         for part in range(1, parts + 1):
             upto = height * part // parts
-            some = {i: _between(places, last, upto) for i, places in self.judge.hits.items()}
-            found = [self._told(i, places) for i, places in some.items() if places.len()]
+            found = [self._told({i: _between(places, last, upto) for i, places in self.judge.hits.items()})]
             end = None if part == parts else self.table.rows[upto] if upto < height else None
             start = 0 if part == 1 else self.table.rows[last] if last < height else None
             found += [_rows_between(frame, start, end) for frame in (ragged, self.changes)]
@@ -389,20 +388,31 @@ class _Outcome:
             if together.height:
                 yield in_order(together)
 
-    def _told(self, i: int, places: pl.Series) -> pl.DataFrame:
-        """The findings of one rule at some places of the table."""
-        book, table, rule = self.book, self.table, self.book.rules[i]
-        none = pl.lit(None, pl.String)
-        columns = [table.rows.gather(places).alias("row"), self._values_shown(i, places).alias("value")]
-        if not rule.gate:
-            columns += [table.ids[key].gather(places).alias(name) for key, name in self._named]
-        frame = pl.DataFrame(columns)
-        frame = frame.with_columns(
-            pl.lit(rule.id).cast(book_ids(book)).alias("rule"),
-            *(none.alias(name) for _, name in self._named if rule.gate),
-            *([none.alias("previous")] if book.compared else []),
+    def _told(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
+        """The findings of some rules at some places of the table."""
+        book, table = self.book, self.table
+        found = {i: places for i, places in found.items() if places.len()}
+        if not found:
+            return self._nothing()
+        places = pl.concat(list(found.values()))
+        counts = pl.Series([at.len() for at in found.values()])
+        rules = pl.Series([book.rules[i].id for i in found], dtype=book_ids(book))
+        frame = pl.DataFrame(
+            [
+                table.rows.gather(places).alias("row"),
+                rules.gather(pl.arange(len(found), eager=True).repeat_by(counts).explode()).alias("rule"),
+                pl.concat([self._values_shown(i, at) for i, at in found.items()]).alias("value"),
+                *(table.ids[key].gather(places).alias(name) for key, name in self._named),
+            ]
         )
-        return frame.select(self._nothing().columns)
+        gates = [book.rules[i].id for i in book.gates]
+        if any(i in found for i in book.gates):
+            # Of a row whose gate failed nothing is told, not even whose it is.
+            named = [name for _, name in self._named]
+            frame = frame.with_columns(
+                pl.when(~pl.col("rule").cast(pl.String).is_in(gates)).then(pl.col(named)).name.keep()
+            )
+        return frame.with_columns(previous=pl.lit(None, pl.String)) if book.compared else frame
 
     @cached_property
     def _named(self) -> tuple[tuple[str, str], ...]:
@@ -452,7 +462,7 @@ class _Outcome:
         if i == 0:
             found = self._ragged().head(FIRST)
         elif i in self.judge.hits:
-            found = self._told(i, self.judge.hits[i].head(FIRST))
+            found = self._told({i: self.judge.hits[i].head(FIRST)})
         else:
             found = self.changes.filter(pl.col("rule") == self.book.rules[i].id).sort("row").head(FIRST)
         return tuple(
@@ -725,6 +735,7 @@ def _absent(changed: pl.DataFrame) -> list[str]:
     return [f"{told} of your last submission {are} not in this file: check that the extract is whole"]
 
 
+@lru_cache(maxsize=8)
 def book_ids(book: RuleBook) -> pl.Enum:
     """The type of a column of rules: their ids, in the book's order."""
     return pl.Enum([rule.id for rule in book.rules])

@@ -8,7 +8,9 @@ number, so no text is compared row by row. Rules across rows are asked of the ro
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import cached_property
 
@@ -41,6 +43,8 @@ from cjit.engine.table import Table
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
+#: What runs side by side.
+_WORKERS = max(2, min(4, os.cpu_count() or 2))
 #: Texts that are looked for one by one.
 _FEW = 6
 #: One row in so many is counted where a rough number will do.
@@ -76,6 +80,7 @@ class Judge:
         self.ids: dict[str, pl.Series] = dict(table.ids)
         self._read_ids: dict[str, pl.Series] = dict(table.ids)
         self._atoms: dict[str, _Atom] = {}
+        self._repeated: dict[str, Places] = {}
         self.gated = pl.repeat(False, table.height, dtype=pl.Boolean, eager=True)
 
     def judge(self) -> dict[int, Places]:
@@ -85,8 +90,12 @@ class Judge:
         self._several_fields()
         self._hide_gated()
         self._once()
-        self._across()
-        self._stories()
+        # What both of these read is made before either begins.
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            list(pool.map(self._repeats, self._masked_ids))
+            stories = pool.submit(self._stories)
+            self._across()
+            stories.result()
         return self.hits
 
     def values(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -177,14 +186,16 @@ class Judge:
                 self._ask(i, lowered, self._sieved(needed))
             else:
                 common[i] = lowered
-        for start in range(0, self.table.height, ROWS_TOGETHER):
-            if not common:
-                break
-            fails = self._frame(common.values(), slice(start, start + ROWS_TOGETHER)).select(
-                expression(condition).alias(str(i)) for i, condition in common.items()
-            )
-            for i in common:
-                self._hit(i, fails[str(i)].arg_true() + start)
+        asked = [expression(condition).alias(str(i)) for i, condition in common.items()]
+
+        def ask(start: int) -> dict[int, Places]:
+            fails = self._frame(common.values(), slice(start, start + ROWS_TOGETHER)).select(asked)
+            return {i: fails[str(i)].arg_true() + start for i in common}
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for found in pool.map(ask, range(0, self.table.height if common else 0, ROWS_TOGETHER)):
+                for i, places in found.items():
+                    self._hit(i, places)
 
     def _ask(self, i: int, condition: Condition, places: Places) -> None:
         """Ask a rule of the rows at some places."""
@@ -355,17 +366,18 @@ class Judge:
             masked[header] = hashed.alias(header)
         return masked
 
-    @cached_property
-    def _repeated(self) -> Mapping[str, Places]:
-        """For each id, the places of rows whose id stands on several rows, those of one id side by side."""
-        return {header: repeated(ids) for header, ids in self._masked_ids.items()}
+    def _repeats(self, header: str) -> Places:
+        """The places of rows whose id stands on several rows, those of one id side by side."""
+        if header not in self._repeated:
+            self._repeated[header] = repeated(self._masked_ids[header])
+        return self._repeated[header]
 
     def _across(self) -> None:
         for key, rules in self.book.across.items():
             mine = {i: condition for i, condition in rules.items() if i in self.active}
             if not mine:
                 continue
-            several = self._repeated[key].sort()
+            several = self._repeats(key).sort()
             common: dict[int, Condition] = {}
             for i, condition in mine.items():
                 some = self._likely(condition, key, several)
@@ -446,7 +458,7 @@ class Judge:
                 for s in book.stories
                 if s.key == key and s.header not in told and book.index[s.rule.id] in self.active
             }
-            places = self._repeated[key]
+            places = self._repeats(key)
             if self.gated.any():
                 places = places.filter(~self.gated.gather(places))
             if not mine or not places.len():

@@ -98,10 +98,11 @@ class Table:
 
 
 def repeating(dataset: Dataset, apart: Sequence[str]) -> dict[str, pl.Categorical]:
-    """For each field but those `apart` a type that keeps each text once; fields of one code list share theirs."""
-    fields = [f for f in dataset.fields if f.header not in apart]
-    made = {name: pl.Categorical(pl.Categories.random()) for name in dict.fromkeys(f.codes or f.header for f in fields)}
-    return {f.header: made[f.codes or f.header] for f in fields}
+    """For each field but those `apart` a type that keeps each text once.
+
+    Each has its own, as columns that are parsed side by side would wait for one another to add a text.
+    """
+    return {h: pl.Categorical(pl.Categories.random()) for h in dataset.headers if h not in apart}
 
 
 def apart(dataset: Dataset, across: Sequence[str] = ()) -> tuple[str, ...]:
