@@ -459,16 +459,18 @@ class _Outcome:
 
     def _first(self, i: int) -> tuple[Seen, ...]:
         """The first few findings of a rule."""
-        if i == 0:
-            found = self._ragged().head(FIRST)
-        elif i in self.judge.hits:
-            found = self._told({i: self.judge.hits[i].head(FIRST)})
-        else:
-            found = self.changes.filter(pl.col("rule") == self.book.rules[i].id).sort("row").head(FIRST)
-        return tuple(
-            Seen(told["row"], told["client"], told["episode"], told["value"], told.get("previous"))
-            for told in found.iter_rows(named=True)
-        )
+        return tuple(self._firsts.get(i, ()))
+
+    @cached_property
+    def _firsts(self) -> Mapping[int, Sequence[Seen]]:
+        few = pl.int_range(pl.len()).over("rule") < FIRST
+        within = self._told({i: places.head(FIRST) for i, places in self.judge.hits.items()})
+        changes = self.changes.sort("row", maintain_order=True).filter(few)
+        first: dict[int, list[Seen]] = {}
+        for told in pl.concat([within, self._ragged().head(FIRST), changes]).iter_rows(named=True):
+            seen = Seen(told["row"], told["client"], told["episode"], told["value"], told.get("previous"))
+            first.setdefault(self.book.index[told["rule"]], []).append(seen)
+        return first
 
     # ---- counts --------------------------------------------------------------------------------
 

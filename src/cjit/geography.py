@@ -200,7 +200,7 @@ def authorities_of_sector(sector: str, on: date | None = None) -> frozenset[str]
         return frozenset({NORTHERN_IRELAND})
     today = _upper_tiers().get(sector, ())
     if on is None:
-        return frozenset(authority.code for code in today for authority in line(code))
+        return frozenset(each for code in today for each in _codes_of(code))
     return frozenset(_in_force(code, on) for code in today)
 
 
@@ -224,6 +224,12 @@ def upper_tier_for_sector(sector: str, on: date | None = None) -> str | None:
         return None
     (code,) = codes
     return code if authorities()[code].country == "England" else None
+
+
+@cache
+def _codes_of(code: str) -> tuple[str, ...]:
+    """The codes that the land of an authority of today has had, the newest first."""
+    return tuple(authority.code for authority in line(code))
 
 
 def line(code: str) -> Iterator[Authority]:
@@ -262,8 +268,10 @@ def _known_sectors() -> Entries:
 def _sectors_in_england() -> Entries:
     wholly: set[str] = set()
     nowhere: set[str] = set()
+    today = _upper_tiers()
     for sector in _sectors():
-        english = {code.startswith("E") for code in authorities_of_sector(sector)}
+        # An authority and those before it lie in one country.
+        english = {code.startswith("E") for code in today.get(sector, (NORTHERN_IRELAND,))}
         if len(english) == 1:
             (wholly if True in english else nowhere).add(sector)
     return Entries((frozenset(wholly | nowhere),), frozenset((sector,) for sector in wholly))

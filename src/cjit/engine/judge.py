@@ -45,6 +45,8 @@ from cjit.engine.table import Table
 ROWS_TOGETHER = 250_000
 #: What runs side by side.
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
+#: A table of no more rows is put to the rule book row by row.
+FEW_ROWS = 4_000
 #: Texts that are looked for one by one.
 _FEW = 6
 #: One row in so many is counted where a rough number will do.
@@ -85,6 +87,9 @@ class Judge:
 
     def judge(self) -> dict[int, Places]:
         """Put every rule to the table; gives `hits`."""
+        if self.table.height <= FEW_ROWS:
+            self._row_by_row()
+            return self.hits
         self._one_field()
         self._ids()
         self._several_fields()
@@ -124,6 +129,31 @@ class Judge:
                 typed = typed.cast(types[header])
             columns.append(typed.gather(numbers).alias(header))
         return pl.DataFrame([*columns, gated.alias(WITHHELD), (gated & withdrawn).alias(WITHDRAWN)])
+
+    def _row_by_row(self) -> None:
+        """Put every rule to a short table by the plain engine, which has no work that does not grow with the rows."""
+        columns = []
+        for header in self.book.dataset.headers:
+            if header in self.table.texts:
+                looked = self.looked[header]
+                columns.append([looked[number] for number in self.table.texts[header].numbers])
+                continue
+            texts = self.table.ids[header]
+            known = {text: self.records.look(header, text) for text in texts.unique()}
+            columns.append([known[text] for text in texts])
+            if any(each.sent is None for text, each in known.items() if text is not None):
+                # A text of nothing but spaces is blank.
+                self.ids[header] = pl.Series([known[text].sent for text in texts], dtype=pl.String)
+        rows = [self.records.row(looked) for looked in zip(*columns, strict=True)]
+        found: dict[int, set[int]] = {}
+        for at, row in enumerate(rows):
+            for i in row.fails:
+                found.setdefault(i, set()).add(at)
+        for at, i in (*self.records.across(rows), *self.records.once(rows)):
+            found.setdefault(i, set()).add(at)
+        for i, places in found.items():
+            self._hit(i, pl.Series(sorted(places), dtype=pl.UInt32))
+        self.gated = pl.Series([row.gated for row in rows], dtype=pl.Boolean)
 
     def _hit(self, i: int, places: Places) -> None:
         if i in self.active and places.len():
