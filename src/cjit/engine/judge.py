@@ -494,7 +494,7 @@ class Judge:
             if not mine or not places.len():
                 continue
             ids = self._masked_ids[key].gather(places)
-            found = {header: differing(ids, self._values_of(header).gather(places)) for header in mine}
+            found = {header: differing(ids, self._values_at(header, places)) for header in mine}
             owners = [found[header] for header, (_, owner) in mine.items() if owner]
             # An id that belongs to several is not one thing, and its values need not agree.
             unowned = ~pl.concat(owners, how="vertical") if len(owners) == 1 else None
@@ -502,23 +502,16 @@ class Judge:
                 fails = found[header] if owner or unowned is None else found[header] & unowned
                 self._hit(i, places.filter(fails).sort())
 
-    def _values_of(self, header: str) -> pl.Series:
-        """A number for each row's value of a field, the same for the same value; null where it is blank."""
+    def _values_at(self, header: str, places: Places) -> pl.Series:
+        """A number for the value of a field on some rows, the same for the same value; null where it is blank."""
         if header in self.table.ids:
-            return self._masked_ids[header]
-        if header not in self._value_numbers:
-            places: dict[object, int] = {}
-            numbers = [
-                None if each.value is None else places.setdefault(each.value, len(places))
-                for each in self.looked[header]
-            ]
-            of = self.table.texts[header]
-            self._value_numbers[header] = pl.Series(numbers, dtype=pl.UInt32).gather(of.numbers)
-        return self._value_numbers[header]
-
-    @cached_property
-    def _value_numbers(self) -> dict[str, pl.Series]:
-        return {}
+            return self._masked_ids[header].gather(places)
+        known: dict[object, int] = {}
+        numbers = [
+            None if each.value is None else known.setdefault(each.value, len(known)) for each in self.looked[header]
+        ]
+        own = pl.Series(numbers, dtype=pl.UInt16 if len(known) < 1 << 16 else pl.UInt32)
+        return own.gather(self.table.texts[header].numbers.gather(places))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,11 +116,11 @@ def apart(dataset: Dataset, across: Sequence[str] = ()) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A piece of a file, less what is kept once for all of them."""
+    """A piece of a file, less what is kept once for all of them. Its columns are taken out as they are put together."""
 
     batch: Batch
-    numbers: Mapping[str, pl.Series]
-    ids: Mapping[str, pl.Series]
+    numbers: dict[str, pl.Series]
+    ids: dict[str, pl.Series]
 
 
 def read(
@@ -138,13 +138,13 @@ def read(
         parts.append(part)
         progress(part.batch.size)
     # A text is looked up once no thread adds any more.
-    texts = {header: _texts([part.numbers[header] for part in parts], kinds[header]) for header in kinds}
+    texts = {header: _texts([part.numbers.pop(header) for part in parts], kinds[header]) for header in kinds}
     batches = [part.batch for part in parts]
     last = batches[-1]
     return Table(
         rows=pl.concat([batch.rows for batch in batches]).rechunk(),
         texts=texts,
-        ids={header: pl.concat([part.ids[header] for part in parts]).rechunk() for header in ids},
+        ids={header: pl.concat([part.ids.pop(header) for part in parts]).rechunk() for header in ids},
         ragged=tuple(row for batch in batches for row in batch.ragged),
         blank=sum(batch.blank for batch in batches),
         short=sum(batch.short for batch in batches),
