@@ -1,5 +1,6 @@
 """The engine's laws: valid stays silent, one mistake one message, file equals form, shuffled equals ordered."""
 
+import dataclasses
 import io
 import sys
 from datetime import date
@@ -14,13 +15,23 @@ import cjit
 from cjit import derive
 from cjit.check import UnknownHeader, check, check_rows, in_full
 from cjit.check import records as values_of
-from cjit.dataset import WITHDRAWN, WITHHELD, Kind, Severity
+from cjit.conditions import Cell
+from cjit.dataset import OUR_READING, WITHDRAWN, WITHHELD, Kind, Rule, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.engine import judge
 from cjit.extract import extract
 from cjit.read import open_file
+
+
+@pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
+def engine(request):
+    """Every test of this module is of both ways in which a table is put to the rule book."""
+    few, judge.FEW_ROWS = judge.FEW_ROWS, request.param
+    yield
+    judge.FEW_ROWS = few
+
 
 TODAY = EXAMPLE_TODAY
 DATES = [field.header for field in Q.fields if field.kind is Kind.DATE]
@@ -754,3 +765,26 @@ def test_what_may_change_may_change():
 def test_the_same_file_again_has_no_changes():
     rows = [record(i) for i in range(5)]
     assert check(frame(*rows), today=TODAY, previous=frame(*reversed(rows))).total == 0
+
+
+def test_a_rule_that_no_pattern_finds_is_asked_of_every_id():
+    rule = Rule(
+        "CLIENTID.has_figures_only",
+        Severity.QUERY,
+        "Write the client ID in figures only",
+        OUR_READING,
+        ~Cell("CLIENTID").matches("^[0-9]+$"),
+        breaks={"CLIENTID": "A1"},
+        holds={"CLIENTID": "1"},
+        reading="Made up.",
+    )
+    stricter = dataclasses.replace(Q, written=(*Q.written, rule))
+    told = check(frame(record(), record(1, CLIENTID="A17"), record(2)), stricter, today=TODAY)
+    assert found(told) == [(3, rule.id)]
+
+
+@pytest.mark.parametrize("skip", [(), ("CLIENTID.is_no_placeholder",)])
+def test_what_stands_for_an_id_and_is_none_makes_no_one_client_whichever_rules_are_asked(skip):
+    rows = [record(CLIENTID="NULL"), record(1, CLIENTID="NULL", ETHNIC="B")]
+    names = [name for _, name in found(check(frame(*rows), today=TODAY, skip=skip))]
+    assert names == ([] if skip else ["CLIENTID.is_no_placeholder"] * 2)

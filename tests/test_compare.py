@@ -10,7 +10,17 @@ from cjit.compare import Change, compare
 from cjit.dataset import WITHHELD
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE_TODAY
+from cjit.engine import judge
 from cjit.read import open_file, repeating
+
+
+@pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
+def engine(request):
+    """Every test of this module is of both ways in which a table is put to the rule book."""
+    few, judge.FEW_ROWS = judge.FEW_ROWS, request.param
+    yield
+    judge.FEW_ROWS = few
+
 
 AGAIN = {"EPISODID": "99", "REFERID": "98", "REFLD": "01/12/2025", "TRIAGED": "02/12/2025", "CPLANDT": ""}
 

@@ -101,13 +101,8 @@ def check(
     _day(today)
     book = rule_book(dataset, previous is not None)
     active = _chosen(book.rules, only, skip)
-    opened = (
-        None
-        if isinstance(source, pl.DataFrame)
-        else source
-        if isinstance(source, Source)
-        else open_file(source, dataset)
-    )
+    given = source if isinstance(source, pl.DataFrame | Source) else open_file(source, dataset)
+    opened = given if isinstance(given, Source) else None
     types: Mapping[str, pl.DataType] = {}
     before = None
     if previous is not None:
@@ -129,7 +124,7 @@ def check(
         if progress and opened:
             progress(min(done, size) // 2, size)
 
-    table = _table(opened if opened else source, dataset, book, told)  # type: ignore[arg-type]
+    table = _table(given, dataset, book, told)
     if opened:
         opened.assure()
         if not table.height and not table.ragged:

@@ -9,15 +9,17 @@ A field has up to three columns:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from cjit import dates
 from cjit.conditions import WHITE_SPACE, Cell
 from cjit.dataset import Dataset, Field, Kind
 from cjit.dates import Style
+from cjit.engine import shown
 from cjit.engine.columns import expression
-from cjit.engine.shown import WHOLE_WITHIN
-from cjit.geography import TRUNCATED, WHOLE, WHOLE_UNSPACED
+from cjit.geography import WHOLE, WHOLE_UNSPACED
 from cjit.kinds import CodeKind, kinds_of
 
 
@@ -154,21 +156,14 @@ def repeats_headers(frame: pl.DataFrame, dataset: Dataset) -> pl.Series:
 
 def cut_postcodes(postcodes: pl.Series) -> pl.Series:
     """Postcodes fit to be shown: never more than a whole one less its last two characters."""
-    text = pl.col("x as sent").str.strip_chars()
-    shown = (
-        pl.when(whole_postcode("x"))
-        .then(text.str.head(-2) + "**")
-        .when(text.str.to_uppercase().str.contains(TRUNCATED) | (text.str.len_chars() <= 3))
-        .then(text)
-        .otherwise(text.str.head(3) + "**")
-    )
-    return postcodes.to_frame("x as sent").select(shown)[:, 0].alias(postcodes.name)
+    return _each_shown(postcodes, shown.cut_postcode)
 
 
 def struck(values: pl.Series) -> pl.Series:
     """Any text that holds a whole postcode, with the postcode's last two characters struck out."""
-    text = pl.col("value")
-    long = text.str.len_bytes() >= 5
-    return values.to_frame("value").select(
-        pl.when(long & text.str.contains(WHOLE_WITHIN)).then(text.str.replace_all(WHOLE_WITHIN, "$1**")).otherwise(text)
-    )[:, 0]
+    return _each_shown(values, shown.struck)
+
+
+def _each_shown(values: pl.Series, show: Callable[[str], str]) -> pl.Series:
+    texts = values.drop_nulls().unique()
+    return values.replace(texts, pl.Series([show(text) for text in texts], dtype=pl.String))

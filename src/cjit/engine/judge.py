@@ -21,8 +21,10 @@ from cjit.conditions import (
     Argument,
     Cell,
     Condition,
+    Given,
     LookedUp,
     Node,
+    Not,
     Or,
     Stage,
     Told,
@@ -39,7 +41,7 @@ from cjit.engine.columns import Column, Number, Placed, alone, expression, is_si
 from cjit.engine.plain import Function
 from cjit.engine.records import Looked, Records
 from cjit.engine.rulebook import RuleBook
-from cjit.engine.table import Table
+from cjit.engine.table import SAMPLE, Table
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
@@ -49,8 +51,6 @@ _WORKERS = max(2, min(4, os.cpu_count() or 2))
 FEW_ROWS = 4_000
 #: Texts that are looked for one by one.
 _FEW = 6
-#: One row in so many is counted where a rough number will do.
-_SAMPLE = 101
 #: A rule is asked only of the rows that meet one of its parts where these are fewer than one in so many.
 _RARE = 10
 
@@ -81,6 +81,8 @@ class Judge:
         #: The ids as sent, and without outer spaces.
         self.ids: dict[str, pl.Series] = dict(table.ids)
         self._read_ids: dict[str, pl.Series] = dict(table.ids)
+        #: The places at which what stands for an id is none.
+        self._no_ids: dict[str, list[Places]] = {}
         self._atoms: dict[str, _Atom] = {}
         self._repeated: dict[str, Places] = {}
         self.gated = pl.repeat(False, table.height, dtype=pl.Boolean, eager=True)
@@ -136,7 +138,7 @@ class Judge:
         for header in self.book.dataset.headers:
             if header in self.table.texts:
                 looked = self.looked[header]
-                columns.append([looked[number] for number in self.table.texts[header].numbers])
+                columns.append([looked[number] for number in self.table.texts[header].numbers.to_list()])
                 continue
             texts = self.table.ids[header]
             known = {text: self.records.look(header, text) for text in texts.unique()}
@@ -181,9 +183,7 @@ class Judge:
             rules = self.book.of_one_field[header]
             for i in self.records.look(header, None).fails:
                 self._hit(i, ids.is_null().arg_true())
-            needed = [found for condition in rules.values() if (found := necessary(condition)) is not None]
-            sieve = together([each for each in needed if is_sieve(each)])
-            odd = ids.to_frame(header).select(_of_ids(sieve, header))[:, 0].arg_true()
+            odd = self._odd(ids, header, rules.values())
             texts = ids.gather(odd)
             looked = {text: self.records.look(header, text) for text in texts.unique()}
             if any(each.sent != each.read for each in looked.values()):
@@ -196,7 +196,24 @@ class Judge:
                 self._read_ids[header] = self._read_ids[header].scatter(spaces, None)
             for i in sorted({i for each in looked.values() for i in each.fails}):
                 fails = [text for text, each in looked.items() if i in each.fails]
-                self._hit(i, odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode())))
+                at = odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode()))
+                self._hit(i, at)
+                if i in self.book.rejects_of_ids.get(header, ()):
+                    # What stands for an id and is none is none, whichever rules were asked for.
+                    self._no_ids.setdefault(header, []).append(at)
+
+    def _odd(self, ids: pl.Series, header: str, rules: Iterable[Condition]) -> Places:
+        """The places of the ids that could break a rule on the id alone: found by pattern, or all that are given."""
+        sieves = []
+        for condition in rules:
+            if isinstance(condition, Not) and isinstance(condition.part, Given):
+                # Of a blank it is said already.
+                continue
+            needed = necessary(condition)
+            if needed is None or not is_sieve(needed):
+                return ids.is_not_null().arg_true()
+            sieves.append(needed)
+        return ids.to_frame(header).select(_of_ids(together(sieves), header))[:, 0].arg_true()
 
     # ---- rules on several fields ---------------------------------------------------------------
 
@@ -388,9 +405,8 @@ class Judge:
         shut = self.gated.arg_true()
         for header, ids in self._read_ids.items():
             hashed = ids.to_frame("id").select(pl.when(pl.col("id").is_not_null()).then(pl.col("id").hash()))[:, 0]
-            for i in self.book.rejects_of_ids.get(header, ()):
-                if i in self.hits:
-                    hashed = hashed.scatter(self.hits[i], None)
+            for places in self._no_ids.get(header, ()):
+                hashed = hashed.scatter(places, None)
             if shut.len() and header != self.book.keys[0]:
                 hashed = hashed.scatter(shut, None)
             masked[header] = hashed.alias(header)
@@ -495,11 +511,12 @@ class Judge:
                 continue
             ids = self._masked_ids[key].gather(places)
             found = {header: differing(ids, self._values_at(header, places)) for header in mine}
-            owners = [found[header] for header, (_, owner) in mine.items() if owner]
-            # An id that belongs to several is not one thing, and its values need not agree.
-            unowned = ~pl.concat(owners, how="vertical") if len(owners) == 1 else None
+            belongs_to_several = pl.repeat(False, places.len(), dtype=pl.Boolean, eager=True)
+            for header, (_, owner) in mine.items():
+                belongs_to_several = belongs_to_several | found[header] if owner else belongs_to_several
             for header, (i, owner) in mine.items():
-                fails = found[header] if owner or unowned is None else found[header] & unowned
+                # An id that belongs to several is not one thing, and its values need not agree.
+                fails = found[header] if owner else found[header] & ~belongs_to_several
                 self._hit(i, places.filter(fails).sort())
 
     def _values_at(self, header: str, places: Places) -> pl.Series:
@@ -531,8 +548,8 @@ class _Atom:
         """On how many rows it is true, roughly."""
         if True not in self.answers:
             return 0
-        counts = table.texts[self.header].sampled(_SAMPLE)
-        return 1 + _SAMPLE * sum(count for number, count in counts.items() if self.answers[number] is True)
+        counts = table.texts[self.header].sampled
+        return 1 + SAMPLE * sum(count for number, count in counts.items() if self.answers[number] is True)
 
     def spread(self, table: Table) -> pl.Series:
         """Whether it is true on each row."""

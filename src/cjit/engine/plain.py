@@ -8,7 +8,7 @@ asks of a condition only whether it is surely true, or surely false, so a value 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cached_property
 from itertools import count
@@ -431,8 +431,3 @@ def _looked_up(table: Table) -> Callable[..., bool | None]:
         return None if None in texts else table.entries.answer(texts)  # type: ignore[arg-type]
 
     return answer
-
-
-def places(conditions: Iterable[Condition]) -> Mapping[str, int]:
-    """The place of each of some conditions, by what it says."""
-    return {said(condition): place for place, condition in enumerate(conditions)}

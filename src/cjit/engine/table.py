@@ -22,6 +22,9 @@ from cjit.read import Batch, Piece
 # One more than there are processors: while one waits for Polars, which has a thread for each, another works.
 _WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
 
+#: One row in so many is counted where a rough number will do.
+SAMPLE = 101
+
 Progress = Callable[[int], None]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -38,13 +41,10 @@ class Texts:
     numbers: pl.Series
     texts: tuple[str | None, ...]
 
-    def sampled(self, step: int) -> Mapping[int, int]:
-        """How often each number stands on one row in so many."""
-        return self._samples.setdefault(step, dict(self.numbers.gather_every(step).value_counts().iter_rows()))
-
     @cached_property
-    def _samples(self) -> dict[int, Mapping[int, int]]:
-        return {}
+    def sampled(self) -> Mapping[int, int]:
+        """How often each number stands on one row in `SAMPLE`."""
+        return dict(self.numbers.gather_every(SAMPLE).value_counts().iter_rows())
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
@@ -88,13 +88,6 @@ class Table:
     def height(self) -> int:
         """The rows that can be read."""
         return self.rows.len()
-
-    def text(self, header: str, at: pl.Series) -> pl.Series:
-        """The text of a field on the rows at some places; null where blank."""
-        if header in self.ids:
-            return self.ids[header].gather(at)
-        of = self.texts[header]
-        return pl.Series(of.texts, dtype=pl.String).gather(of.numbers.gather(at))
 
 
 def repeating(dataset: Dataset, apart: Sequence[str]) -> dict[str, pl.Categorical]:
@@ -174,7 +167,7 @@ def _width(most: int) -> type[pl.DataType]:
 
 
 def _texts(parts: Sequence[pl.Series], kind: pl.Categorical) -> Texts:
-    """The numbers of all pieces in one column, and the texts they stand for, without those of other fields."""
+    """The numbers of all pieces in one column, and the texts they stand for."""
     most = max((int(part.max() or 0) for part in parts), default=0)  # type: ignore[arg-type]
     width = _width(most)
     numbers = pl.concat([part.cast(width) for part in parts]).rechunk()

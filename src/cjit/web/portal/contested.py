@@ -1,4 +1,4 @@
-"""Rows of which a file itself makes it doubtful whose they are: nothing of them is taken (docs/adr/0020).
+"""Rows of which a file itself makes it doubtful whose they are: nothing of them is taken (docs/adr/0018).
 
 An id stands for one person, one episode or one referral. Where it stands for several, whoever took its rows would
 make one record of two people's. So all rows of such an id wait outside, and what is held stays.
