@@ -154,7 +154,7 @@ def _works(person: Any) -> dict[str, list[tuple[float, float]]]:
     import polars as pl
     from django.utils import timezone
 
-    from cjit.synth import histories
+    from cjit.testdata.histories import histories
     from cjit.web.agencies.models import Agency, Membership, Person, Role
     from cjit.web.caseload import actions, working
     from cjit.web.caseload.models import Client, Extract
@@ -435,11 +435,11 @@ def _made(clients: int) -> tuple[Any, dict[str, int]]:
     from django.db import connection
     from django.utils import timezone
 
-    from cjit.check import check_rows
     from cjit.dataset import Entity
     from cjit.dates import Style
-    from cjit.faults import with_faults
-    from cjit.synth import histories
+    from cjit.engine.checking import check_rows
+    from cjit.testdata.faults import with_faults
+    from cjit.testdata.histories import histories
     from cjit.web.agencies.models import Agency, Membership, Person, Region, Role
     from cjit.web.caseload import record
     from cjit.web.caseload.models import Change, Client, Contact, Episode, Intervention, Referral

@@ -30,7 +30,7 @@ FLOOR = "import sys, polars; polars.scan_csv(sys.argv[1], infer_schema=False).co
 ONE = """
 import sys, time
 from datetime import date
-from cjit.check import check_rows
+from cjit import check_rows
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
 record = EXAMPLE | {"SEX": "x", "DISABLE2": "NN", "PC": ""} if sys.argv[1] == "faults" else EXAMPLE
@@ -71,7 +71,7 @@ def made(rows: int, faults: float) -> Path:
     path = DATA / f"{rows}-{faults}.csv"
     if not path.exists():
         from cjit.datasets import dataset
-        from cjit.synth import big_file
+        from cjit.testdata.histories import big_file
 
         DATA.mkdir(exist_ok=True)
         print(f"making {path.name}", file=sys.stderr)

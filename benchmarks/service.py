@@ -28,9 +28,9 @@ COMPARE = """
 import sys
 from datetime import date
 from cjit import compare
-from cjit.check import records
+from cjit.engine.checking import records
 from cjit.datasets.q import Q
-from cjit.read import open_file, repeating
+from cjit.files.opening import open_file, repeating
 kinds = repeating(Q)
 new, old = (records(open_file(p, Q), Q, today=date(2026, 3, 31), kinds=kinds) for p in sys.argv[1:3])
 print(compare.compare(new, old, Q).height)

@@ -33,16 +33,18 @@ from pathlib import Path
 
 import click
 
-from cjit import bookfile, cli, compare, reference
+from cjit import cli, reference
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Changes, Code, CodeList, Dataset, Entity, Field, Record, Rule, Severity, Status
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.tables import TABLES, Row, table
-from cjit.dictionary import SECTIONS, STATUSES, facts_of
-from cjit.english import in_english
-from cjit.report import book
+from cjit.dictionary import rules_json
+from cjit.dictionary.english import in_english
+from cjit.dictionary.overview import SECTIONS, STATUSES, facts_of
+from cjit.engine import compare
+from cjit.report.version import file_rules
 
 ROOT = Path(__file__).resolve().parent.parent
 MADE = "<!-- Made by scripts/build_docs.py; change the book, not this page. -->\n"
@@ -81,7 +83,7 @@ def pages() -> dict[str, str]:
         "docs/datasets.md": _text(_datasets(P, Q)),
         "docs/cli.md": _text(_commands()),
         "docs/conformance.csv": _conformance(Q),
-        "docs/rulebook.schema.json": bookfile.schema_text(),
+        "docs/rulebook.schema.json": rules_json.schema_text(),
     }
     return made | _with_output(page for page in _written_by_hand() if str(page.relative_to(ROOT)) not in made)
 
@@ -227,7 +229,7 @@ def _day(dataset: Dataset) -> str:
 
 
 def _rules(dataset: Dataset) -> Iterator[str]:
-    rules = book(dataset)
+    rules = file_rules(dataset)
     written = sum(_is_written(rule, dataset) for rule in rules)
     changes = compare.rules(dataset)
     yield from _front("Rules", f"The rules of {dataset.title}")
@@ -551,7 +553,7 @@ def _outcomes(dataset: Dataset) -> Iterator[str]:
                 for r in dataset.written
                 if r.gate and r.severity is severity
             )
-        rules = [r for r in book(dataset) if r.severity is severity]
+        rules = [r for r in file_rules(dataset) if r.severity is severity]
         also = [r for r in rules if _is_written(r, dataset) or r.header not in dataset.by_header]
         yield f"{_count(len(rules), 'rule')}, of which {len(also)} across fields or rows" + (":" if also else ".")
         yield ""

@@ -19,9 +19,10 @@ from urllib.request import urlopen
 
 import polars as pl
 
-from cjit import dates, synth
+from cjit import dates
 from cjit.datasets.q import Q
-from cjit.faults import with_faults
+from cjit.testdata import histories
+from cjit.testdata.faults import with_faults
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "demo"
@@ -50,7 +51,7 @@ def main() -> int:
     """Make, check, and say what to try next; 0 when the checks ran as they should."""
     february, march = _submissions()
     print(f"Made in {HERE.name}/: two submissions of a made-up team. Nobody in them exists.\n")
-    before = ("--previous", february, "--agency", synth.agency_code(0), "--today", TODAY.isoformat())
+    before = ("--previous", february, "--agency", histories.agency_code(0), "--today", TODAY.isoformat())
     ended = _run(("check", march, *before))
     print()
     for form in ("html", "xlsx"):
@@ -112,12 +113,12 @@ def _free_port() -> int:
 
 def _submissions() -> tuple[str, str]:
     """The files of two months, the second with slips in it, and one fault of the extract on every row."""
-    months = list(synth.histories(Q, agencies=1, clients=CLIENTS, months=2, today=TODAY, seed=SEED))
+    months = list(histories.histories(Q, agencies=1, clients=CLIENTS, months=2, today=TODAY, seed=SEED))
     before, now = months
     frame, _ = with_faults(now.frame, Q, 0.006, SEED, SLIPS, today=TODAY)
     day = dates.read(pl.col("REFLD"))
     frame = frame.with_columns(pl.coalesce(day.dt.strftime("%Y-%m-%d"), "REFLD").alias("REFLD"))
-    paths = synth.write([before, synth.Submission(now.agency, now.month, frame, now.letter)], HERE)
+    paths = histories.write([before, histories.Submission(now.agency, now.month, frame, now.letter)], HERE)
     first, second = (str(path.relative_to(ROOT)) for path in paths)
     return first, second
 

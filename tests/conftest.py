@@ -13,11 +13,11 @@ from django.conf import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from cjit.check import check
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.findings import Findings
-from cjit.read import open_file
+from cjit.engine.checking import check
+from cjit.engine.findings import Findings
+from cjit.files.opening import open_file
 
 # The service under test keeps its files in a folder of its own, and nothing outside it. Workers of pytest-xdist have
 # all of this from the process that started them.

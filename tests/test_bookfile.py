@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from tests.test_conditions import PAIRS, by_columns, in_a_row, over_rows
 from tests.test_rules import frame, submitter_for
 
-from cjit import bookfile
-from cjit.bookfile import BookProblem, as_json, from_json
 from cjit.cli import main
 from cjit.conditions import NODES, Cell, every, said, tables_of
 from cjit.dataset import Severity
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
+from cjit.dictionary import rules_json
+from cjit.dictionary.rules_json import BookProblem, as_json, from_json
 
 ROOT = Path(__file__).resolve().parent.parent
 A = Cell("A")
@@ -30,12 +30,12 @@ def dataset(request):
 
 @pytest.fixture(scope="module")
 def read(dataset):
-    return json.loads(bookfile.export(dataset))
+    return json.loads(rules_json.export(dataset))
 
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = bookfile.schema()
+    schema = rules_json.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
@@ -44,7 +44,7 @@ def validator():
 
 
 def test_every_rule_can_be_read_back(dataset, read):
-    tables = bookfile.tables_from(read)
+    tables = rules_json.tables_from(read)
     for rule, data in zip(dataset.rules, read["rules"], strict=True):
         assert said(from_json(data["condition"], tables)) == said(rule.fails_when)
 
@@ -118,13 +118,13 @@ def test_the_book_keeps_to_its_schema(read, validator):
     ],
 )
 def test_what_is_no_book_does_not_keep_to_the_schema(spoil, validator):
-    read = json.loads(bookfile.export(Q))
+    read = json.loads(rules_json.export(Q))
     spoil(read)
     assert not validator.is_valid(read)
 
 
 def test_the_schema_has_every_node_with_its_own_words():
-    described = bookfile.schema()["$defs"]
+    described = rules_json.schema()["$defs"]
     for name, cls in NODES.items():
         first = (cls.__doc__ or "").split(".")[0]
         assert " ".join(first.split()) in described[name]["description"]
@@ -144,7 +144,7 @@ def test_the_book_has_every_rule_field_list_and_table(dataset, read):
 
 
 def test_a_table_that_was_read_says_what_it_said(dataset, read):
-    tables = bookfile.tables_from(read)
+    tables = rules_json.tables_from(read)
     for table in tables_of(*(rule.fails_when for rule in dataset.rules)):
         assert tables[table.name] == table
         assert tables[table.name].entries == table.entries
@@ -153,8 +153,8 @@ def test_a_table_that_was_read_says_what_it_said(dataset, read):
 
 def test_what_was_read_is_broken_and_kept_by_the_examples():
     # Of rules that look nothing up, to say the same is enough.
-    read = json.loads(bookfile.export(Q))
-    tables = bookfile.tables_from(read)
+    read = json.loads(rules_json.export(Q))
+    tables = rules_json.tables_from(read)
     by_id = {rule["id"]: rule for rule in read["rules"]}
     looking_up = [rule for rule in Q.rules if tables_of(rule.fails_when)]
     assert looking_up
@@ -167,7 +167,7 @@ def test_what_was_read_is_broken_and_kept_by_the_examples():
 
 
 def test_the_same_book_is_the_same_bytes():
-    assert bookfile.export(Q) == bookfile.export(Q)
+    assert rules_json.export(Q) == rules_json.export(Q)
 
 
 # ---- the command and the page ----------------------------------------------------------------------
@@ -175,9 +175,9 @@ def test_the_same_book_is_the_same_bytes():
 
 def test_the_command_exports_the_book_and_its_schema():
     run = CliRunner().invoke
-    assert json.loads(run(main, ["rules", "--format", "json"]).stdout) == bookfile.book(Q)
+    assert json.loads(run(main, ["rules", "--format", "json"]).stdout) == rules_json.book(Q)
     assert json.loads(run(main, ["rules", "--format", "json", "--dataset", "P"]).stdout)["dataset"]["letter"] == "P"
-    assert json.loads(run(main, ["rules", "--format", "json-schema"]).stdout) == bookfile.schema()
+    assert json.loads(run(main, ["rules", "--format", "json-schema"]).stdout) == rules_json.schema()
 
 
 def test_an_export_holds_every_rule():
@@ -195,7 +195,7 @@ def test_the_page_shows_a_condition_as_it_is():
 
 def test_the_page_has_every_key_of_the_book():
     page = (ROOT / "docs/rulebook.md").read_text("utf-8")
-    for key in (*bookfile.book(Q), *bookfile.book(Q)["rules"][0]):
+    for key in (*rules_json.book(Q), *rules_json.book(Q)["rules"][0]):
         assert key == "$schema" or f"`{key}`" in page
 
 

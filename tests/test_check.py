@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import sys
 from datetime import date
 from typing import Any
 
@@ -13,16 +12,16 @@ from hypothesis import strategies as st
 
 import cjit
 from cjit import derive
-from cjit.check import UnknownHeader, check, check_rows, in_full
-from cjit.check import records as values_of
 from cjit.conditions import Cell
 from cjit.dataset import OUR_READING, WITHDRAWN, WITHHELD, Kind, Rule, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.engine import judge
+from cjit.engine import checking, judge
+from cjit.engine.checking import UnknownHeader, check, check_rows, in_full
+from cjit.engine.checking import records as values_of
 from cjit.extract import extract
-from cjit.read import open_file
+from cjit.files.opening import open_file
 
 
 @pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
@@ -231,7 +230,7 @@ def test_what_is_told_once_a_file_does_not_depend_on_its_pieces(size):
         eight(record(5, SEX="1"), "DOB"),
         *(record(i, SEX="2") for i in range(6, 9)),
     ]
-    findings = check(cjit.read.open_file(csv(*rows), Q, piece=size), today=TODAY)
+    findings = check(open_file(csv(*rows), Q, piece=size), today=TODAY)
     assert sorted(found(findings)) == [(7, "DOB.is_written_one_way"), (7, "SEX.is_written_as_listed")]
 
 
@@ -403,7 +402,7 @@ def summary(findings) -> tuple[object, ...]:
 def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
     data = csv(*rows)
     whole = check(data, today=TODAY)
-    cut = check(cjit.read.open_file(data, Q, piece=size), today=TODAY)
+    cut = check(open_file(data, Q, piece=size), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
 
@@ -415,8 +414,8 @@ def test_a_file_looked_at_some_rows_at_a_time_gives_the_same(monkeypatch, rows_t
     whole = check(csv(*rows), today=TODAY)
     assert whole.total
     monkeypatch.setattr(judge, "ROWS_TOGETHER", rows_together)
-    monkeypatch.setattr(sys.modules["cjit.check"], "_TOGETHER", findings_together)
-    cut = check(cjit.read.open_file(csv(*rows), Q, piece=600), today=TODAY)
+    monkeypatch.setattr(checking, "_TOGETHER", findings_together)
+    cut = check(open_file(csv(*rows), Q, piece=600), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
 

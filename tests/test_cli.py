@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cjit.cli import FORMATS, main
+from cjit.cli import main
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
+from cjit.report.formats import FORMATS
 
 HEADER = ",".join(Q.headers)
 DAY = ("--today", "2026-03-31")

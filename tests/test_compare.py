@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import polars as pl
 import pytest
 
-from cjit.check import check, records
-from cjit.compare import Change, compare
 from cjit.dataset import WITHHELD
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE_TODAY
 from cjit.engine import judge
-from cjit.read import open_file, repeating
+from cjit.engine.checking import check, records
+from cjit.engine.compare import Change, compare
+from cjit.files.opening import open_file
+from cjit.files.parsing import pieces_of, repeating
 
 
 @pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
@@ -102,7 +103,7 @@ def test_the_last_submission_may_be_given_as_a_file_as_text_or_as_its_values(csv
         open_file(csv_of({"SINITIAL": letter, "DOB": birth, "PC": "NE8 1"}), Q)
         for letter, birth in (("A", "01/01/1990"), ("B", "02/01/1990"))
     )
-    text = pl.concat(piece().text() for piece in old.pieces())
+    text = pl.concat(piece().text() for piece in pieces_of(old))
     values = records(old, Q, today=EXAMPLE_TODAY, kinds=kinds)
 
     of_file, of_text, of_values = (

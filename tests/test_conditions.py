@@ -82,11 +82,11 @@ from cjit.dataset import Rule
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.dictionary.sql import ROW, in_sql, tables_sql
 from cjit.engine.columns import expression
 from cjit.engine.plain import Function, across_rows
-from cjit.faults import with_faults
-from cjit.sql import ROW, in_sql, tables_sql
-from cjit.synth import histories
+from cjit.testdata.faults import with_faults
+from cjit.testdata.histories import histories
 
 RULES = {f"{dataset.letter} {rule.id}": rule for dataset in (Q, P) for rule in dataset.rules}
 

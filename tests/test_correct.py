@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit import correct
-from cjit.check import check
+from cjit.copies.annotated import annotate
+from cjit.copies.corrected import correct
 from cjit.dataset import Code, CodeList, Kind, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
-from cjit.read import Unusable, open_file
-from cjit.report import WouldOverwrite
+from cjit.engine.checking import check
+from cjit.files.opening import open_file
+from cjit.files.parsing import pieces_of
+from cjit.files.place import WouldOverwrite
+from cjit.files.source import Unusable
 
 Q = dataset("Q")
 _NOTHING = "Nothing needed mending"
@@ -38,7 +41,7 @@ def corrected(tmp_path, csv_of):
     def run(*changes, data=None, book=Q):
         data = csv_of(*changes) if data is None else data
         out, said = tmp_path / "corrected.csv", tmp_path / "corrected.changes.csv"
-        done = correct.correct(open_file(data, book), out, said, today=EXAMPLE_TODAY)
+        done = correct(open_file(data, book), out, said, today=EXAMPLE_TODAY)
         return records_of(out), records_of(said), done
 
     return run
@@ -51,7 +54,7 @@ def annotated(tmp_path, csv_of):
     def run(*changes, data=None, **options):
         source = open_file(csv_of(*changes) if data is None else data, Q)
         findings = check(source, Q, today=EXAMPLE_TODAY, **options)
-        correct.annotate(source, findings, tmp_path / "annotated.csv")
+        annotate(source, findings, tmp_path / "annotated.csv")
         encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
         return rows_of(tmp_path / "annotated.csv", source.separator, encoding)
 
@@ -428,19 +431,19 @@ def files(draw):
 def test_the_laws_of_correcting(tmp_path, data):
     once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"
     first = open_file(data, Q)
-    correct.correct(first, once, said, today=EXAMPLE_TODAY)
+    correct(first, once, said, today=EXAMPLE_TODAY)
     changes = records_of(said)
     gone = {int(c["row"]) for c in changes if c["what"].startswith("Row left out")}
     assert gone == {row for row, rule in fired(data) if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
     if not records_of(once):
         return
 
-    again = correct.correct(open_file(once, Q), twice, said, today=EXAMPLE_TODAY)
+    again = correct(open_file(once, Q), twice, said, today=EXAMPLE_TODAY)
 
     assert once.read_bytes() == twice.read_bytes(), "correcting twice is correcting once"
     assert again.total == 0
 
-    batches = [piece() for piece in first.pieces()]
+    batches = [piece() for piece in pieces_of(first)]
     places = [row for batch in batches for row in batch.rows if row not in gone]
     before = fired(data)
     after = {(places[row - 2], rule) for row, rule in fired(once.read_bytes())}
@@ -462,9 +465,9 @@ def test_the_copy_never_takes_the_place_of_the_file_that_was_sent(tmp_path, csv_
     source = open_file(path, Q)
 
     with pytest.raises(WouldOverwrite):
-        correct.correct(source, path, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+        correct(source, path, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
     with pytest.raises(WouldOverwrite):
-        correct.correct(source, tmp_path / "copy.csv", path, today=EXAMPLE_TODAY)
+        correct(source, tmp_path / "copy.csv", path, today=EXAMPLE_TODAY)
     assert [p.name for p in tmp_path.iterdir()] == ["sent.csv"]
 
 
@@ -488,9 +491,9 @@ def test_a_file_that_changes_while_it_is_read_gives_no_copy(tmp_path, csv_of, ch
     kept.write_text("last month's")
 
     with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
-        correct.correct(source, kept, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+        correct(source, kept, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
     with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
-        correct.annotate(source, findings, tmp_path / "annotated.csv")
+        annotate(source, findings, tmp_path / "annotated.csv")
 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corrected.csv", "growing.csv"]
     assert kept.read_text() == "last month's"
@@ -598,7 +601,7 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
 def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
     data = form(csv_of({}, {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"CMSID": " x"}).decode())
     source = open_file(data, Q)
-    correct.annotate(source, check(source, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
+    annotate(source, check(source, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
 
     assert fired(tmp_path / "copy.csv") == fired(data)
 
@@ -607,7 +610,7 @@ def test_a_copy_of_a_copy_has_the_columns_once(tmp_path, csv_of):
     path = tmp_path / "copy.csv"
     for data in (csv_of({"SEX": ""}), None):
         source = open_file(data if data else path.read_bytes(), Q)
-        correct.annotate(source, check(source, Q, today=EXAMPLE_TODAY), path)
+        annotate(source, check(source, Q, today=EXAMPLE_TODAY), path)
     header, row = rows_of(path)
 
     assert header == [*Q.headers, "FINDINGS", "SEVERITY"]
@@ -636,7 +639,7 @@ def test_a_check_that_kept_nothing_is_made_again_by_the_same_rules(annotated):
 def test_what_differs_from_the_last_submission_is_said_too(tmp_path, csv_of):
     source, before = (open_file(csv_of({"SEX": sex}), Q) for sex in "MF")
     findings = check(source, Q, today=EXAMPLE_TODAY, previous=before, keep=0)
-    correct.annotate(source, findings, tmp_path / "copy.csv", previous=before)
+    annotate(source, findings, tmp_path / "copy.csv", previous=before)
 
     assert rows_of(tmp_path / "copy.csv")[1][-1] == "mismatch"
     assert "(“M” (Male), last time “F” (Female)) [SEX.is_unchanged]" in rows_of(tmp_path / "copy.csv")[1][-2]

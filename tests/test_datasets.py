@@ -7,12 +7,12 @@ from datetime import date
 
 import pytest
 
-from cjit.check import check_rows
 from cjit.dataset import Dataset, Entity, Kind, Status
 from cjit.datasets import DATASETS, UnknownDataset, dataset, due_on
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.engine.checking import check_rows
 
 # The revision history of version 4.0, "CDS-Q".
 NEW_HEADERS = ["HOUSING", "HOMELESS"]

@@ -16,7 +16,8 @@ from cjit.dataset import Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
-from cjit.dictionary import FORMATS, DictionaryProblem, describe, export, overview
+from cjit.dictionary.overview import DictionaryProblem, describe, overview
+from cjit.dictionary.schemas import FORMATS, export
 from cjit.reference import install, with_installed
 
 # What a single field shows to be wrong, whatever reads the schema.
@@ -202,7 +203,7 @@ def test_the_csvw_metadata_titles_a_column_as_the_file_may_spell_it(metadata: di
 @pytest.mark.parametrize("format_", FORMATS)
 def test_an_export_is_the_same_text_in_every_process(format_: str):
     program = (
-        "import sys; from cjit.datasets.q import Q; from cjit.dictionary import export;"
+        "import sys; from cjit.datasets.q import Q; from cjit.dictionary.schemas import export;"
         f"sys.stdout.buffer.write(export(Q, {format_!r}).encode())"
     )
     run = subprocess.run(

@@ -16,10 +16,11 @@ import click
 import pytest
 from tests.conftest import CHROMIUM
 
-from cjit import cli, compare
+from cjit import cli
 from cjit.dataset import SUBMITTER, TODAY
 from cjit.datasets import dataset
-from cjit.report import book
+from cjit.engine import compare
+from cjit.report.version import file_rules
 
 ROOT = Path(__file__).parent.parent
 Q, P = dataset("Q"), dataset("P")
@@ -129,7 +130,7 @@ def test_every_command_a_page_names_exists(page, command):
             assert word.partition("=")[0] in known | {"--help"}, f"{page}: {command}"
 
 
-RULES = {rule.id for rule in (*book(Q), *compare.rules(Q))}
+RULES = {rule.id for rule in (*file_rules(Q), *compare.rules(Q))}
 #: Words in capitals that are no header: what else a page may name in backticks.
 OTHERS = {
     TODAY,

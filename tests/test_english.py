@@ -37,7 +37,7 @@ from cjit.conditions import (
 )
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
-from cjit.english import WORDS, _All, _Fact, _Reader, in_english
+from cjit.dictionary.english import WORDS, _All, _Fact, _Reader, in_english
 
 RULES = {rule.id: rule.fails_when for rule in Q.rules}
 

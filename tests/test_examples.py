@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cjit.check import check, check_rows
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE_TODAY
+from cjit.engine.checking import check, check_rows
 from cjit.geography import authority_of, is_whole
 
 ROOT = Path(__file__).parent.parent

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit.check import check
 from cjit.dataset import Code, CodeList, Kind, Severity, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style
+from cjit.engine.checking import check
 from cjit.extract import NOT_SENT, BadPattern, canonical, extract, file_name, is_blank, write
+from cjit.files.opening import open_file
+from cjit.files.parsing import pieces_of
 from cjit.geography import TRUNCATED
-from cjit.read import open_file
 
 Q = dataset("Q")
 AGENCY = EXAMPLE["AGNCY"]
@@ -567,7 +568,14 @@ def test_what_is_read_back_is_what_was_written(rows):
     frame = canonical(Q, rows)
     if frame.is_empty():
         return
-    read = pl.concat([piece().text() for piece in open_file(bytes_of(frame), Q).pieces()])
+    read = pl.concat(
+        [
+            piece().text()
+            for piece in pieces_of(
+                open_file(bytes_of(frame), Q),
+            )
+        ]
+    )
 
     assert read.equals(frame)
 

@@ -4,11 +4,11 @@ from datetime import date
 import polars as pl
 import pytest
 
-from cjit.check import check
 from cjit.dataset import Kind
 from cjit.datasets import dataset
-from cjit.faults import with_faults
-from cjit.synth import histories
+from cjit.engine.checking import check
+from cjit.testdata.faults import with_faults
+from cjit.testdata.histories import histories
 
 Q = dataset("Q")
 TODAY = date(2026, 3, 31)

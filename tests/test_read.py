@@ -13,12 +13,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cjit import read as reading
 from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
-from cjit.read import LONGEST_LINE, Batch, Source, Unusable, open_file
+from cjit.files import temporary
+from cjit.files.opening import open_file
+from cjit.files.parsing import Batch, pieces_of
+from cjit.files.source import LONGEST_LINE, Source, Unusable
 
 P = dataset("P")
 HEADER = ",".join(Q.headers)
@@ -34,7 +36,7 @@ def text(*lines: str, end: str = "\n") -> bytes:
 
 def read(data: bytes, size: int = 16 << 20) -> Batch:
     source = open_file(data, Q, piece=size)
-    batches = [piece() for piece in source.pieces()]
+    batches = [piece() for piece in pieces_of(source)]
     return Batch(
         frame=pl.concat(batch.text() for batch in batches),
         rows=pl.concat(batch.rows for batch in batches),
@@ -49,7 +51,7 @@ def values(batch: Batch, header: str) -> list[str | None]:
 
 def refusal(data: bytes | str | Path, book=Q) -> str:
     with pytest.raises(Unusable) as refused:
-        for piece in open_file(data, book).pieces():
+        for piece in pieces_of(open_file(data, book)):
             piece()
     sentence = str(refused.value)
     assert "\n" not in sentence
@@ -367,7 +369,7 @@ def test_headers_below_a_title_are_found_and_told():
 
 def test_a_first_line_that_names_the_separator_is_passed_over():
     source = open_file(b"sep=;\n" + PLAIN.replace(b",", b";"), Q)
-    assert next(source.pieces())().rows.to_list() == [2, 3]
+    assert next(pieces_of(source))().rows.to_list() == [2, 3]
 
 
 def test_a_header_may_span_lines():
@@ -450,7 +452,7 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
         os._exit(0)
     source = open_file(pipe, Q)
     os.wait()
-    assert next(source.pieces())().frame.height == 2
+    assert next(pieces_of(source))().frame.height == 2
 
 
 def test_what_is_piped_in_is_kept_where_only_this_user_can_read_it_and_goes_with_the_source():
@@ -492,7 +494,7 @@ def test_no_bytes_however_odd_give_a_traceback(data, with_headers):
         data = HEADER.encode() + b"\n" + data
     try:
         source: Source = open_file(data, Q, piece=64)
-        for piece in source.pieces():
+        for piece in pieces_of(source):
             batch = piece()
             assert batch.frame.height == batch.rows.len()
     except Unusable as refused:
@@ -516,10 +518,10 @@ def test_the_copy_of_what_comes_through_standard_input_is_under_no_name(tmp_path
 def test_a_copy_is_read_in_many_threads_at_once_and_goes_with_what_it_is_of(tmp_path, monkeypatch, can):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if not can:
-        monkeypatch.setattr(reading, "_leads_to", lambda *_: False)
+        monkeypatch.setattr(temporary, "_leads_to", lambda *_: False)
     data = text(*[line(CLIENT=f"C{number}") for number in range(2_000)])
     source = open_file(data, Q, piece=20_000)
-    pieces = list(source.pieces())
+    pieces = list(pieces_of(source))
 
     with ThreadPoolExecutor(8) as threads:
         batches = list(threads.map(lambda piece: piece(), pieces))

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from cjit import reference
-from cjit.check import check, check_rows
 from cjit.cli import main
 from cjit.dataset import Code, Status
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
+from cjit.engine.checking import check, check_rows
 from cjit.reference import (
     ReferenceProblem,
     directory,
@@ -24,7 +24,7 @@ from cjit.reference import (
     remove,
     with_installed,
 )
-from cjit.report import rules_version
+from cjit.report.version import rules_version
 
 DRUGS = "code,label\n1011,Heroin\n3201,Crack\n7000,Alcohol\n"
 

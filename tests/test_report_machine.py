@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit import report
-from cjit.check import check
 from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.read import open_file
-from cjit.report.machine import JsonFindings, csv_findings, to_json
+from cjit.engine.checking import check
+from cjit.files.opening import open_file
+from cjit.report import version
+from cjit.report.findings_csv import csv_findings
+from cjit.report.findings_json import JsonFindings, to_json
 
 Q = dataset("Q")
 ISO_DATE, NO_SEX, NO_CONSENT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}
-BOOK = report.book(Q)
+BOOK = version.file_rules(Q)
 FAULTLESS = check(pl.DataFrame([EXAMPLE]), Q, today=EXAMPLE_TODAY)
 
 

@@ -6,8 +6,9 @@ import pytest
 from tests.browsing import OF_THE_LAYOUT, barriers
 
 from cjit.datasets import dataset
-from cjit.read import open_file
-from cjit.report import page, verdict
+from cjit.files.opening import open_file
+from cjit.report import page
+from cjit.report.words import verdict
 
 ISO_DATE, NO_SEX, NO_CONSENT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}
 MIXED = [NO_SEX, ISO_DATE, NO_CONSENT, {"DAT": "", "CLIENTID": "98765"}, {"HOUSING": " 3"}, {}]

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cjit.check import check
 from cjit.dataset import Severity
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE_TODAY
-from cjit.read import open_file
-from cjit.report import text, verdict
+from cjit.engine.checking import check
+from cjit.files.opening import open_file
+from cjit.report import text
+from cjit.report.words import verdict
 
 Q = dataset("Q")
 ISO_DATE, NO_SEX, NO_CONSENT, NO_DAT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}, {"DAT": ""}

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit import report
-from cjit.check import check
 from cjit.conditions import Never
 from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE_TODAY
-from cjit.findings import Filled
-from cjit.read import open_file
+from cjit.engine.checking import check
+from cjit.engine.findings import Filled
+from cjit.files import place
+from cjit.files.opening import open_file
+from cjit.report import version, words
+from cjit.report.formats import FORMATS, write
 from cjit.report.spreadsheet import neutral, neutral_column
 
 Q = dataset("Q")
@@ -48,13 +50,13 @@ NO_SEX, ISO_DATE, NO_CONSENT, NO_DAT = {"SEX": ""}, {"DOB": "1986-02-14"}, {"CON
     ],
 )
 def test_the_verdict_says_how_many_records_are_accepted_queried_and_rejected(checked, changes, said):
-    assert report.verdict(checked(*changes)) == said
+    assert words.verdict(checked(*changes)) == said
 
 
 def test_a_mismatch_is_no_query(checked, csv_of):
     before = open_file(csv_of({"SEX": "F"}, {}), Q)
 
-    assert report.verdict(checked({"SEX": "M"}, {}, previous=before)) == (
+    assert words.verdict(checked({"SEX": "M"}, {}, previous=before)) == (
         "All 2 records would be accepted (1 would make a mismatch)"
     )
 
@@ -62,7 +64,7 @@ def test_a_mismatch_is_no_query(checked, csv_of):
 def test_the_verdict_of_no_records_promises_nothing(checked):
     nothing = replace(checked({}), rows=0)
 
-    assert report.verdict(nothing) == "There are no records in the file, so there is nothing to accept or reject"
+    assert words.verdict(nothing) == "There are no records in the file, so there is nothing to accept or reject"
 
 
 @pytest.mark.parametrize("asked", [{"skip": ["*"]}, {"only": ["DISD"]}, {"skip": ["DOB.*"]}])
@@ -70,18 +72,18 @@ def test_who_asked_only_some_rules_is_not_told_that_nothing_was_found_wrong(aske
     found = checked({}, {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "2", "REFERID": "2"}, **asked)
     ran = sum(run.state != "skipped" for run in found.ledger)
 
-    said = report.verdict(found)
+    said = words.verdict(found)
 
     assert said == f"Only {ran} of {len(found.ledger)} rules were asked: by these, all 2 records would be accepted"
-    assert report.verdict(checked({}, **asked)).endswith("by these, the one record would be accepted")
+    assert words.verdict(checked({}, **asked)).endswith("by these, the one record would be accepted")
 
 
 def test_who_asked_all_rules_is_told_that_nothing_was_found_wrong(checked):
-    assert report.verdict(checked({})) == "The one record would be accepted; nothing was found wrong"
+    assert words.verdict(checked({})) == "The one record would be accepted; nothing was found wrong"
 
 
 def test_what_some_rules_find_is_in_the_verdict_all_the_same(checked):
-    said = report.verdict(checked({"DOB": ""}, {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "2"}, only=["DOB"]))
+    said = words.verdict(checked({"DOB": ""}, {"CLIENTID": "2", "CLIENT": "A2", "EPISODID": "2"}, only=["DOB"]))
 
     assert said.endswith("rules were asked: by these, 1 of 2 records would be accepted, 1 rejected")
 
@@ -99,38 +101,38 @@ def test_what_some_rules_find_is_in_the_verdict_all_the_same(checked):
 )
 def test_missing_columns_are_said_beside_the_verdict(csv_of, gone, said):
     source = open_file(csv_of({}, headers=[h for h in Q.headers if h not in gone]), Q)
-    (caution,) = report.cautions(check(source, Q, today=EXAMPLE_TODAY))
+    (caution,) = words.cautions(check(source, Q, today=EXAMPLE_TODAY))
 
     assert caution.startswith(said)
 
 
 def test_rules_that_need_the_agency_are_a_note(checked):
-    assert "--agency CODE" in report.notes(checked({}))[-1]
-    assert report.notes(checked({}, submitter="CJ123")) == ()
+    assert "--agency CODE" in words.notes(checked({}))[-1]
+    assert words.notes(checked({}, submitter="CJ123")) == ()
 
 
 def test_a_fault_on_every_row_is_one_fault_in_the_extract(checked):
     all_of_them, all_but_one, few = checked(*[ISO_DATE] * 20), checked(*[ISO_DATE] * 20, {}), checked(*[ISO_DATE] * 19)
     (run,) = all_of_them.fired
 
-    assert report.extent(run, all_of_them) == "All 20 rows"
-    assert report.one_fault(run, all_of_them) == "one fault in the extract, not 20"
-    assert report.extent(run, all_but_one) == "20 rows"
-    assert report.one_fault(run, all_but_one) == ""
-    assert report.extent(few.fired[0], few) == "All 19 rows"
-    assert report.one_fault(few.fired[0], few) == ""
+    assert words.extent(run, all_of_them) == "All 20 rows"
+    assert words.one_fault(run, all_of_them) == "one fault in the extract, not 20"
+    assert words.extent(run, all_but_one) == "20 rows"
+    assert words.one_fault(run, all_but_one) == ""
+    assert words.extent(few.fired[0], few) == "All 19 rows"
+    assert words.one_fault(few.fired[0], few) == ""
 
 
 def test_a_cause_that_leaves_no_row_to_look_at_is_one_fault_too(checked, csv_of):
     consent = checked(*[{"CONSENT": "Yes"}] * 20)
-    assert report.extent(consent.fired[0], consent) == "All 20 rows"
-    assert report.one_fault(consent.fired[0], consent) == "one fault in the extract, not 20"
+    assert words.extent(consent.fired[0], consent) == "All 20 rows"
+    assert words.one_fault(consent.fired[0], consent) == "one fault in the extract, not 20"
 
     lines = csv_of(*[{}] * 20).splitlines()
     wide = check(
         open_file(b"\n".join([lines[0], *(line + b",x" for line in lines[1:]), b""]), Q), Q, today=EXAMPLE_TODAY
     )
-    assert report.one_fault(wide.fired[0], wide) == "one fault in the extract, not 20"
+    assert words.one_fault(wide.fired[0], wide) == "one fault in the extract, not 20"
 
 
 # ---- values and figures ----------------------------------------------------------------------------
@@ -149,21 +151,21 @@ def test_a_cause_that_leaves_no_row_to_look_at_is_one_fault_too(checked, csv_of)
     ],
 )
 def test_a_share_is_all_or_nothing_only_when_it_is(part, whole, said):
-    assert report.percent(part, whole) == said
+    assert words.percent(part, whole) == said
 
 
 def test_control_characters_of_a_file_never_reach_a_screen():
-    assert report.shown("a\x1b[31mb\u202ec\n") == "a\ufffd[31mb\ufffdc\ufffd"
+    assert words.shown("a\x1b[31mb\u202ec\n") == "a\ufffd[31mb\ufffdc\ufffd"
 
 
 def test_a_long_value_is_cut_to_size():
-    assert report.shown("x" * 60) == "x" * 60
-    assert report.shown("x" * 61) == "x" * 59 + "…"
+    assert words.shown("x" * 60) == "x" * 60
+    assert words.shown("x" * 61) == "x" * 59 + "…"
 
 
 def test_a_value_is_told_from_a_blank_one_and_a_withheld_one(checked):
     findings = checked(NO_SEX, NO_CONSENT, {"SEX": " m"})
-    said = {run.rule.id: report.value_shown(Q, run.rule, run.first[0].value) for run in findings.fired}
+    said = {run.rule.id: words.value_shown(Q, run.rule, run.first[0].value) for run in findings.fired}
 
     assert said == {"SEX.is_given": "(blank)", "CONSENT.is_given": "(withheld)", "SEX.is_plainly_written": "“ m”"}
 
@@ -181,19 +183,19 @@ def test_a_value_is_told_from_a_blank_one_and_a_withheld_one(checked):
 def test_a_code_is_shown_with_its_label_where_it_has_one(header, value, said):
     rule = next(rule for rule in Q.rules if rule.header == header)
 
-    assert report.value_shown(Q, rule, value) == said
+    assert words.value_shown(Q, rule, value) == said
 
 
 def test_a_label_that_is_our_stand_in_is_not_shown():
     codes = CodeList("SEX", (Code("M", "Made up", status=Status.PLACEHOLDER),))
     rule = next(rule for rule in Q.rules if rule.header == "SEX")
 
-    assert report.value_shown(Q.with_lists({"SEX": codes}), rule, "M") == "M"
+    assert words.value_shown(Q.with_lists({"SEX": codes}), rule, "M") == "M"
 
 
 def test_columns_have_the_letters_of_a_spreadsheet():
     columns = [f"H{n}" if n != 2 else None for n in range(1, 704)]
-    letters = report.letters(columns)
+    letters = words.letters(columns)
 
     assert [letters[h] for h in ("H1", "H3", "H26", "H27", "H52", "H53", "H702", "H703")] == [
         "A", "C", "Z", "AA", "AZ", "BA", "ZZ", "AAA",
@@ -203,7 +205,7 @@ def test_columns_have_the_letters_of_a_spreadsheet():
 
 def test_fields_filled_and_answered_on_every_row_are_told_apart(checked):
     findings = checked({})
-    full, other, missing = report.gaps(findings)
+    full, other, missing = words.gaps(findings)
 
     assert {*full, *other} == set(Q.headers)
     assert missing == ()
@@ -244,7 +246,7 @@ def test_neutralising_twice_is_neutralising_once(text):
 
 @pytest.mark.process
 def test_the_version_of_the_rules_is_the_same_in_another_process():
-    code = "from cjit import report; from cjit.datasets import dataset; print(report.rules_version(dataset('Q')))"
+    code = "from cjit.report import version; from cjit.datasets import dataset; print(version.rules_version(dataset('Q')))"
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -253,7 +255,7 @@ def test_the_version_of_the_rules_is_the_same_in_another_process():
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
 
-    assert run.stdout.strip() == report.rules_version(Q)
+    assert run.stdout.strip() == version.rules_version(Q)
 
 
 def test_the_version_of_the_rules_changes_with_a_rule_a_field_and_a_code_list():
@@ -266,7 +268,7 @@ def test_the_version_of_the_rules_changes_with_a_rule_a_field_and_a_code_list():
         replace(Q, written=(rule, *Q.written[1:])),
     ]
 
-    assert len({report.rules_version(d) for d in (Q, *others)}) == 4
+    assert len({version.rules_version(d) for d in (Q, *others)}) == 4
 
 
 # ---- putting a file in its place -------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
     path = tmp_path / "report.csv"
     path.write_text("old")
 
-    with report.placed(path) as out:
+    with place.placed(path) as out:
         out.write(b"new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -285,7 +287,7 @@ def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
 
 def test_nothing_is_left_when_writing_fails(tmp_path):
     def fail(path):
-        with report.placed(path) as out:
+        with place.placed(path) as out:
             out.write(b"half")
             raise RuntimeError("the disk is full")
 
@@ -300,7 +302,7 @@ def test_a_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path):
     path.chmod(0o600)
     link.symlink_to(path)
 
-    with report.placed(link) as out:
+    with place.placed(link) as out:
         out.write(b"new")
     assert link.is_symlink()
     assert path.read_text() == "new"
@@ -319,7 +321,7 @@ def test_nobody_may_read_a_report_who_may_not_read_the_file(tmp_path, csv_of, se
         out.write_text("old")
         out.chmod(held)
 
-    with report.placed(out, open_file(path, Q)):
+    with place.placed(out, open_file(path, Q)):
         (beside,) = tmp_path.glob(".report.csv.*")
         assert beside.stat().st_mode & 0o077 == 0
     assert out.stat().st_mode & 0o777 == mode
@@ -330,7 +332,7 @@ def test_the_file_that_was_sent_is_never_written_over(tmp_path, csv_of):
     path.write_bytes(csv_of({}))
     source = open_file(path, Q)
 
-    with pytest.raises(report.WouldOverwrite, match="choose another name"), report.placed(path, source):
+    with pytest.raises(place.WouldOverwrite, match="choose another name"), place.placed(path, source):
         pass
     assert path.read_bytes() == csv_of({})
 
@@ -338,15 +340,15 @@ def test_the_file_that_was_sent_is_never_written_over(tmp_path, csv_of):
 def test_an_error_names_the_path_the_user_gave(tmp_path):
     missing = tmp_path / "no such folder" / "report.csv"
 
-    with pytest.raises(FileNotFoundError) as error, report.placed(missing):
+    with pytest.raises(FileNotFoundError) as error, place.placed(missing):
         pass
     assert error.value.filename == str(missing)
-    with pytest.raises(IsADirectoryError), report.placed(tmp_path):
+    with pytest.raises(IsADirectoryError), place.placed(tmp_path):
         pass
 
 
 def test_a_device_is_written_to_straight():
-    with report.placed("/dev/null") as out:
+    with place.placed("/dev/null") as out:
         out.write(b"gone")
     assert Path("/dev/null").is_char_device()
 
@@ -364,7 +366,7 @@ def test_every_form_is_written_for_every_kind_of_file(tmp_path, csv_of, checked,
     source = open_file(csv_of(*changes), Q, "made up.csv")
     paths = [tmp_path / "one", tmp_path / "two"]
     for path in paths:
-        findings = report.write(lambda sink: checked(*changes, sink=sink), source, form, path)
+        findings = write(lambda sink: checked(*changes, sink=sink), source, FORMATS[form], path)
     first, second = (path.read_bytes() for path in paths)
 
     assert findings.rows == len(changes)
@@ -376,7 +378,7 @@ def test_every_form_is_written_for_every_kind_of_file(tmp_path, csv_of, checked,
 def test_a_record_without_consent_shows_its_row_and_nothing_of_itself(tmp_path, csv_of, checked, form):
     secret = {"CONSENT": "N", "CLIENTID": "SECRETID", "CLIENT": "SECRETREF", "EPISODID": "SECRETEP", "DOB": "SECRETDOB"}
     source = open_file(csv_of({}, secret), Q)
-    report.write(lambda sink: checked({}, secret, sink=sink), source, form, tmp_path / "out")
+    write(lambda sink: checked({}, secret, sink=sink), source, FORMATS[form], tmp_path / "out")
     written = (tmp_path / "out").read_bytes()
     if form == "xlsx":
         import zipfile
@@ -393,13 +395,13 @@ def test_a_record_without_consent_shows_its_row_and_nothing_of_itself(tmp_path, 
 def test_a_full_disk_is_told_once(csv_of, checked, form):
     # A complaint while something is thrown away would be a warning, and so fail the test.
     with pytest.raises(OSError, match="No space left"):
-        report.write(lambda sink: checked({}, sink=sink), open_file(csv_of({}), Q), form, "/dev/full")
+        write(lambda sink: checked({}, sink=sink), open_file(csv_of({}), Q), FORMATS[form], "/dev/full")
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv", "html", "xlsx"])
 def test_a_file_name_that_is_not_utf_8_is_no_hindrance(tmp_path, csv_of, form):
     source = open_file(csv_of({}), Q, "m\udce4rz.csv")
-    report.write(lambda sink: check(source, Q, today=EXAMPLE_TODAY, sink=sink), source, form, tmp_path / "report")
+    write(lambda sink: check(source, Q, today=EXAMPLE_TODAY, sink=sink), source, FORMATS[form], tmp_path / "report")
 
     assert (tmp_path / "report").stat().st_size
 
@@ -409,5 +411,5 @@ def test_nothing_is_left_of_a_report_when_the_check_fails(tmp_path, csv_of):
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError):
-        report.write(check, open_file(csv_of({}), Q), "json", tmp_path / "report.json")
+        write(check, open_file(csv_of({}), Q), FORMATS["json"], tmp_path / "report.json")
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from cjit.datasets.q import Q
-from cjit.report import verdict, workbook
+from cjit.report import workbook
+from cjit.report.words import verdict
 
 ISO_DATE, NO_SEX, NO_CONSENT = {"DOB": "1986-02-14"}, {"SEX": ""}, {"CONSENT": "N"}
 SHEETS = ["Read me", "Summary", "Findings", "Completeness", "Rule ledger"]

@@ -7,16 +7,18 @@ from datetime import date
 import polars as pl
 import pytest
 
-from cjit.check import check
-from cjit.correct import correct
+from cjit.copies.corrected import correct
 from cjit.dataset import Kind
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE
 from cjit.dates import Style, day_of
-from cjit.read import PIECE, Source, open_file
-from cjit.report import cautions, gaps
-from cjit.rows import Ends, Reading
-from cjit.synth import histories
+from cjit.engine.checking import check
+from cjit.files.opening import open_file
+from cjit.files.parsing import pieces_of
+from cjit.files.rows import Ends, Reading
+from cjit.files.source import PIECE, Source
+from cjit.report.words import cautions, gaps
+from cjit.testdata.histories import histories
 
 Q = dataset("Q")
 ENDS = Ends(Q, Q.headers)
@@ -57,11 +59,11 @@ def source(rows: list[list[str]], piece: int = PIECE, end: str = "\r\n") -> Sour
 
 
 def frame(opened: Source) -> pl.DataFrame:
-    return pl.concat(piece().text() for piece in opened.pieces())
+    return pl.concat(piece().text() for piece in pieces_of(opened))
 
 
 def told(opened: Source) -> tuple[list[tuple[int, int]], int, int]:
-    batches = [piece() for piece in opened.pieces()]
+    batches = [piece() for piece in pieces_of(opened)]
     ragged = [each for batch in batches for each in batch.ragged]
     return ragged, sum(batch.short for batch in batches), sum(batch.long for batch in batches)
 
@@ -114,7 +116,7 @@ def test_a_semicolon_between_cells_and_windows_1252_make_no_difference(month):
 
 def test_rows_read_again_are_fitted_again(month):
     opened = source(saved(month))
-    piece = next(opened.pieces())
+    piece = next(pieces_of(opened))
     assert piece.only(pl.Series([3, 100, 150])).text().equals(piece().text()[[1, 98, 148]])
 
 
@@ -187,9 +189,9 @@ def test_a_file_cut_off_within_its_last_row_is_never_completed(month, lines):
     rows = [*month[:5], month[5][:45]]
     if lines != "in one line":
         rows = split_over_lines(rows)
-    *_, batch = (piece() for piece in source(rows, end="").pieces())
+    *_, batch = (piece() for piece in pieces_of(source(rows, end="")))
     assert (batch.ragged, batch.cut_off) == (((6, 45),), 6)
-    *_, batch = (piece() for piece in source(rows, end="\r\n").pieces())
+    *_, batch = (piece() for piece in pieces_of(source(rows, end="\r\n")))
     assert (batch.ragged, batch.cut_off) == ((), None)
 
 
@@ -198,7 +200,7 @@ def test_a_whole_last_row_needs_no_line_end(month):
 
 
 def test_the_sign_with_which_old_systems_end_a_file_is_no_record(month):
-    *_, batch = (piece() for piece in source(month, end="\r\n\x1a").pieces())
+    *_, batch = (piece() for piece in pieces_of(source(month, end="\r\n\x1a")))
     assert (batch.ragged, batch.blank, batch.cut_off) == ((), 1, None)
 
 
@@ -295,6 +297,11 @@ def test_a_row_that_lost_its_end_among_others_that_have_theirs_is_named(month):
 
 @pytest.mark.parametrize("piece", [PIECE, 600])
 def test_rows_that_a_spreadsheet_saved_short_are_not_said_to_have_lost_anything(month, piece):
-    batches = [part() for part in source(saved(month), piece).pieces()]
+    batches = [
+        part()
+        for part in pieces_of(
+            source(saved(month), piece),
+        )
+    ]
 
     assert [row for batch in batches for row in batch.uneven] == []

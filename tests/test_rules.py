@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cjit import derive
-from cjit.check import check_rows
 from cjit.conditions import And, Equal, Given, Less, Node, Not, Or, Withheld, every, said
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Rule, Severity
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import KOSOVO
+from cjit.engine.checking import check_rows
 from cjit.engine.columns import expression, is_sieve, necessary
 
 WRITTEN = {rule.id: rule for rule in Q.written}

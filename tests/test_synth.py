@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit.check import check
 from cjit.dataset import Changes
 from cjit.datasets import dataset
+from cjit.engine.checking import check
 from cjit.geography import DEFAULT_SECTOR
-from cjit.synth import Submission, agency_code, big_file, histories, made_up_id, write
+from cjit.testdata.histories import Submission, agency_code, big_file, histories, made_up_id, write
 
 Q = dataset("Q")
 TODAY = date(2026, 3, 31)

@@ -20,17 +20,15 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from cjit.report.formats import FORMATS, Format, format_of
+
 if TYPE_CHECKING:
-    from cjit.check import Findings
     from cjit.dataset import Dataset
     from cjit.dates import Style
-    from cjit.read import Source
+    from cjit.engine.checking import Findings
+    from cjit.files.source import Source
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
-FORMATS = ("text", "json", "csv", "html", "xlsx")
-_SUFFIXES = {"text": ".txt", "json": ".json", "csv": ".csv", "html": ".html", "xlsx": ".xlsx"}
-#: How many findings a page or a workbook can hold and still be read.
-_KEPT = {"text": 0, "json": 0, "csv": 0, "html": 5_000, "xlsx": 20_000}
 
 
 def _stop(sentence: object) -> NoReturn:
@@ -146,7 +144,7 @@ def main() -> None:
 @click.option("--agency", metavar="CODE", help="The agency that submits, such as CJ123.")
 @click.option("--only", multiple=True, metavar="RULE", help="Run only this rule, field or pattern. Repeatable.")
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule, field or pattern out. Repeatable.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="By default what --output ends in, or text.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), help="By default what --output ends in, or text.")
 @click.option("--output", "-o", metavar="PATH", help="Write the report here (a folder, for several files).")
 @click.option("--corrected", metavar="PATH", help="Write a copy with mechanical faults mended, and a list of them.")
 @click.option("--annotated", metavar="PATH", help="Write a copy of your file with the findings beside each row.")
@@ -177,32 +175,32 @@ def check(
         if copy and Path(copy).suffix.lower() in (".xlsx", ".xls", ".ods"):
             _stop(f"{copy} would be a CSV file under the name of a workbook: give it a name that ends in .csv")
     if not form and Path(output or "").suffix.lower() in (".pdf", ".doc", ".docx", ".xls", ".htm"):
-        _stop(
-            f"There is no report in the form of {output}: give it a name that ends in {', '.join(_SUFFIXES.values())}"
-        )
-    form = form or {suffix: name for name, suffix in _SUFFIXES.items()}.get(Path(output or "").suffix.lower(), "text")
-    if form == "xlsx" and not output:
+        endings = ", ".join(each.suffix for each in FORMATS.values())
+        _stop(f"There is no report in the form of {output}: give it a name that ends in {endings}")
+    chosen = FORMATS[form] if form else format_of(output or "") or FORMATS["text"]
+    if not chosen.printable and not output:
         _stop("A workbook cannot be printed: say where to write it with --output report.xlsx")
     if len(files) > 1 and (corrected or annotated):
         _stop("Give one file at a time with --corrected or --annotated")
     if len(files) > 1 and output and not Path(output).is_dir():
         _stop(f"With several files, --output must be a folder, and {output} is not one: make it first")
-    if len(files) > 1 and not output and form != "text":
+    if len(files) > 1 and not output and chosen.name != "text":
         _stop("With several files, say in which folder to write the reports with --output FOLDER")
-    reports = [_where(name, form, output) for name in files] if output is not None else []
+    reports = [_where(name, chosen, output) for name in files] if output is not None else []
     _keep_apart([*files, *([previous] if previous else [])], [*reports, annotated, corrected, _changes(corrected)])
     day = today or date.today()  # noqa: DTZ011 - the user's own calendar
     worst = 0
     with _plainly():
-        from cjit.read import Unusable, open_file
+        from cjit.files.opening import open_file
+        from cjit.files.source import Unusable
 
         dataset = _dataset(letter)
         before = open_file(previous, dataset) if previous else None
         for name in files:
             try:
                 source = open_file(name, dataset)
-                where = _where(name, form, output)
-                findings = _report(source, dataset, before, day, agency, only, skip, form, where)
+                where = _where(name, chosen, output)
+                findings = _report(source, dataset, before, day, agency, only, skip, chosen, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
                 worst = 2
@@ -213,12 +211,12 @@ def check(
     sys.exit(worst)
 
 
-def _where(name: str, form: str, output: str | None) -> str | None:
+def _where(name: str, form: Format, output: str | None) -> str | None:
     """Where the report on a file goes: into the folder, under the file's own name, where there is one."""
     if output is None or not Path(output).is_dir():
         return output
     stem = "standard input" if name == "-" else Path(name).stem
-    return str(Path(output) / (stem + _SUFFIXES[form]))
+    return str(Path(output) / (stem + form.suffix))
 
 
 def _is_standard_output(path: str) -> bool:
@@ -276,12 +274,13 @@ def _report(
     agency: str | None,
     only: tuple[str, ...],
     skip: tuple[str, ...],
-    form: str,
+    form: Format,
     where: str | None,
 ) -> Findings:
     """Check one file and write its report in the form asked for."""
-    from cjit import compare, report
-    from cjit.check import check as run
+    from cjit.engine import compare
+    from cjit.engine.checking import check as run
+    from cjit.report.formats import write
 
     def checked(sink: Callable[..., None] | None = None) -> Findings:
         with _progress(source) as progress:
@@ -293,12 +292,12 @@ def _report(
                 submitter=agency,
                 only=only,
                 skip=skip,
-                keep=_KEPT[form],
+                keep=form.keep,
                 sink=sink,
                 progress=progress,
             )
 
-    return report.write(checked, source, form, where, compare.rules(dataset) if before else ())
+    return write(checked, source, form, where, compare.rules(dataset) if before else ())
 
 
 @contextmanager
@@ -344,18 +343,19 @@ def _copies(
     annotated: str | None,
     corrected: str | None,
 ) -> None:
-    from cjit import correct
+    from cjit.copies.annotated import annotate
+    from cjit.copies.corrected import correct
 
     def to(path: str) -> str | IO[bytes]:
         sys.stdout.flush()
         return sys.stdout.buffer if _is_standard_output(path) else path
 
     if annotated:
-        correct.annotate(source, findings, to(annotated), submitter=agency, previous=before)
+        annotate(source, findings, to(annotated), submitter=agency, previous=before)
         click.echo(f"The copy with the findings beside each row is in {_place(annotated)}", err=True)
     if corrected:
         changes = _changes(corrected)
-        done = correct.correct(source, to(corrected), changes or io.BytesIO(), today=findings.today, submitter=agency)
+        done = correct(source, to(corrected), changes or io.BytesIO(), today=findings.today, submitter=agency)
         told = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
         click.echo(f"{done}: the corrected copy is in {_place(corrected)}, and {told}", err=True)
 
@@ -382,15 +382,15 @@ def dictionary(header: str | None, letter: str, form: str | None) -> None:
     HEADER is a CSV header, such as DISD.
     """
     with _plainly():
-        from cjit import dictionary as book
+        from cjit.dictionary import overview, schemas
 
         dataset = _dataset(letter)
         if form and header:
             _stop("An export holds every field: leave the header out, or leave --format out")
         if form:
-            click.echo(book.export(dataset, form), nl=False)
+            click.echo(schemas.export(dataset, form), nl=False)
         else:
-            click.echo(book.describe(dataset, header) if header else book.overview(dataset))
+            click.echo(overview.describe(dataset, header) if header else overview.overview(dataset))
 
 
 @main.command()
@@ -408,17 +408,16 @@ def rules(pattern: str | None, letter: str, form: str | None) -> None:
     PATTERN is a rule, a field or a pattern, such as DISD or 'DISABLE*'.
     """
     with _plainly():
-        from cjit import bookfile
-        from cjit import dictionary as book
+        from cjit.dictionary import overview, rules_json
 
         if form and pattern:
             _stop("An export holds every rule: leave the pattern out, or leave --format out")
         if form == "json-schema":
-            click.echo(bookfile.schema_text(), nl=False)
+            click.echo(rules_json.schema_text(), nl=False)
         elif form:
-            click.echo(bookfile.export(_dataset(letter)), nl=False)
+            click.echo(rules_json.export(_dataset(letter)), nl=False)
         else:
-            click.echo(book.rules(_dataset(letter), pattern))
+            click.echo(overview.rules(_dataset(letter), pattern))
 
 
 # ---- reference lists -------------------------------------------------------------------------------
@@ -574,17 +573,17 @@ def synth(
         _stop("Choose a day from 2000 to 2100 and a share from 0 to 1")
     _named(output)
     with _plainly():
-        from cjit import synth as made_up
         from cjit.datasets import dataset
-        from cjit.faults import with_faults
+        from cjit.testdata import histories
+        from cjit.testdata.faults import with_faults
 
         book = dataset(letter)
-        months_of = made_up.histories(
+        months_of = histories.histories(
             book, agencies=agencies, clients=clients, months=months, today=today, seed=seed, style=style
         )
         broken = 0
 
-        def spoilt(each: made_up.Submission) -> made_up.Submission:
+        def spoilt(each: histories.Submission) -> histories.Submission:
             nonlocal broken
             frame, counts = with_faults(each.frame, book, faults, f"{seed}/{each.name}")
             broken += counts.total()
@@ -592,7 +591,7 @@ def synth(
 
         if faults:
             months_of = map(spoilt, months_of)
-        for path in made_up.write(months_of, Path(output)):
+        for path in histories.write(months_of, Path(output)):
             click.echo(path)
         if faults:
             click.echo(f"{broken:,} cells were broken on purpose", err=True)

@@ -34,10 +34,10 @@ from typing import IO
 import polars as pl
 
 from cjit import dates, derive
-from cjit.check import check, texts_of
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
-from cjit.findings import Findings
+from cjit.engine.checking import check, texts_of
+from cjit.engine.findings import Findings
 from cjit.geography import OUTWARD, upper_tier_for_sector
 from cjit.report.spreadsheet import neutral_column
 

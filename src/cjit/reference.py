@@ -21,8 +21,9 @@ import platformdirs
 
 from cjit.dataset import CodeList, Dataset, Status
 from cjit.datasets.lists import ListProblem, joined, read_list, write_list
+from cjit.files.source import Unusable
+from cjit.files.text import decoded
 from cjit.kinds import POWER_OF_TEN
-from cjit.read import Unusable, decoded
 
 #: The columns a user's file may have, and what each is in a packaged list.
 COLUMNS: Mapping[str, str] = {

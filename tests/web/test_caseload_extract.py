@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from tests.web.conftest import awaited
 from tests.web.test_caseload_actions import together
 
-from cjit.check import check
 from cjit.dataset import Entity
 from cjit.datasets.q.example import EXAMPLE
 from cjit.dates import Style
+from cjit.engine.checking import check
 from cjit.extract import NOT_SENT
+from cjit.files.opening import open_file
 from cjit.geography import TRUNCATED
-from cjit.read import open_file
 from cjit.web import worker
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent, Membership, Role

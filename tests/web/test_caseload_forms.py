@@ -16,10 +16,10 @@ from django.utils import timezone
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from cjit.check import check
 from cjit.datasets.q.example import EXAMPLE
+from cjit.engine.checking import check
+from cjit.files.opening import open_file
 from cjit.geography import TRUNCATED
-from cjit.read import open_file
 from cjit.web import worker
 from cjit.web.caseload import asking, questions
 from cjit.web.caseload.models import Client, Episode, Referral

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cjit.datasets.q.example import EXAMPLE
 from cjit.extract import canonical, write
-from cjit.read import Unusable
+from cjit.files.source import Unusable
 from cjit.web import kept, pages, worker
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent

@@ -9,8 +9,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit.check import check_rows
 from cjit.dataset import Kind
+from cjit.engine.checking import check_rows
 from cjit.web.caseload import actions, record
 from cjit.web.caseload.models import Client, Contact, Episode
 from cjit.web.dataset import DATASET

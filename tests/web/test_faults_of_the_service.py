@@ -18,8 +18,8 @@ import pytest
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
-from cjit import read
 from cjit.dataset import Entity
+from cjit.files import temporary
 from cjit.web import kept, worker
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent
@@ -496,7 +496,7 @@ def test_what_a_killed_process_of_an_older_version_left_aside_is_removed_by_the_
 @pytest.fixture
 def without_proc(monkeypatch):
     """A computer on which a file without a name cannot be opened again, as one without Linux."""
-    monkeypatch.setattr(read, "_leads_to", lambda *_: False)
+    monkeypatch.setattr(temporary, "_leads_to", lambda *_: False)
 
 
 def test_where_a_copy_must_have_a_name_it_is_private_and_not_removed_while_it_is_in_use(

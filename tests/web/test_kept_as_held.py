@@ -8,10 +8,10 @@ from random import Random
 import pytest
 from django.utils import timezone
 
-from cjit.check import check
 from cjit.dataset import Entity, Severity
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
+from cjit.engine.checking import check
 from cjit.web.agencies.calendar import Month
 from cjit.web.portal import actions, plan, store
 from cjit.web.portal.contested import Contest

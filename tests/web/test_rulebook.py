@@ -7,9 +7,9 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
-from cjit import report
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
+from cjit.report import version
 from cjit.web.portal import rulebook
 
 
@@ -58,7 +58,9 @@ def test_a_rule_that_no_record_breaks_by_itself_does_not_say_where(page):
 
 
 def test_a_rule_across_rows_of_one_field_is_told_in_a_line(page):
-    rule = next(r for r in report.book(Q) if r.across and r not in Q.written and isinstance(r.breaks, list | tuple))
+    rule = next(
+        r for r in version.file_rules(Q) if r.across and r not in Q.written and isinstance(r.breaks, list | tuple)
+    )
 
     assert re.search(
         r"Breaks: \S+, then \S+ on another row; Holds: \S+, then \S+ on another row $", told_of(rule.id, page)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
-from cjit import compare
 from cjit.conditions import Argument, Cell, Condition, is_told, looks_across
 from cjit.dataset import Dataset, Entity, Kind, Rule, Severity
-from cjit.findings import RAGGED
+from cjit.engine import compare
+from cjit.engine.findings import RAGGED
 from cjit.kinds import FieldKind, Story, kinds_of, stories
 
 

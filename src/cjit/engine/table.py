@@ -17,7 +17,7 @@ from typing import TypeVar
 import polars as pl
 
 from cjit.dataset import Dataset, Kind
-from cjit.read import Batch, Piece
+from cjit.files.parsing import Batch, Piece
 
 # One more than there are processors: while one waits for Polars, which has a thread for each, another works.
 _WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1

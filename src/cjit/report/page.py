@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cjit import report
 from cjit.dataset import Entity, Rule, Severity
-from cjit.findings import Findings
+from cjit.engine.findings import Findings
+from cjit.report import version, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +54,13 @@ class Share:
 def render(findings: Findings) -> str:
     """The page. It shows the first `SHOWN` findings and says how many more there are."""
     lines = list(_lines(findings))
-    full, other, missing = report.gaps(findings)
+    full, other, missing = words.gaps(findings)
     style, script = _inline("page.css"), _inline("page.js")
     return _template().render(
         findings=findings,
-        report=report,
+        report=words,
+        engine=version.engine(),
+        rules_version=version.rules_version(findings.dataset),
         source=findings.source,
         sha256=findings.source.sha256() if findings.source else "",
         severities=[s for s in Severity if findings.severities[s]],
@@ -79,17 +81,17 @@ def render(findings: Findings) -> str:
 
 
 def _lines(findings: Findings) -> Iterator[Line]:
-    letters = report.letters(findings.source.columns) if findings.source else {}
-    for row, rule, value, previous, client, episode in report.each(findings, SHOWN):
+    letters = words.letters(findings.source.columns) if findings.source else {}
+    for row, rule, value, previous, client, episode in words.each(findings, SHOWN):
         letter = letters.get(rule.header, "")
         yield Line(
             row=row,
             cell=f"{letter}{row}" if letter else "",
-            client=report.shown(client or "–", 40),
-            episode=report.shown(episode or "–", 40),
+            client=words.shown(client or "–", 40),
+            episode=words.shown(episode or "–", 40),
             rule=rule,
-            label=report.field_label(findings.dataset, rule),
-            value=report.value_shown(findings.dataset, rule, value, previous),
+            label=words.field_label(findings.dataset, rule),
+            value=words.value_shown(findings.dataset, rule, value, previous),
             is_value=value is not None or previous is not None,
         )
 
@@ -104,7 +106,7 @@ def _shares(findings: Findings) -> list[Share]:
         ("reject", "Rejected", findings.worst[Severity.REJECT]),
     ):
         width = round(count / findings.rows * 1000, 1) if findings.rows else 0.0
-        shares.append(Share(name, label, count, report.percent(count, findings.rows), round(start, 1), width))
+        shares.append(Share(name, label, count, words.percent(count, findings.rows), round(start, 1), width))
         start += width
     return shares
 

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cjit import report
 from cjit.dataset import Severity
-from cjit.findings import Findings, RuleRun, Seen
+from cjit.engine.findings import Findings, RuleRun, Seen
+from cjit.report import words
 
 #: Rows shown under each cause; the other forms show more.
 _ROWS = 3
@@ -40,8 +40,8 @@ def plain(findings: Findings, width: int = 80, encoding: str = "utf-8") -> str:
 
 def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
-    verdict = report.verdict(findings)
-    cautions = report.cautions(findings)
+    verdict = words.verdict(findings)
+    cautions = words.cautions(findings)
     whole = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
     style = "bold red" if findings.rejected else "bold green" if whole else "bold"
     console.print(Text(verdict, style=style))
@@ -59,7 +59,7 @@ def render(findings: Findings, *, console: Console) -> None:
 
 def _checked(findings: Findings) -> str:
     ran = sum(run.state == "run" for run in findings.ledger)
-    name = f"{report.shown(findings.source.name)}: " if findings.source else ""
+    name = f"{words.shown(findings.source.name)}: " if findings.source else ""
     return f"{name}{findings.dataset.title}, {ran:,} rules, checked as on {findings.today:%d/%m/%Y}"
 
 
@@ -68,27 +68,27 @@ def _causes(findings: Findings, console: Console) -> None:
         runs = [run for run in findings.fired if run.rule.severity is severity]
         if not runs:
             continue
-        words = report.WORDS[severity]
+        named = words.WORDS[severity]
         console.print()
-        console.print(Text(words.heading, style=_STYLE[severity]))
-        console.print(Text(words.meaning, style="dim"))
+        console.print(Text(named.heading, style=_STYLE[severity]))
+        console.print(Text(named.meaning, style="dim"))
         # One width for the column of counts, however long they are.
-        width = max(len(report.extent(run, findings)) for run in findings.fired)
+        width = max(len(words.extent(run, findings)) for run in findings.fired)
         for run in runs:
             table = Table.grid(padding=(0, 2), expand=False)
             table.add_column(justify="right", no_wrap=True, width=width, style=_STYLE[severity])
             table.add_column(overflow="fold")
-            table.add_row(report.extent(run, findings), _cause(run, findings))
+            table.add_row(words.extent(run, findings), _cause(run, findings))
             console.print(Padding(table, (1, 0, 0, 2), expand=False))
 
 
 def _cause(run: RuleRun, findings: Findings) -> Text:
     told = Text(run.rule.message)
-    if fault := report.one_fault(run, findings):
+    if fault := words.one_fault(run, findings):
         told.append(f"\n{fault[0].upper()}{fault[1:]}", style="bold")
     told.append(f"\n{run.rule.id}", style="dim")
     # The same fault on every row needs no list of rows.
-    for seen in run.first[: 1 if report.one_fault(run, findings) else _ROWS]:
+    for seen in run.first[: 1 if words.one_fault(run, findings) else _ROWS]:
         told.append("\n" + _place(seen, run, findings))
     return told
 
@@ -97,14 +97,14 @@ def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
     parts = [f"{'first in ' if run.rule.once else ''}row {seen.row:,}"]
     for word, identifier in (("client", seen.client), ("episode", seen.episode)):
         if identifier is not None:
-            parts.append(f"{word} {report.shown(identifier, 24)}")
-    if value := report.sent(findings, run, seen, 32):
+            parts.append(f"{word} {words.shown(identifier, 24)}")
+    if value := words.sent(findings, run, seen, 32):
         parts.append(value)
     return ", ".join(parts)
 
 
 def _notes(findings: Findings, console: Console) -> None:
-    notes = report.notes(findings)
+    notes = words.notes(findings)
     if not notes:
         return
     console.print()
@@ -120,7 +120,7 @@ def _notes(findings: Findings, console: Console) -> None:
 def _completeness(findings: Findings, console: Console) -> None:
     if not findings.rows:
         return
-    full, other, missing = report.gaps(findings)
+    full, other, missing = words.gaps(findings)
     console.print()
     console.print(Text("How complete each field is", style="bold"))
     if full:
@@ -129,7 +129,7 @@ def _completeness(findings: Findings, console: Console) -> None:
         _indented(f"{every} filled and answered on every row", console)
     if missing:
         _indented(f"{'1 column is' if len(missing) == 1 else f'{len(missing)} columns are'} not in the file", console)
-    if uncounted := report.uncounted(findings):
+    if uncounted := words.uncounted(findings):
         _indented(uncounted, console)
     if not other or not findings.looked:
         return
@@ -146,7 +146,7 @@ def _completeness(findings: Findings, console: Console) -> None:
         length = count.filled * _BAR // rows if rows else 0
         figures = [f"{n:,}" if n else "" for n in (count.blank, count.not_answered, count.bad)]
         bars = [] if narrow else [Text(bar * length, style="cyan")]
-        table.add_row(Text(header), report.percent(count.filled, rows), *bars, *figures)
+        table.add_row(Text(header), words.percent(count.filled, rows), *bars, *figures)
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 

@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import xlsxwriter
 
-from cjit import report
 from cjit.dataset import Entity, Severity
-from cjit.findings import Findings
+from cjit.engine.findings import Findings
+from cjit.report import version, words
 
 #: Findings in the sheet: more would take minutes to write, and nobody reads them.
 SHOWN = 20_000
@@ -45,9 +45,9 @@ def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
     with xlsxwriter.Workbook(whole, options) as workbook:
         workbook.set_properties(
             {
-                "title": report.verdict(findings),
+                "title": words.verdict(findings),
                 "subject": findings.dataset.title,
-                "author": report.engine(),
+                "author": version.engine(),
                 "created": datetime.combine(findings.today, time()),
             }
         )
@@ -101,10 +101,10 @@ class _Sheets:
     def _cell(self, sheet: Any, row: int, column: int, cell: Any) -> int:
         """Write a cell and return how many characters wide it is."""
         if isinstance(cell, Severity):
-            sheet.write_string(row, column, report.WORDS[cell].short, self.of[cell])
-            return len(report.WORDS[cell].short)
+            sheet.write_string(row, column, words.WORDS[cell].short, self.of[cell])
+            return len(words.WORDS[cell].short)
         if isinstance(cell, str):
-            text = cell if len(cell) <= _LONGEST else report.shown(cell, _LONGEST)
+            text = cell if len(cell) <= _LONGEST else words.shown(cell, _LONGEST)
             sheet.write_string(row, column, text, self.text)
             return len(text)
         if isinstance(cell, float):
@@ -122,18 +122,18 @@ def _read_me(sheets: _Sheets, findings: Findings, rest: str) -> None:
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 26)
     sheet.set_column(1, 1, 100)
-    sheet.write_string(0, 0, report.verdict(findings), sheets.title)
+    sheet.write_string(0, 0, words.verdict(findings), sheets.title)
     row = 2
     for name, text in _about(findings, rest):
         sheet.write_string(row, 0, name, sheets.strong)
-        sheet.write_string(row, 1, report.shown(text, 2_000), sheets.text)
+        sheet.write_string(row, 1, words.shown(text, 2_000), sheets.text)
         row += 1
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)
 
 
 def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
-    for caution in report.cautions(findings):
+    for caution in words.cautions(findings):
         yield "Please note", caution
     if note := _left_out(findings, rest):
         yield "Please note", note
@@ -144,9 +144,9 @@ def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
         yield "What to do", "Nothing was found, so there is nothing to put right"
     yield "", "Correct the record in your clinical system, make the extract again and check it again"
     for severity in Severity:
-        yield report.WORDS[severity].short, report.WORDS[severity].meaning
+        yield words.WORDS[severity].short, words.WORDS[severity].meaning
     yield "Row", "The row of the file as your spreadsheet shows it: the header is row 1"
-    for note in report.notes(findings):
+    for note in words.notes(findings):
         yield "Note on the file", note
     if findings.source:
         yield "File", findings.source.name
@@ -155,7 +155,7 @@ def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
     yield "Findings", f"{findings.total:,}"
     yield "Dataset", f"{findings.dataset.title}, in effect from {findings.dataset.effective:%d/%m/%Y}"
     yield "Checked as on", f"{findings.today:%d/%m/%Y}"
-    yield "Checked by", f"{report.engine()}, rules {report.rules_version(findings.dataset)}; unofficial"
+    yield "Checked by", f"{version.engine()}, rules {version.rules_version(findings.dataset)}; unofficial"
     yield (
         "Privacy",
         "Values of records without consent are left out; the workbook holds ids and values of the others, so keep it"
@@ -174,31 +174,31 @@ def _left_out(findings: Findings, rest: str) -> str:
 def _summary(sheets: _Sheets, findings: Findings) -> None:
     def rows() -> Iterable[Sequence[Any]]:
         for run in findings.fired:
-            fault = report.one_fault(run, findings)
+            fault = words.one_fault(run, findings)
             yield (
                 run.rule.severity,
                 run.count,
                 None if run.rule.once else run.count / findings.rows,
                 run.rule.message + (f" ({fault})" if fault else ""),
-                report.field_label(findings.dataset, run.rule),
+                words.field_label(findings.dataset, run.rule),
                 _header(run.rule.header),
                 ", ".join(str(seen.row) for seen in run.first),
                 run.rule.id,
-                report.clause_of(run.rule),
+                words.clause_of(run.rule),
             )
         if not findings.total:
             yield None, 0, None, "Nothing was found", None, None, None, None, None
 
     heads = ("Severity", "Findings", "Share of rows", "What to do", "Field", "Header", "First rows", "Rule", "Source")
-    sheets.table("Summary", heads, rows(), note=report.verdict(findings))
+    sheets.table("Summary", heads, rows(), note=words.verdict(findings))
 
 
 def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
-    letters = report.letters(findings.source.columns) if findings.source else {}
+    letters = words.letters(findings.source.columns) if findings.source else {}
     client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
 
     def rows() -> Iterable[Sequence[Any]]:
-        for row, rule, value, previous, client, episode in report.each(findings, SHOWN):
+        for row, rule, value, previous, client, episode in words.each(findings, SHOWN):
             letter = letters.get(rule.header)
             yield (
                 client,
@@ -206,9 +206,9 @@ def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
                 row,
                 f"{letter}{row}" if letter else None,
                 rule.message,
-                report.field_label(findings.dataset, rule),
+                words.field_label(findings.dataset, rule),
                 _header(rule.header),
-                report.value_shown(findings.dataset, rule, value, previous, _LONGEST),
+                words.value_shown(findings.dataset, rule, value, previous, _LONGEST),
                 rule.severity,
                 rule.id,
                 rule.clause,
@@ -239,7 +239,7 @@ def _completeness(sheets: _Sheets, findings: Findings) -> None:
             yield header, label, share, count.filled, count.blank, count.not_answered, count.bad
 
     heads = ("Header", "Field", "Filled", "Rows filled", "Rows blank", "Of filled: not answered", "Of filled: no value")
-    sheets.table("Completeness", heads, rows(), note=report.uncounted(findings))
+    sheets.table("Completeness", heads, rows(), note=words.uncounted(findings))
 
 
 def _ledger(sheets: _Sheets, findings: Findings) -> None:
@@ -250,7 +250,7 @@ def _ledger(sheets: _Sheets, findings: Findings) -> None:
             run.count if run.state == "run" else None,
             run.rule.severity,
             run.rule.message,
-            report.clause_of(run.rule),
+            words.clause_of(run.rule),
         )
         for run in findings.ledger
     )

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cjit import synth
 from cjit.datasets.q import Q
-from cjit.faults import with_faults
+from cjit.testdata import histories
+from cjit.testdata.faults import with_faults
 from cjit.web import kept, worker
 from cjit.web.agencies import actions as register
 from cjit.web.agencies.models import OF_AN_AGENCY, Agency, Person, Role
@@ -96,10 +96,10 @@ def _register() -> list[Agency]:
     regions = {code: register.add_region(by=None, code=code, name=name) for code, name in REGIONS.items()}
     opened = date(2020, 4, 1)
     for number, (name, region, dat) in AGENCIES.items():
-        code = synth.agency_code(number)
+        code = histories.agency_code(number)
         if not Agency.objects.filter(code=code).exists():
             register.add_agency(by=None, code=code, name=name, region=regions[region], opened=opened, dat=dat)
-    return list(Agency.objects.filter(code__in=[synth.agency_code(number) for number in AGENCIES]))
+    return list(Agency.objects.filter(code__in=[histories.agency_code(number) for number in AGENCIES]))
 
 
 def _people() -> list[Person]:
@@ -131,17 +131,19 @@ def _files(agencies: list[Agency]) -> None:
         return
     today = timezone.localdate()
     last = today.replace(day=1) - timedelta(days=1)
-    sent: dict[str, synth.Submission] = {}
-    months = synth.histories(Q, agencies=len(agencies), clients=CLIENTS, months=2, today=today, seed=SEED)
+    sent: dict[str, histories.Submission] = {}
+    months = histories.histories(Q, agencies=len(agencies), clients=CLIENTS, months=2, today=today, seed=SEED)
     for month in months:
         if month.month == last:
             sent[month.agency] = month
         else:
             frame, _ = with_faults(month.frame, Q, 0.01, SEED, SLIPS, today=today)
-            synth.write([synth.Submission(month.agency, month.month, frame, month.letter)], settings.HOME / "demo")
+            histories.write(
+                [histories.Submission(month.agency, month.month, frame, month.letter)], settings.HOME / "demo"
+            )
     provider = Person.objects.get(email=next(iter(PEOPLE)))
     for agency in agencies[:-1]:
-        [path] = synth.write([sent[agency.code]], settings.HOME / "demo")
+        [path] = histories.write([sent[agency.code]], settings.HOME / "demo")
         with path.open("rb") as file:
             portal.receive(by=provider, agency=agency, file=file, name=path.name, scope=Scope.FULL)
     worker.run(threading.Event(), once=True)

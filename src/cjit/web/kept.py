@@ -27,7 +27,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 
-from cjit.read import Aside, is_in_use
+from cjit.files.temporary import Aside, is_in_use
 from cjit.web.clock import database_now, is_held_back
 
 UPLOAD, FINDINGS, CONTESTED = "upload", "findings", "contested"

@@ -12,13 +12,15 @@ from typing import BinaryIO, TypeVar
 import polars as pl
 from django.db.models import QuerySet
 
-from cjit.check import check
 from cjit.dataset import Entity, Rule
 from cjit.dataset import Record as Texts
 from cjit.datasets.q.rules import is_no_id
 from cjit.dates import Style
+from cjit.engine.checking import check
 from cjit.extract import NOT_SENT, canonical
-from cjit.read import Unusable, open_file
+from cjit.files.opening import open_file
+from cjit.files.parsing import pieces_of
+from cjit.files.source import Unusable
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Record, Referral
 from cjit.web.caseload.record import (
@@ -131,7 +133,7 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     source = open_file(file, DATASET, name)
     frames: list[pl.DataFrame] = []
     height = 0
-    for piece in source.pieces():
+    for piece in pieces_of(source):
         batch = piece()
         done.ragged += len(batch.ragged)
         height += batch.frame.height

@@ -14,11 +14,11 @@ from functools import cache
 from importlib.metadata import version
 
 from cjit import dates
-from cjit.check import check_rows
 from cjit.dataset import Entity, Kind, Rule, Status
 from cjit.dataset import Record as Texts
 from cjit.datasets.q import tables
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND, TRANSFERRED_NOT_IN_CUSTODY
+from cjit.engine.checking import check_rows
 from cjit.extract import holds_back, is_blank
 from cjit.geography import (
     DEFAULT_SECTOR,

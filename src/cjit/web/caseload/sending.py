@@ -28,7 +28,7 @@ from cjit.dataset import Rule, Status
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND
 from cjit.dates import Style
 from cjit.extract import BadPattern, holds_back
-from cjit.report import placed
+from cjit.files.place import placed
 from cjit.web import pages
 from cjit.web.agencies.access import manages, submits_for, whoever
 from cjit.web.agencies.actions import Refused

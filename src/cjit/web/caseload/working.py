@@ -16,7 +16,7 @@ import polars as pl
 from django.db import transaction
 from django.utils import timezone
 
-from cjit.read import Unusable
+from cjit.files.source import Unusable
 from cjit.web import kept
 from cjit.web.agencies.access import manages, submits_for
 from cjit.web.agencies.actions import Refused

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from cjit.dataset import Entity
-from cjit.read import Unusable
+from cjit.files.source import Unusable
 from cjit.web import clock, kept
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.audit import note

@@ -11,11 +11,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from cjit import compare
-from cjit.check import check, records
 from cjit.dataset import WITHHELD, Entity, Severity
-from cjit.findings import Findings
-from cjit.read import Source, Unusable, open_file, repeating
+from cjit.engine import compare
+from cjit.engine.checking import check, records
+from cjit.engine.findings import Findings
+from cjit.files.opening import open_file
+from cjit.files.parsing import repeating
+from cjit.files.source import Source, Unusable
 from cjit.web import kept, pages
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import AGENCY_CODE, Agency

@@ -24,8 +24,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from cjit import report
 from cjit.dataset import Entity
+from cjit.report import words
 from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
@@ -257,13 +257,13 @@ def _for_many(group: _Group, error: Mapping[str, str] | None) -> dict[str, Any]:
         hint = "Where you choose otherwise for one of them below, that stays"
     else:
         hint = "Also of those you decided one by one"
-    words = dict(_words(group.entity, group.absent, group.below, several=group.left != 1))
+    offered = dict(_words(group.entity, group.absent, group.below, several=group.left != 1))
     return {
         "group": group,
         "id": _id_of(group.name),
         "whom": rest if some_are_decided else every,
         "hint": hint,
-        "items": _items(words, ""),
+        "items": _items(offered, ""),
         "error": {"text": error["text"]} if error else None,
     }
 
@@ -285,14 +285,14 @@ def _told(sent: Submission, page: Page[Decision], chosen: Mapping[int, str]) -> 
                 "called": _called(line["header"]),
                 "header": line["header"],
                 "row": line["row"],
-                "held": report.value_shown(DATASET, rule, line["previous"]),
-                "sent": report.value_shown(DATASET, rule, line["value"]),
+                "held": words.value_shown(DATASET, rule, line["previous"]),
+                "sent": words.value_shown(DATASET, rule, line["value"]),
                 "stays": line["value"] is None,
             }
         )
     for decision in page:
-        words = dict(_words(Entity(decision.entity), decision.absent, decision.also))
-        name = f"{decision.entity} {report.shown(decision.record)}"
+        offered = dict(_words(Entity(decision.entity), decision.absent, decision.also))
+        name = f"{decision.entity} {words.shown(decision.record)}"
         what = [f"{c['called']} changed from {c['held']} to {c['sent']}" for c in changes.get(decision.pk, [])]
         yield {
             "id": decision.pk,
@@ -301,14 +301,14 @@ def _told(sent: Submission, page: Page[Decision], chosen: Mapping[int, str]) -> 
             "absent": decision.absent,
             "decided": decision.choice != "",
             "changes": changes.get(decision.pk, []),
-            "items": _items(words, chosen.get(decision.pk, decision.choice)),
+            "items": _items(offered, chosen.get(decision.pk, decision.choice)),
         }
 
 
-def _items(words: Mapping[Choice, str], chosen: str) -> list[dict[str, Any]]:
+def _items(offered: Mapping[Choice, str], chosen: str) -> list[dict[str, Any]]:
     return [
         {"value": choice.value, "text": choice.label, "hint": {"text": told}, "checked": choice == chosen}
-        for choice, told in words.items()
+        for choice, told in offered.items()
     ]
 
 
@@ -426,7 +426,7 @@ def _summary(request: HttpRequest, sent: Submission, error: str = "") -> HttpRes
         "counted": receipts.counted(foreseen),
         "changes": any(receipts.total(foreseen, what) for what in receipts.CHANGES),
         "removed": receipts.total(foreseen, "removed"),
-        "forgotten": [[report.shown(told or "–", 60) for told in client] for client in planned.known.rows()],
+        "forgotten": [[words.shown(told or "–", 60) for told in client] for client in planned.known.rows()],
         "hours": settings.FORGET_HOURS,
         "kept_days": settings.KEEP_DAYS,
         "typed": request.POST.get("forget", ""),

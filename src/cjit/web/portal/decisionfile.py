@@ -16,7 +16,8 @@ from typing import BinaryIO, NamedTuple
 import polars as pl
 
 from cjit.dataset import Entity, Field, Kind, Severity
-from cjit.read import Unusable, decoded
+from cjit.files.source import Unusable
+from cjit.files.text import decoded
 from cjit.report.spreadsheet import neutral_column
 from cjit.web import kept
 from cjit.web.dataset import DATASET

@@ -16,13 +16,15 @@ from typing import IO
 import polars as pl
 from django.utils import timezone
 
-from cjit import compare, correct
 from cjit.conditions import Never
+from cjit.copies import annotated, corrected
 from cjit.dataset import Rule, Severity
-from cjit.findings import Filled, Findings, RuleRun, Seen
-from cjit.read import Source, open_file
+from cjit.engine import compare
+from cjit.engine.findings import Filled, Findings, RuleRun, Seen
+from cjit.files.opening import open_file
+from cjit.files.source import Source
 from cjit.report import workbook
-from cjit.report.machine import csv_findings
+from cjit.report.findings_csv import csv_findings
 from cjit.web import kept
 from cjit.web.dataset import DATASET
 from cjit.web.portal import result
@@ -71,7 +73,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     if kind in ("corrected", "changes"):
         wanted: dict[str, IO[bytes] | str] = {"corrected": os.devnull, "changes": os.devnull, kind: out}
         today = timezone.localdate(submission.checked)
-        correct.correct(source, wanted["corrected"], wanted["changes"], today=today, again=False)
+        corrected.correct(source, wanted["corrected"], wanted["changes"], today=today, again=False)
         return
     found = result.findings(submission)
     if kind == "csv":
@@ -80,7 +82,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     elif kind == "xlsx":
         workbook.write(_findings(submission, found, source), out, rest="download the findings as CSV")
     else:
-        correct.annotate(source, _findings(submission, found, source), out, submitter=submission.agency.code)
+        annotated.annotate(source, _findings(submission, found, source), out, submitter=submission.agency.code)
 
 
 def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Findings:

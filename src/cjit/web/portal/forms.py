@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from cjit.dataset import Severity
-from cjit.report import WORDS
+from cjit.report.words import WORDS
 from cjit.web.agencies import access
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import polars as pl
 from django.utils import timezone
 
-from cjit import compare, kinds
-from cjit.check import records
+from cjit import kinds
 from cjit.conditions import Argument, is_told
 from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
+from cjit.engine import compare
+from cjit.engine.checking import records
 from cjit.engine.columns import expression
-from cjit.read import open_file, repeating
+from cjit.files.opening import open_file
+from cjit.files.parsing import repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET

@@ -9,8 +9,9 @@ import polars as pl
 from django.db.models import QuerySet
 
 from cjit.dataset import Entity, Severity
-from cjit.findings import Findings, in_full
-from cjit.report import letters, rules_version
+from cjit.engine.findings import Findings, in_full
+from cjit.report.version import rules_version
+from cjit.report.words import letters
 from cjit.web import kept
 from cjit.web.dataset import DATASET
 from cjit.web.portal.models import Decision, Submission

@@ -7,16 +7,17 @@ from functools import cache
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from cjit import compare, report
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.english import in_english
+from cjit.dictionary.english import in_english
+from cjit.engine import compare
+from cjit.report import version, words
 from cjit.web import pages
 from cjit.web.dataset import DATASET
 
 #: Every rule a submission is put to, by its id: those of a file, and those on what is held.
-RULES: dict[str, Rule] = {rule.id: rule for rule in (*report.book(DATASET), *compare.rules(DATASET))}
+RULES: dict[str, Rule] = {rule.id: rule for rule in (*version.file_rules(DATASET), *compare.rules(DATASET))}
 
 
 def rules(request: HttpRequest) -> HttpResponseBase:
@@ -29,7 +30,8 @@ def rules(request: HttpRequest) -> HttpResponseBase:
         "examples": examples,
         "breaks_where": breaks_where,
         "dataset": DATASET,
-        "report": report,
+        "report": words,
+        "rules_version": version.rules_version(DATASET),
         "our_reading": OUR_READING,
         "faultless": EXAMPLE,
         "faultless_on": EXAMPLE_TODAY,

@@ -21,8 +21,8 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from cjit import report
 from cjit.dataset import Entity, Severity
+from cjit.report import words
 from cjit.report.spreadsheet import neutral
 from cjit.web import pages
 from cjit.web.agencies import access
@@ -149,7 +149,7 @@ def _totals(told: list[Progress]) -> dict[str, Any]:
     rows, rejected = sum(one.rows for one in told), sum(one.rejected for one in told)
     return {
         "rows": rows,
-        "rate": report.percent(rejected, rows),
+        "rate": words.percent(rejected, rows),
         "waiting": sum(one.waiting for one in told),
         "held": {entity.value: sum(one.held.get(entity.value, 0) for one in told) for entity in RECORDS},
     }
@@ -283,7 +283,7 @@ def staff(request: HttpRequest) -> HttpResponseBase:
         "picture": _picture(told),
         "most": max((one.rate or 0 for one in shown), default=0),
         "entities": [entity.value for entity in RECORDS],
-        "percent": report.percent,
+        "percent": words.percent,
         "colours": COLOURS,
         "standings": STANDINGS,
     }
@@ -316,8 +316,8 @@ def staff_agency(request: HttpRequest, code: str) -> HttpResponseBase:
         "waiting": _waiting(page),
         "held": _held(agency),
         "severities": list(Severity),
-        "words": report.WORDS,
-        "percent": report.percent,
+        "words": words.WORDS,
+        "percent": words.percent,
         "colours": COLOURS,
     }
     return pages.render(request, "portal/staff_agency.html", context)

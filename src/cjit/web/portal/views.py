@@ -20,9 +20,9 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from cjit import report
 from cjit.dataset import Rule, Severity
-from cjit.read import Unusable
+from cjit.files.source import Unusable
+from cjit.report import words
 from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
@@ -200,7 +200,7 @@ def _result(sent: Submission) -> dict[str, Any]:
         "damaged": bool(sent.stored) and found is None,
         "undecided": undecided,
         "completeness": list(_completeness(sent)),
-        "words": report.WORDS,
+        "words": words.WORDS,
         "severities": [s for s in Severity if sent.summary["findings"].get(s)],
         "severity_colours": SEVERITY_COLOURS,
         "dataset": DATASET,
@@ -290,7 +290,7 @@ def _completeness(sent: Submission) -> Iterator[dict[str, Any]]:
         yield {
             "header": header,
             "label": field.label if field else header,
-            "percent": report.percent(counts["filled"], rows),
+            "percent": words.percent(counts["filled"], rows),
             "width": round(share * 100, 1),
             **counts,
         }
@@ -310,7 +310,7 @@ def _how_far(sent: Submission) -> str:
         return "Your file has arrived and waits for its turn"
     if sent.done >= sent.size:
         return "All of the file is read; it is now compared with what is held"
-    return f"{report.percent(sent.done, sent.size)} of the file is checked"
+    return f"{words.percent(sent.done, sent.size)} of the file is checked"
 
 
 @require_http_methods(["GET", "POST"])
@@ -368,7 +368,7 @@ def findings(request: HttpRequest, pk: int) -> HttpResponseBase:
         "page": page,
         "total": found.height,
         "pagination": pages.pagination(page, query),
-        "words": report.WORDS,
+        "words": words.WORDS,
         "severity_colours": SEVERITY_COLOURS,
         "rules": RULES,
     }
@@ -410,10 +410,10 @@ def _lines(some: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Findings with every text fit to be shown."""
     for line in some.iter_rows(named=True):
         rule, field = RULES.get(line["rule"]), DATASET.by_header.get(line["header"])
-        told = {name: report.shown(line[name] or "–", 60) for name in ("client", "episode")}
+        told = {name: words.shown(line[name] or "–", 60) for name in ("client", "episode")}
         for name in ("value", "previous"):
             value = line[name]
-            told[name] = report.value_shown(DATASET, rule, value) if rule else report.shown(value or "(blank)")
+            told[name] = words.value_shown(DATASET, rule, value) if rule else words.shown(value or "(blank)")
         if line["previous"] is None:
             told["previous"] = ""
         yield {**line, **told, "label": field.label if field else "The whole row"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from cjit.check import check_rows
+from cjit.engine.checking import check_rows
 from cjit.web import worker
 from cjit.web.dataset import DATASET
 

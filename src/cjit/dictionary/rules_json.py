@@ -16,9 +16,10 @@ from inspect import getdoc
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from cjit import dictionary, geography
+from cjit import geography
 from cjit.conditions import NODES, BadPattern, Condition, Entries, Node, Table, Value, tables_of
 from cjit.dataset import CodeList, Dataset, Field, Kind, Record, Rule, Severity
+from cjit.dictionary import overview
 
 #: What a file says it is, and how it is laid out: the version changes when a reader of the one before would err.
 FORMAT, VERSION = "cjit rule book", 1
@@ -133,7 +134,7 @@ def book(dataset: Dataset) -> dict[str, Any]:
             "title": dataset.title,
             "effective": dataset.effective.isoformat(),
         },
-        "attribution": [dictionary.ATTRIBUTION, *geography.ATTRIBUTION],
+        "attribution": [overview.ATTRIBUTION, *geography.ATTRIBUTION],
         "fields": [_field(field) for field in dataset.fields],
         "lists": {name: _list(dataset.lists[name]) for name in sorted(used)},
         "rules": [_rule(rule) for rule in dataset.rules],

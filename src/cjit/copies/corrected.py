@@ -10,342 +10,34 @@ Of a record without consent neither holds anything but its row number.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import IntEnum
-from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
 import polars as pl
 
 from cjit import derive
-from cjit.check import check
-from cjit.dataset import SUBMITTER, TODAY, Dataset, Field, Kind, Rule, Severity
+from cjit.copies.consent import Why, constants, gates_of, giving, steps_of
+from cjit.copies.sent import CRLF, head_rows
+from cjit.dataset import Dataset, Field, Kind
 from cjit.dates import Style
-from cjit.derive import cut_postcodes as struck_postcodes
 from cjit.derive import repeats_headers, struck
+from cjit.engine.checking import check
 from cjit.engine.columns import expression
 from cjit.engine.shown import FEW, cells_told, spells_yes, tells_of_the_extract
-from cjit.findings import RAGGED, Findings
-from cjit.geography import TRUNCATED, upper_tier_for_sector
+from cjit.files.parsing import Batch, pieces_of
+from cjit.files.place import placed
+from cjit.files.source import Source
+from cjit.geography import upper_tier_for_sector
 from cjit.kinds import in_style, kinds_of
-from cjit.read import Batch, Source
-from cjit.report import placed, shown, value_shown
-from cjit.report.spreadsheet import neutral, neutral_column
-
-#: The columns an annotated copy has more than the file it was made from.
-ADDED = ("FINDINGS", "SEVERITY")
-_OTHERWISE = ("FINDINGS (cjit)", "SEVERITY (cjit)")
-
-_RAGGED = "the row's cells cannot be told apart, so whether the client consents is not known"
-
-
-class _Why(IntEnum):
-    """Why a row is left blank in an annotated copy and left out of a corrected one."""
-
-    REFUSED = 1
-    RAGGED = 2
-    BLANK = 3
-    NO_CODE = 4
-    HEADERS = 5
-
-    def because(self, header: str) -> str:
-        """The reason in words; `header` is that of consent."""
-        return {
-            _Why.REFUSED: "the client does not consent",
-            _Why.RAGGED: _RAGGED,
-            _Why.BLANK: f"consent is not given in it: {header} is blank",
-            _Why.NO_CODE: f"what stands in {header} is none of its codes",
-            _Why.HEADERS: "it repeats the headers",
-        }[self]
-
-
-_CRLF = "\r\n"
-
-
-# ---- rows without consent --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Gates:
-    """The rules that hide a whole row, and the columns they read."""
-
-    rules: tuple[Rule, ...]
-    steps: tuple[list[pl.Expr], ...]
-    dataset: Dataset
-
-    @property
-    def header(self) -> str:
-        """The field that the gate asks."""
-        return self.rules[0].header
-
-    def closed(self, frame: pl.DataFrame, today: date) -> pl.Series:
-        """True for each row of text whose values must not be shown."""
-        for step in (_constants(today), *self.steps):
-            frame = frame.with_columns(step)
-        return frame.select(self.fails())["closed"]
-
-    def why(self, shut: pl.DataFrame) -> list[_Why]:
-        """Why each of some rows of text, whose values must not be shown, must not."""
-        said = pl.col(self.header).str.strip_chars().str.to_uppercase()
-        asked = (
-            pl.when(repeats_headers(shut, self.dataset))
-            .then(_Why.HEADERS)
-            .when(said.is_null() | (said == ""))
-            .then(_Why.BLANK)
-            .when(said.is_in(list(self.dataset.by_header[self.header].withdraws)))
-            .then(_Why.REFUSED)
-            .otherwise(_Why.NO_CODE)
-        )
-        return [_Why(why) for why in shut.select(asked.alias("why"))["why"]]
-
-    def fails(self) -> pl.Expr:
-        """The same as an expression over prepared columns."""
-        return pl.any_horizontal(pl.lit(False), *(expression(r.fails_when.surely) for r in self.rules)).alias("closed")
-
-
-def _giving(gate: Rule) -> str:
-    holds = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-    return holds[gate.header]
-
-
-@lru_cache(maxsize=8)
-def _gates(dataset: Dataset) -> _Gates:
-    rules = tuple(rule for rule in dataset.rules if rule.gate)
-    return _Gates(rules, _steps(dataset, {h for rule in rules for h in (*rule.headers, rule.header)}), dataset)
-
-
-def _steps(dataset: Dataset, wanted: Iterable[str]) -> tuple[list[pl.Expr], ...]:
-    """The three steps of `derive.columns`, for some headers only."""
-    headers = {_header(name) for name in wanted}
-    return tuple(
-        [expr for expr in step if _header(expr.meta.output_name()) in headers] for step in derive.columns(dataset)
-    )
-
-
-def _header(column: str) -> str:
-    return column.removesuffix(" as sent").removesuffix(" as read")
-
-
-def _constants(today: date) -> list[pl.Expr]:
-    return [pl.lit(today).alias(TODAY), pl.lit(None, pl.String).alias(SUBMITTER)]
-
-
-# ---- the annotated copy ----------------------------------------------------------------------------
-
-
-class _Marks:
-    """A sink that keeps of each finding its row and its rule, eight bytes, for an annotated copy.
-
-    Where the last submission has another value, both values are kept too, and of a row whose cells cannot be told
-    apart how many it has.
-    """
-
-    def __init__(self) -> None:
-        self._batches: list[pl.DataFrame] = []
-        self.ids: list[str] = []
-        self.values: dict[tuple[int, str], tuple[str | None, str | None]] = {}
-
-    def __call__(self, found: pl.DataFrame) -> None:
-        """Take a batch of findings."""
-        if not self.ids:
-            kind = found.schema["rule"]
-            assert isinstance(kind, pl.Enum)  # noqa: S101 - for the type checker
-            self.ids = kind.categories.to_list()
-        self._batches.append(found.select("row", pl.col("rule").to_physical().cast(pl.UInt32)))
-        if "previous" in found.columns:
-            for row, rule, value, previous in (
-                found.select("row", "rule", "value", "previous").drop_nulls("previous").iter_rows()
-            ):
-                self.values[row, rule] = value, previous
-        # Of a row whose cells cannot be told apart, how many it has.
-        for row, value in found.filter(pl.col("rule") == RAGGED.id).select("row", "value").iter_rows():
-            self.values[row, RAGGED.id] = value, None
-
-    def in_order(self) -> Iterator[tuple[int, str]]:
-        """(row, rule id) of every finding, row by row."""
-        if self._batches:
-            for row, rule in pl.concat(self._batches).sort("row", "rule").iter_rows():
-                yield row, self.ids[rule]
-
-    def by_row(self, rules: Mapping[str, Rule], dataset: Dataset) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Row by row the messages of its findings, and the gravest severity."""
-        order = list(Severity)
-        for row, marks in groupby(self.in_order(), key=itemgetter(0)):
-            found = [rules[name] for _, name in marks]
-            gravest = min((rule.severity for rule in found), key=order.index)
-            told = (f"{rule.message}{self._differs(row, rule, dataset)} [{rule.id}]" for rule in found)
-            yield row, ("; ".join(told), gravest.value)
-
-    def _differs(self, row: int, rule: Rule, dataset: Dataset) -> str:
-        if (row, rule.id) not in self.values:
-            return ""
-        return f" ({value_shown(dataset, rule, *self.values[row, rule.id], quote=True)})"
-
-
-def annotate(
-    source: Source,
-    findings: Findings,
-    path: str | os.PathLike[str] | IO[bytes],
-    *,
-    submitter: str | None = None,
-    previous: Source | None = None,
-) -> None:
-    """Write the file as it was sent, with two columns more: the findings of each row and the gravest severity.
-
-    Rows, columns and values stay as they were, the sender's own columns and blank rows too. What differs:
-    cells that a spreadsheet would take for formulas are neutralised; a row without consent, and one whose cells
-    cannot be told apart and so may be of a client who does not consent, keeps its place and none of its
-    cells; a postcode that is not cut as it should be is struck out as in the findings. Encoding and separator
-    are the sender's (UTF-8 gets the byte order mark Excel asks for), line ends are CRLF.
-
-    The two columns of an annotated copy are not there twice when it is annotated; where the sender has columns of
-    those names, ours are FINDINGS (cjit) and SEVERITY (cjit).
-
-    Where `findings` hold only the first of what was found, the file is checked again by the same rules, with
-    the same agency (`submitter`) and last submission (`previous`). Raises `Unusable`, and writes nothing, where the
-    file changed meanwhile.
-    """
-    marks = _marks(source, findings, submitter, previous)
-    blanked = _blanked_rows(source, findings.today)
-    rules = {run.rule.id: run.rule for run in findings.ledger}
-    encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
-    with placed(path, source) as out:
-        text = io.TextIOWrapper(out, encoding, errors="replace", newline="")
-        writer = csv.writer(text, delimiter=source.separator, lineterminator=_CRLF)
-        heads = _head_rows(source)[-1]
-        if _annotated(source, heads):
-            heads = heads[: -len(ADDED)]
-        width = len(heads)
-        asks = _gates(source.dataset).header
-        writer.writerow([*map(neutral, heads), *(ADDED if not {*ADDED} & {*heads} else _OTHERWISE)])
-        postcodes = [
-            at
-            for at, header in enumerate(source.columns[:width])
-            if header and source.dataset.by_header[header].kind is Kind.POSTCODE
-        ]
-        told = marks.by_row(rules, source.dataset)
-        next_row, next_told = next(told, (0, ("", "")))
-        for row, sent in _rows(source):
-            # As it is read, where blank cells at its end are too many or were left out.
-            cells = (sent + [""] * (width - len(sent)) if any(map(str.strip, sent)) else sent)[:width]
-            here = ("", "")
-            if row == next_row:
-                here = next_told
-                next_row, next_told = next(told, (0, ("", "")))
-            if row < len(blanked) and blanked[row]:
-                why = f"Values left out, because {_Why(blanked[row]).because(asks)}"
-                writer.writerow([*[""] * width, "; ".join(filter(None, (here[0], why))), here[1]])
-                continue
-            if not any(here) and not any(cell.strip() for cell in cells):
-                writer.writerow(cells if len(cells) > 1 else [])
-                continue
-            for at in postcodes:
-                cells[at] = _postcode(cells[at])
-            writer.writerow([*(neutral(c) if c and not c[0].isalnum() else c for c in cells), *here])
-        source.assure()
-        # Flushes, and leaves closing to who opened.
-        text.detach()
-
-
-def _marks(source: Source, findings: Findings, submitter: str | None, previous: Source | None) -> _Marks:
-    marks = _Marks()
-    if findings.frame.height == findings.total:
-        if findings.total:
-            marks(findings.frame)
-        return marks
-    skipped = [run.rule.id for run in findings.ledger if run.state == "skipped"]
-    check(
-        source,
-        source.dataset,
-        today=findings.today,
-        previous=previous,
-        submitter=submitter,
-        skip=skipped,
-        keep=0,
-        sink=marks,
-    )
-    return marks
-
-
-def _blanked_rows(source: Source, today: date) -> bytearray:
-    """A byte a row, by row number: why nothing of it may be shown (`_Why`), or 0."""
-    gates = _gates(source.dataset)
-    blanked = bytearray()
-    for piece in source.pieces():
-        batch = piece()
-        text = batch.text()
-        shut = gates.closed(text, today)
-        closed = zip(batch.rows.filter(shut), gates.why(text.filter(shut)), strict=True)
-        ragged = ((row, _Why.RAGGED) for row, _ in batch.ragged)
-        for row, why in (*closed, *ragged):
-            if row >= len(blanked):
-                blanked.extend(bytes(row + 1 - len(blanked)))
-            blanked[row] = why
-    return blanked
-
-
-@lru_cache(maxsize=65_536)
-def _postcode(cell: str) -> str:
-    """The cell of a postcode as it was sent, or struck out where it is not cut as it should be."""
-    if not cell.strip() or _TRUNCATED.fullmatch(" ".join(cell.upper().split())):
-        return cell
-    return str(struck_postcodes(pl.Series([cell]))[0])
-
-
-_TRUNCATED = re.compile(TRUNCATED, re.ASCII)
-
-
-def _head_rows(source: Source) -> list[list[str]]:
-    """The header row, last, as it was sent; a line before it only names the separator, for Excel."""
-    with source.path.open("rb") as file:
-        text = file.read(source.start).removeprefix(codecs.BOM_UTF8).decode(source.encoding)
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator))
-
-
-def _annotated(source: Source, heads: Sequence[str]) -> bool:
-    """Whether the last two columns are those of an annotated copy: by their names, and by every cell in them."""
-    if tuple(heads[-len(ADDED) :]) not in (ADDED, _OTHERWISE):
-        return False
-    return all(
-        _ours(cells[-2], cells[-1]) for _, cells in _rows(source) if len(cells) == len(heads) and any(cells[-2:])
-    )
-
-
-def _ours(findings: str, severity: str) -> bool:
-    return severity in ("", *Severity) and bool(_SAID.search(findings))
-
-
-#: How what we say of a row ends.
-_SAID = re.compile(r"(\[[A-Z0-9]+\.[a-z0-9_]+\]|Values left out, because [^;]+)$")
-
-
-def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Every row below the header with its number, blank and ragged ones too, told apart as `read` does."""
-    line_end = "" if source.quoted_lines else "\r" if source.carriage_returns_only else "\n"
-    with source.path.open("rb") as file:
-        file.seek(source.start)
-        with io.TextIOWrapper(file, source.encoding, newline=line_end) as text:
-            if source.quoted_lines:
-                yield from enumerate(csv.reader(text, delimiter=source.separator), 2)
-                return
-            for row, line in enumerate(text, 2):
-                bare = line.rstrip("\r\n")
-                if '"' in bare:
-                    yield row, next(csv.reader([bare], delimiter=source.separator))
-                else:
-                    yield row, bare.split(source.separator)
-
+from cjit.report.spreadsheet import neutral_column
+from cjit.report.words import shown
 
 # ---- the corrected copy ----------------------------------------------------------------------------
 
@@ -465,7 +157,7 @@ class _Corrector:
         self.today = today
         self.out = out
         self.said = said
-        self.gates = _gates(self.dataset)
+        self.gates = gates_of(self.dataset)
         self.steps = derive.columns(self.dataset)
         self.fill = _Fill(self.dataset, today)
         self.counted = _Styles(self.dataset, today)
@@ -477,12 +169,12 @@ class _Corrector:
     def _gives(self) -> pl.Expr | None:
         """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
         gate = self.gates.header
-        for piece in self.source.pieces():
+        for piece in pieces_of(self.source):
             frame = piece().text()
             texts = frame.filter(~repeats_headers(frame, self.dataset))[gate]
             if texts.null_count() or not all(map(spells_yes, texts.unique())):
                 return None
-        return pl.lit(_giving(self.gates.rules[0])).alias(gate)
+        return pl.lit(giving(self.gates.rules[0])).alias(gate)
 
     def _text(self, batch: Batch) -> pl.DataFrame:
         """A batch as it is mended first of all: with consent as its code."""
@@ -498,19 +190,19 @@ class _Corrector:
         form = list(_form(self.source))
         self._say(_changes(form))
         self.out.write(",".join(self.dataset.headers).encode() + b"\r\n")
-        for piece in self.source.pieces():
+        for piece in pieces_of(self.source):
             frame = self._text(piece())
             closed = self.gates.closed(frame, self.today)
             shut = frame.filter(closed)
             if len(self.unclear) <= FEW:
-                unclear = pl.Series([why is _Why.NO_CODE for why in self.gates.why(shut)], dtype=pl.Boolean)
+                unclear = pl.Series([why is Why.NO_CODE for why in self.gates.why(shut)], dtype=pl.Boolean)
                 self.unclear.update(shut[self.gates.header].filter(unclear).str.strip_chars().unique()[: FEW + 1])
             frame = frame.filter(~closed)
             self.counted.learn(frame)
             if self.fill.possible:
                 self.fill.learn(frame)
         self.styles = self.counted.chosen()
-        for piece in self.source.pieces():
+        for piece in pieces_of(self.source):
             batch = piece()
             written, mended, gone = self._mended(batch)
             ragged_rows = _changes(
@@ -541,17 +233,17 @@ class _Corrector:
             rows=counts["rows"],
         )
 
-    def _gone(self, row: int, why: _Why, text: str | None) -> Change:
+    def _gone(self, row: int, why: Why, text: str | None) -> Change:
         """A row that is left out, and why; with what stands for consent where that tells of the extract alone."""
         because = why.because(self.gates.header)
-        if why is _Why.NO_CODE and text is not None and tells_of_the_extract(self.unclear):
+        if why is Why.NO_CODE and text is not None and tells_of_the_extract(self.unclear):
             because = f"{self.gates.header} says “{shown(text.strip())}”, which is none of its codes"
         return row, "", "", "", f"Row left out, because {because}"
 
-    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, list[tuple[int, _Why, str | None]]]:
+    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, list[tuple[int, Why, str | None]]]:
         """The rows to write, the changes to their cells, and the rows left out for want of consent."""
         frame, rows = batch.text(), batch.rows
-        full = self._text(batch).with_columns(_constants(self.today))
+        full = self._text(batch).with_columns(constants(self.today))
         for step in self.steps:
             full = full.with_columns(step)
         closed = full.select(self.gates.fails())["closed"]
@@ -639,12 +331,12 @@ class _Styles:
     def __init__(self, dataset: Dataset, today: date) -> None:
         self.today = today
         self.headers = [f.header for f in dataset.fields if f.kind is Kind.DATE]
-        self.steps = _steps(dataset, self.headers)
+        self.steps = steps_of(dataset, self.headers)
         self.counts = dict.fromkeys(((h, style) for h in self.headers for style in Style), 0)
 
     def learn(self, frame: pl.DataFrame) -> None:
         """Count the plain dates of each column by their style."""
-        frame = frame.with_columns(_constants(self.today))
+        frame = frame.with_columns(constants(self.today))
         for step in self.steps:
             frame = frame.with_columns(step)
         found = frame.select(expression(in_style(h, style)).sum().alias(f"{h} {style}") for h, style in self.counts)
@@ -677,14 +369,14 @@ class _Fill:
         codes = dataset.codes_of(self.header)
         self.codes = frozenset(codes.codes if codes else ())
         self.rules = [rule for rule in dataset.rules if rule.across is None and self.header in rule.headers]
-        self.steps = _steps(dataset, (self.header, self.postcode, self.key))
+        self.steps = steps_of(dataset, (self.header, self.postcode, self.key))
         self.known: dict[str, str | None] = {}
         self.pairs: list[pl.DataFrame] = []
         self.disputed: pl.Series | None = None
 
     def learn(self, frame: pl.DataFrame) -> None:
         """Remember which authorities the rows of each episode have, or would have when filled in."""
-        frame = frame.with_columns(_constants(self.today))
+        frame = frame.with_columns(constants(self.today))
         for step in self.steps:
             frame = frame.with_columns(step)
         pairs = frame.select(
@@ -730,7 +422,7 @@ def _form(source: Source) -> Iterator[Change]:
     """The changes to the file as a whole and to its header row."""
     with source.path.open("rb") as file:
         first = file.read(source.start)
-    if len(_head_rows(source)) > 1:
+    if len(head_rows(source)) > 1:
         yield None, "", "", "", "First line left out: it only names the separator, for Excel"
     if source.separator != ",":
         yield None, "", "", "", "Columns separated by commas"
@@ -771,5 +463,5 @@ def _changes(changes: Iterable[Change]) -> pl.DataFrame:
 def _csv(frame: pl.DataFrame, out: IO[bytes]) -> None:
     # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
     lines = io.BytesIO()
-    frame.write_csv(lines, include_header=False, line_terminator=_CRLF)
+    frame.write_csv(lines, include_header=False, line_terminator=CRLF)
     out.write(lines.getbuffer())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -11,7 +11,10 @@ import polars as pl
 
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Dataset, Rule, Severity
-from cjit.read import Source
+from cjit.files.source import Source
+
+#: Takes findings as they are made, in order.
+Sink = Callable[[pl.DataFrame], None]
 
 RAGGED = Rule(
     "ROW.has_every_cell",

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
-from types import ModuleType
 from typing import IO, Literal
 
 import polars as pl
 
-from cjit import compare
 from cjit.conditions import Argument, is_told
 from cjit.dataset import WITHHELD, Changes, Dataset, Entity, Kind, Record, Rule, Severity
+from cjit.engine import compare
+from cjit.engine.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, Sink, in_full
 from cjit.engine.judge import Judge
 from cjit.engine.plain import WHITE
 from cjit.engine.records import prepared as records_of
@@ -29,9 +28,10 @@ from cjit.engine.rulebook import RuleBook, rule_book
 from cjit.engine.shown import cells_told, spells_yes, tells_of_the_extract, value_shown
 from cjit.engine.table import Progress as Bytes
 from cjit.engine.table import Table, apart, counts_of, read, repeating
-from cjit.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, in_full
-from cjit.read import Batch, Made, Piece, Source, Unusable, open_file
-from cjit.read import repeating as shared_texts
+from cjit.files.opening import open_file
+from cjit.files.parsing import Batch, Made, Piece, pieces_of
+from cjit.files.parsing import repeating as shared_texts
+from cjit.files.source import Source, Unusable
 
 __all__ = [
     "RAGGED",
@@ -55,7 +55,6 @@ _TOGETHER = 100_000
 #: Distinct texts of a withheld field that are counted, beside blank.
 _TEXTS = 6
 
-Sink = Callable[[pl.DataFrame], None]
 Progress = Callable[[int, int], None]
 Pieces = Callable[[Mapping[str, pl.DataType] | None], Iterator[Piece]]
 
@@ -255,7 +254,7 @@ def _table(source: Source | pl.DataFrame, dataset: Dataset, book: RuleBook, told
         done += size
         told(done)
 
-    pieces = source.pieces(kinds) if isinstance(source, Source) else _pieces_of(source, dataset)
+    pieces = pieces_of(source, kinds) if isinstance(source, Source) else _pieces_of(source, dataset)
     return read(pieces, kinds, ids, progress)
 
 
@@ -754,13 +753,3 @@ def _rows_between(frame: pl.DataFrame, start: int | None, end: int | None) -> pl
     if start is None:
         return frame.clear()
     return frame.filter(row >= start) if end is None else frame.filter(row.is_between(start, end, closed="left"))
-
-
-class _Callable(ModuleType):
-    """Lets `cjit.check(...)` be the call although `cjit.check` is also this module."""
-
-    def __call__(self, *args: object, **kwargs: object) -> Findings:
-        return check(*args, **kwargs)  # type: ignore[arg-type]
-
-
-sys.modules[__name__].__class__ = _Callable

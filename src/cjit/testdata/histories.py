@@ -28,8 +28,8 @@ from cjit import dates
 from cjit.dataset import CodeList, Dataset, Kind
 from cjit.datasets.q.tables import dat_of
 from cjit.dates import Style
-from cjit.faults import with_faults
 from cjit.geography import DEFAULT_SECTOR
+from cjit.testdata.faults import with_faults
 
 # ---- how often -------------------------------------------------------------------------------------
 

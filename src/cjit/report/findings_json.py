@@ -11,71 +11,18 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import IO
 
 import polars as pl
 
-from cjit import report
-from cjit.dataset import Entity, Rule
-from cjit.findings import Findings
-from cjit.read import Source
-from cjit.report.spreadsheet import neutral_column
+from cjit.dataset import Rule
+from cjit.engine.findings import Findings
+from cjit.report import version
+from cjit.report.texts import Texts, header_of
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-# ---- CSV -------------------------------------------------------------------------------------------
-
-
-def csv_findings(
-    out: IO[bytes], rules: Iterable[Rule], source: Source, *, compared: bool = False
-) -> Callable[[pl.DataFrame], None]:
-    """A sink that writes every batch of findings to `out` as CSV; the header row is written at once.
-
-    Columns: row, cell (such as D12 in the sender's own file), header, rule, severity, value, message,
-    clause, and the sender's client and episode ids; where the file is `compared` with the last submission, its
-    value (previous) follows the value. UTF-8 with a byte order mark, without which Excel
-    takes UTF-8 for Windows-1252; line ends are CRLF; cells like formulas are neutralised.
-    """
-    client, episode = (source.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
-    place = report.letters(source.columns)
-    known = list(rules)
-    texts = _Texts(
-        known,
-        {
-            "letter": [place.get(rule.header) for rule in known],
-            "header": [_header(rule) for rule in known],
-            "severity": [rule.severity.value for rule in known],
-            "message": [rule.message for rule in known],
-            "clause": [rule.clause for rule in known],
-        },
-    )
-    values = ["value", "previous"] if compared else ["value"]
-    shown = ["row", "cell", "header", "rule", "severity", *values, "message", "clause", client, episode]
-    out.write(b"\xef\xbb\xbf" + ",".join(shown).encode() + b"\r\n")
-
-    def sink(found: pl.DataFrame) -> None:
-        if compared and "previous" not in found.columns:
-            found = found.with_columns(previous=pl.lit(None, pl.String))
-        told = found.with_columns(texts.of(found["rule"])).select(
-            "row",
-            (pl.col("letter") + pl.col("row").cast(pl.String)).alias("cell"),
-            "header",
-            "rule",
-            "severity",
-            *map(neutral_column, values),
-            "message",
-            "clause",
-            neutral_column("client"),
-            neutral_column("episode"),
-        )
-        # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
-        lines = io.BytesIO()
-        told.write_csv(lines, include_header=False, line_terminator="\r\n")
-        out.write(lines.getbuffer())
-
-    return sink
 
 
 # ---- JSON ------------------------------------------------------------------------------------------
@@ -86,7 +33,7 @@ class JsonFindings:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         known = list(rules)
-        self._texts = _Texts(
+        self._texts = Texts(
             known,
             {
                 "before": [_start(rule) for rule in known],
@@ -170,8 +117,8 @@ def _head(findings: Findings) -> str:
     }
     head = {
         "dataset": findings.dataset.letter,
-        "engine": report.engine(),
-        "rules_version": report.rules_version(findings.dataset),
+        "engine": version.engine(),
+        "rules_version": version.rules_version(findings.dataset),
         "file": file,
         "summary": summary,
         "completeness": completeness,
@@ -202,7 +149,7 @@ def _json(value: object) -> str:
 
 def _start(rule: Rule) -> str:
     return (
-        f', "header": {_json(_header(rule))}, "rule": {_json(rule.id)}, "severity": {_json(rule.severity)}, "value": '
+        f', "header": {_json(header_of(rule))}, "rule": {_json(rule.id)}, "severity": {_json(rule.severity)}, "value": '
     )
 
 
@@ -222,32 +169,3 @@ def _quoted(header: str) -> pl.Expr:
         .then(escaped)
         .otherwise('"' + text + '"')
     )
-
-
-# ---- the rules' texts ------------------------------------------------------------------------------
-
-
-def _header(rule: Rule) -> str | None:
-    return None if rule.header == "ROW" else rule.header
-
-
-class _Texts:
-    """Columns of text by rule, gathered by the position of the rule's id among the ids of a frame."""
-
-    def __init__(self, rules: Sequence[Rule], columns: Mapping[str, Sequence[str | None]]) -> None:
-        self.at = {rule.id: place for place, rule in enumerate(rules)}
-        self.columns = {name: pl.Series(name, texts, dtype=pl.String) for name, texts in columns.items()}
-        self.order: list[str] = []
-
-    def of(self, ids: pl.Series) -> list[pl.Series]:
-        """The columns for a column of rule ids (an Enum)."""
-        assert isinstance(ids.dtype, pl.Enum)  # noqa: S101 - for the type checker
-        order = ids.dtype.categories.to_list()
-        if order != self.order:
-            # Put once into the order of the ids, a text is found by its number.
-            places = [self.at[name] for name in order]
-            self.columns = {name: texts.gather(places) for name, texts in self.columns.items()}
-            self.at = {name: place for place, name in enumerate(order)}
-            self.order = order
-        index = ids.to_physical()
-        return [texts[index] for texts in self.columns.values()]

@@ -1,0 +1,1 @@
+"""Copies of a file that was checked: annotated with its findings, or corrected."""

@@ -1,0 +1,1 @@
+"""A dataset as people and programs read it: fields, codes, rules."""

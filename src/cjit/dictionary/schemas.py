@@ -1,0 +1,201 @@
+"""A dataset as JSON Schema, Table Schema, CSVW and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cjit import dates
+from cjit.dataset import CodeList, Dataset, Field, Kind, Severity
+from cjit.dictionary.markdown import markdown
+from cjit.dictionary.overview import ATTRIBUTION, STATUSES, DictionaryProblem, missing_in_words, other_headers
+from cjit.geography import TRUNCATED
+from cjit.kinds import EARLIEST
+
+#: The formats of `export`.
+FORMATS = ("json-schema", "table-schema", "csvw", "markdown")
+
+
+# ---- exports ---------------------------------------------------------------------------------------
+
+
+def export(dataset: Dataset, format: str) -> str:  # noqa: A002  the command's own word
+    """The whole dictionary in a format of `FORMATS`; the same dataset always gives the same text.
+
+    Each describes what is to be written. A date is text in either style, since a type has one; 29 February stands in
+    every year.
+    `json-schema`: JSON Schema 2020-12 of one record, text by header, a blank being "" or left out.
+    `table-schema`: a Frictionless Table Schema of the CSV file. `csvw`: its CSV on the Web metadata, whose
+    `url` is to be set to the file's. `markdown`: a page. Raises `DictionaryProblem` for another format.
+    """
+    match format:
+        case "json-schema":
+            return _json(_json_schema(dataset))
+        case "table-schema":
+            return _json(_table_schema(dataset))
+        case "csvw":
+            return _json(_csvw(dataset))
+        case "markdown":
+            return "\n".join(markdown(dataset)) + "\n"
+    raise DictionaryProblem(f"There is no format “{format[:40]}”: choose one of {', '.join(FORMATS)}")
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _required(field: Field) -> bool:
+    """Left blank, the record is rejected: the one consequence a schema can tell."""
+    return field.missing is Severity.REJECT
+
+
+def closed(dataset: Dataset, field: Field) -> CodeList | None:
+    """The field's code list, where a code that is not in it is wrong."""
+    codes = dataset.codes_of(field.header)
+    return codes if codes and codes.complete else None
+
+
+def _about(dataset: Dataset, field: Field) -> str:
+    """A field's definition, with a word on when it is needed, as of when, and on a list that is not closed."""
+    codes = dataset.codes_of(field.header)
+    about = [field.definition]
+    if field.required:
+        about.append(f"({_capital(missing_in_words(dataset, field))}.)")
+    if field.as_of:
+        about.append(f"(Recorded as per {field.as_of}.)")
+    if codes and not codes.complete:
+        about.append(f"(Codes: {STATUSES[codes.status]}.)")
+    if others := other_headers(dataset, field):
+        about.append(f"(Read, and not written: {others}.)")
+    if field.kind is Kind.DATE:
+        about.append(f"(Written {dates.PLAINLY}, the same way throughout a file.)")
+    return " ".join(about)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def pattern_of(dataset: Dataset, field: Field) -> str:
+    """A regular expression, without anchors, of the text a field is written as.
+
+    It keeps to what Python and ECMAScript read alike. Empty for a list that is not closed.
+    """
+    match field.kind:
+        case Kind.DATE:
+            year = f"({EARLIEST.year // 100}|[2-9][0-9])[0-9]{{2}}"
+            slashed = "|".join(f"{day}/{month}" for day, month in _DAYS)
+            eight = "|".join(f"{month}{day}" for day, month in _DAYS)
+            return f"({slashed})/{year}|{year}({eight})"
+        case Kind.NUMBER:
+            numbers = _numbers(field.minimum or 0, field.maximum or 999_999_999)
+            return "|".join((*numbers, *field.apart))
+        case Kind.CODE:
+            codes = closed(dataset, field)
+            return "|".join(codes.codes) if codes else ""
+        case Kind.INITIAL:
+            return "[A-Z]"
+        case Kind.POSTCODE:
+            return TRUNCATED.removeprefix("^").removesuffix("$").replace("(?:", "(")
+        case Kind.ID:
+            return "[^ ](.*[^ ])?"
+
+
+#: The days of a month and the months that have them, leap years apart.
+_DAYS = (("(0[1-9]|[12][0-9])", "(0[1-9]|1[0-2])"), ("30", "(0[13-9]|1[0-2])"), ("31", "(0[13578]|1[02])"))
+
+
+def _numbers(low: int, high: int) -> Iterator[str]:
+    """Patterns of the whole numbers from `low` to `high`, ten at a time."""
+    for tens in range(low // 10, high // 10 + 1):
+        first, last = max(low, tens * 10) % 10, min(high, tens * 10 + 9) % 10
+        units = f"[{first}-{last}]" if first != last else str(first)
+        yield f"{tens or ''}{units}"
+
+
+def _json_schema(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": ATTRIBUTION,
+        "title": dataset.title,
+        "description": "One record, as text by CSV header; a blank is an empty text or left out.",
+        "type": "object",
+        "properties": {field.header: _json_property(dataset, field) for field in dataset.fields},
+        "required": [field.header for field in dataset.fields if _required(field)],
+        "additionalProperties": False,
+    }
+
+
+def _json_property(dataset: Dataset, field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "title": field.label,
+        "description": _about(dataset, field),
+        "type": "string",
+    }
+    codes = closed(dataset, field)
+    if codes:
+        choices = [{"const": code, "title": codes.labels[code]} for code in codes.codes]
+        found["oneOf"] = choices if _required(field) else [*choices, {"const": "", "title": "Blank"}]
+        return found
+    pattern = pattern_of(dataset, field) or "[^ ](.*[^ ])?"
+    found["pattern"] = f"^({pattern})$" if _required(field) else f"^({pattern})?$"
+    return found
+
+
+def _table_schema(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "$schema": "https://datapackage.org/profiles/2.0/tableschema.json",
+        "title": dataset.title,
+        "description": ATTRIBUTION,
+        "fields": [_table_field(dataset, field) for field in dataset.fields],
+        "missingValues": [""],
+    }
+
+
+def _table_field(dataset: Dataset, field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": field.header,
+        "title": field.label,
+        "description": _about(dataset, field),
+        "type": "string",
+    }
+    constraints: dict[str, Any] = {"required": True} if _required(field) else {}
+    codes = closed(dataset, field)
+    if field.kind is Kind.NUMBER and not field.apart:
+        found["type"] = "integer"
+        constraints |= {"minimum": field.minimum, "maximum": field.maximum}
+    elif codes:
+        constraints["enum"] = list(codes.codes)
+    elif pattern := pattern_of(dataset, field):
+        constraints["pattern"] = f"^({pattern})$"
+    return {**found, "constraints": constraints} if constraints else found
+
+
+def _csvw(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "@context": ["http://www.w3.org/ns/csvw", {"@language": "en"}],
+        "url": f"cjit-{dataset.letter.lower()}.csv",
+        "dc:title": dataset.title,
+        "dc:rights": ATTRIBUTION,
+        "dc:license": {"@id": "https://www.nationalarchives.gov.uk/doc/open-government-licence/version/3/"},
+        "dialect": {"encoding": "utf-8", "lineTerminators": ["\r\n", "\n"]},
+        "tableSchema": {"columns": [_csvw_column(dataset, field) for field in dataset.fields]},
+    }
+
+
+def _csvw_column(dataset: Dataset, field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": field.header,
+        "titles": [field.header, *field.also],
+        "dc:title": field.label,
+        "dc:description": _about(dataset, field),
+        "datatype": "string",
+    }
+    if field.kind is Kind.NUMBER and not field.apart:
+        found["datatype"] = {"base": "integer", "minimum": field.minimum, "maximum": field.maximum}
+    elif pattern := pattern_of(dataset, field):
+        found["datatype"] = {"base": "string", "format": f"^({pattern})$"}
+    if _required(field):
+        found["required"] = True
+    return found

@@ -1,0 +1,1 @@
+"""Files of records: bytes are opened, looked over, parsed, and written whole to their place."""

@@ -1,0 +1,23 @@
+"""Bytes to text: UTF-8, or Windows-1252 as Excel saves it."""
+
+from __future__ import annotations
+
+import re
+
+from cjit.files.source import Unusable, within_a_character
+
+#: Bytes that stand for no character in Windows-1252.
+NO_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+
+
+def decoded(data: bytes, name: str) -> str:
+    """All of a small text, UTF-8 with or without its mark, or Windows-1252; raises `Unusable` where it is neither."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as bad:
+        if bad.reason == "unexpected end of data" and not data[: bad.start].isascii():
+            raise Unusable(within_a_character(name)) from None
+    if NO_CP1252.search(data):
+        raise Unusable(f"{name} is not text in UTF-8: save it as “CSV UTF-8 (comma delimited)”")
+    # As Excel saves what it calls CSV and no more.
+    return data.decode("cp1252")

@@ -1,0 +1,1 @@
+"""Made-up records: histories of clients, and faults put into them."""
