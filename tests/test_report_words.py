@@ -246,7 +246,9 @@ def test_neutralising_twice_is_neutralising_once(text):
 
 @pytest.mark.process
 def test_the_version_of_the_rules_is_the_same_in_another_process():
-    code = "from cjit.report import version; from cjit.datasets import dataset; print(version.rules_version(dataset('Q')))"
+    code = (
+        "from cjit.report import version; from cjit.datasets import dataset; print(version.rules_version(dataset('Q')))"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

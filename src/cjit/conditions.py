@@ -502,18 +502,24 @@ class Entries:
 class Table:
     """A table a condition looks texts up in: its name, what a yes means in words, and its entries, read when needed.
 
-    `means` has {0} and {1} for the arguments, `denies` says the opposite.
+    `means` has {0} and {1} for the arguments, `denies` says the opposite. `ask` answers of one combination without
+    reading all entries, where the table can.
     """
 
     name: str
     means: str
     denies: str
     read: Callable[[], Entries] = dataclasses.field(compare=False)
+    ask: Callable[..., bool | None] | None = dataclasses.field(default=None, compare=False)
 
     @property
     def entries(self) -> Entries:
         """The entries; read once."""
         return _entries(self)
+
+    def answer(self, *texts: str) -> bool | None:
+        """Whether the table says yes of some texts, none of them blank; None where it does not know one of them."""
+        return self.ask(*texts) if self.ask else self.entries.answer(texts)
 
     def says(self, *texts: Value) -> LookedUp:
         """The condition that the table says yes of some values."""

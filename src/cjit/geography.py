@@ -3,8 +3,9 @@
 The data are the ONS Postcode Directory of November 2025, compiled into `ons/` by
 `scripts/build_geography.py`:
 
-- `postcodes.parquet`: each postcode of Great Britain, ended ones too, and its local authority district;
-- `sectors.parquet`: each sector ("NR14 7") and the upper tier authorities its postcodes lie in;
+- `postcodes.csv.gz`: each sector ("NR14 7") of Great Britain, each local authority district it lies in, and the last
+  two characters of its postcodes there, ended ones too;
+- `sectors.csv`: each sector and the upper tier authorities its postcodes lie in;
 - `authorities.csv`: every district and upper tier authority, with dates and predecessor;
 - `SHA256SUMS`: what each must be.
 
@@ -29,20 +30,17 @@ are those of the British Forces, BF1, which lie in no authority.
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from cjit.conditions import Entries, Table
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: What the Office for National Statistics asks to be shown wherever its postcode data are used.
 ATTRIBUTION = (
@@ -172,10 +170,10 @@ def authority_of(postcode: str) -> str | None:
     whole = _whole(postcode)
     if whole is None:
         return None
-    postcodes, districts = _postcodes()
-    at = int(postcodes.search_sorted(whole))
-    found = at < len(postcodes) and postcodes[at] == whole
-    return str(districts[at]) if found else None
+    for district, units in _postcodes().get(whole[:-2], ()):
+        if any(units.startswith(whole[-2:], at) for at in range(0, len(units), 2)):
+            return district
+    return None
 
 
 def upper_tier_of(postcode: str, on: date | None = None) -> str | None:
@@ -198,7 +196,7 @@ def authorities_of_sector(sector: str, on: date | None = None) -> frozenset[str]
     """
     if _NORTHERN_IRELAND_SECTOR.fullmatch(sector):
         return frozenset({NORTHERN_IRELAND})
-    today = _upper_tiers().get(sector, ())
+    today = upper_tiers().get(sector, ())
     if on is None:
         return frozenset(each for code in today for each in _codes_of(code))
     return frozenset(_in_force(code, on) for code in today)
@@ -266,35 +264,63 @@ def _known_sectors() -> Entries:
 
 
 def _sectors_in_england() -> Entries:
-    wholly: set[str] = set()
-    nowhere: set[str] = set()
-    today = _upper_tiers()
-    for sector in _sectors():
-        # An authority and those before it lie in one country.
-        english = {code.startswith("E") for code in today.get(sector, (NORTHERN_IRELAND,))}
-        if len(english) == 1:
-            (wholly if True in english else nowhere).add(sector)
-    return Entries((frozenset(wholly | nowhere),), frozenset((sector,) for sector in wholly))
+    answers = {sector: _in_england(sector) for sector in _sectors()}
+    known = frozenset(sector for sector, answer in answers.items() if answer is not None)
+    return Entries((known,), frozenset((sector,) for sector in known if answers[sector]))
+
+
+def _in_england(sector: str) -> bool | None:
+    if sector == DEFAULT_SECTOR or not _is_sector(sector):
+        return None
+    # An authority and those before it lie in one country.
+    english = {code.startswith("E") for code in upper_tiers().get(sector, (NORTHERN_IRELAND,))}
+    return True in english if len(english) == 1 else None
+
+
+def _is_sector(sector: str) -> bool:
+    """Whether a text is a sector there is, or the default one."""
+    return sector in upper_tiers() or sector == DEFAULT_SECTOR or bool(_NORTHERN_IRELAND_SECTOR.fullmatch(sector))
+
+
+def _upper(code: str) -> bool:
+    """Whether a code is that of an upper tier authority."""
+    authority = authorities().get(code)
+    return authority is not None and authority.tier != "district"
+
+
+def _lies_in(sector: str, code: str) -> bool | None:
+    if not (_is_sector(sector) and _upper(code)):
+        return None
+    return sector == DEFAULT_SECTOR or code in _of_sector(sector)
+
+
+@lru_cache(maxsize=20_000)
+def _of_sector(sector: str) -> frozenset[str]:
+    return authorities_of_sector(sector)
 
 
 def _sectors() -> Iterator[str]:
     """Every sector but the default one; of Northern Ireland all there could be."""
-    yield from _upper_tiers()
+    yield from upper_tiers()
     yield from (f"BT{district} {digit}" for district in range(1, 100) for digit in range(10))
 
 
 #: Whether a truncated postcode is a sector there is, or the default one.
-SECTOR_KNOWN = Table("sector_known", "{0} is a postcode sector", "{0} is no postcode sector", _known_sectors)
+SECTOR_KNOWN = Table(
+    "sector_known", "{0} is a postcode sector", "{0} is no postcode sector", _known_sectors, _is_sector
+)
 
 #: Whether a sector lies, wholly or partly, in an upper tier authority. A sector that spans several authorities allows
 #: any of them, under its old code or its new one; the default sector allows all, since UTLA is then where the client
 #: was last of no fixed abode. Not known where the sector is not (`SECTOR_KNOWN` says that), or where the code is no
 #: upper tier in `authorities()`: it may be an official code for outside England, which we do not know.
-SECTOR_ALLOWS = Table("sector_allows", "{0} lies in {1}", "{0} lies outside {1}", _sectors_and_authorities)
+SECTOR_ALLOWS = Table("sector_allows", "{0} lies in {1}", "{0} lies outside {1}", _sectors_and_authorities, _lies_in)
 
 #: Whether every postcode of a sector lies in England; false where none does. Not known where some do, for the default
 #: sector, which lies nowhere, and for a sector not known.
-SECTOR_IN_ENGLAND = Table("sector_in_england", "{0} lies in England", "{0} lies outside England", _sectors_in_england)
+SECTOR_IN_ENGLAND = Table(
+    "sector_in_england", "{0} lies in England", "{0} lies outside England", _sectors_in_england, _in_england
+)
 
 
 def area_has_sector(name: str, areas: Callable[[], Mapping[str, frozenset[str]]]) -> Table:
@@ -312,7 +338,12 @@ def area_has_sector(name: str, areas: Callable[[], Mapping[str, frozenset[str]]]
         yes = frozenset((area, sector) for sector, code in sectors.yes for area in members.get(code, ()))
         return Entries((frozenset(of), sectors.known[0]), yes)
 
-    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read)
+    def ask(area: str, sector: str) -> bool | None:
+        if area not in areas() or not _is_sector(sector):
+            return None
+        return bool(areas()[area]) if sector == DEFAULT_SECTOR else not areas()[area].isdisjoint(_of_sector(sector))
+
+    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read, ask)
 
 
 def area_has_authority(name: str, areas: Callable[[], Mapping[str, frozenset[str]]]) -> Table:
@@ -323,36 +354,41 @@ def area_has_authority(name: str, areas: Callable[[], Mapping[str, frozenset[str
         yes = frozenset((area, code) for area, codes in of.items() for code in codes)
         return Entries((frozenset(of), SECTOR_ALLOWS.entries.known[1]), yes)
 
-    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read)
+    def ask(area: str, code: str) -> bool | None:
+        return code in areas()[area] if area in areas() and _upper(code) else None
+
+    return Table(name, "{1} lies in {0}", "{1} lies outside {0}", read, ask)
 
 
 # ---- the packaged data -----------------------------------------------------------------------------
 
 
 @cache
-def _upper_tiers() -> Mapping[str, tuple[str, ...]]:
+def upper_tiers() -> Mapping[str, tuple[str, ...]]:
     """Sector to the codes of its upper tier authorities today."""
     tiers: dict[str, tuple[str, ...]] = {}
-    for sector, authority in _frame("sectors.parquet").iter_rows():
-        tiers[sector] = (*tiers.get(sector, ()), authority)
+    for sector, authority in _rows(_bytes("sectors.csv")):
+        tiers[sector] = (*tiers[sector], authority) if sector in tiers else (authority,)
     return tiers
 
 
 @cache
-def _postcodes() -> tuple[pl.Series, pl.Series]:
-    """Every postcode, sorted, and beside it its district: some 60 MB, so only for who asks."""
-    frame = _frame("postcodes.parquet")
-    return frame["postcode"], frame["district"]
+def _postcodes() -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """Sector to its districts, each with the last two characters of its postcodes there: some 10 MB, for who asks."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for sector, district, units in _rows(gzip.decompress(_bytes("postcodes.csv.gz"))):
+        found[sector] = (*found.get(sector, ()), (district, units))
+    return found
 
 
-def _frame(name: str) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.read_parquet(io.BytesIO(_bytes(name)))
+def _rows(content: bytes) -> Iterator[list[str]]:
+    """The rows of a packaged CSV file, which has no quotes, less its header."""
+    lines = content.decode("ascii").splitlines()
+    return (line.split(",") for line in lines[1:])
 
 
 def _bytes(name: str) -> bytes:
-    """A packaged file, which must be what was built: a damaged Parquet file may read as other values."""
+    """A packaged file, which must be what was built: a damaged one may read as other values."""
     folder = files("cjit").joinpath("ons")
     try:
         content = folder.joinpath(name).read_bytes()

@@ -428,6 +428,6 @@ def _writer(form: str) -> Callable[[date | None], str | None]:
 
 def _looked_up(table: Table) -> Callable[..., bool | None]:
     def answer(*texts: str | None) -> bool | None:
-        return None if None in texts else table.entries.answer(texts)  # type: ignore[arg-type]
+        return None if None in texts else table.answer(*texts)  # type: ignore[arg-type]
 
     return answer

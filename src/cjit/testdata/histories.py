@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from importlib.resources import files
-from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -28,7 +26,7 @@ from cjit import dates
 from cjit.dataset import CodeList, Dataset, Kind
 from cjit.datasets.q.tables import dat_of
 from cjit.dates import Style
-from cjit.geography import DEFAULT_SECTOR
+from cjit.geography import DEFAULT_SECTOR, upper_tiers
 from cjit.testdata.faults import with_faults
 
 # ---- how often -------------------------------------------------------------------------------------
@@ -376,10 +374,10 @@ class _World:
 
 def _sectors() -> Mapping[str, list[str]]:
     """The sectors of each upper tier authority of Great Britain, in order."""
-    data = files("cjit").joinpath("ons", "sectors.parquet").read_bytes()
     sectors: dict[str, list[str]] = {}
-    for sector, authority in pl.read_parquet(BytesIO(data)).sort("sector").iter_rows():
-        sectors.setdefault(authority, []).append(sector)
+    for sector, authorities in upper_tiers().items():
+        for authority in authorities:
+            sectors.setdefault(authority, []).append(sector)
     return sectors
 
 
