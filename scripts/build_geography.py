@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import brotli
 import msgpack
@@ -168,14 +168,13 @@ def authorities(districts: Sequence[str]) -> list[dict[str, str]]:
     return [rows[code] for code in sorted(rows)]
 
 
-def write_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: BinaryIO) -> None:
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: IO[bytes]) -> None:
     """Write rows as CSV with line feeds."""
-    text = io.TextIOWrapper(file, encoding="ascii", newline="")
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    text.flush()
-    text.detach()
+    file.write(text.getvalue().encode("ascii"))
 
 
 def build(output: Path) -> None:
@@ -210,10 +209,10 @@ def build(output: Path) -> None:
         .agg(units=pl.col("postcode").str.tail(2).str.join(""))
         .sort("sector", "district")
     )
-    with (output / "postcodes.csv.gz").open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-        write_csv(units.columns, units.iter_rows(), packed)
-    with (output / "sectors.csv").open("wb") as file:
-        write_csv(sectors.columns, sectors.iter_rows(), file)
+    with (output / "postcodes.csv.gz").open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
+        write_csv(units.columns, units.iter_rows(), cast("IO[bytes]", packed))
+    with (output / "sectors.csv").open("wb") as plain:
+        write_csv(sectors.columns, sectors.iter_rows(), plain)
     with (output / "authorities.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

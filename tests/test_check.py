@@ -17,19 +17,20 @@ from cjit.dataset import OUR_READING, WITHDRAWN, WITHHELD, Kind, Rule, Severity
 from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.engine import checking, judge
+from cjit.engine import by_columns, by_rows, checking, judge
 from cjit.engine.checking import UnknownHeader, check, check_rows, in_full
 from cjit.engine.checking import records as values_of
+from cjit.engine.findings import Batch
 from cjit.extract import extract
 from cjit.files.opening import open_file
 
 
-@pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
+@pytest.fixture(scope="module", params=[0, checking.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
 def engine(request):
     """Every test of this module is of both ways in which a table is put to the rule book."""
-    few, judge.FEW_ROWS = judge.FEW_ROWS, request.param
+    few, checking.FEW_ROWS = checking.FEW_ROWS, request.param
     yield
-    judge.FEW_ROWS = few
+    checking.FEW_ROWS = few
 
 
 TODAY = EXAMPLE_TODAY
@@ -414,7 +415,8 @@ def test_a_file_looked_at_some_rows_at_a_time_gives_the_same(monkeypatch, rows_t
     whole = check(csv(*rows), today=TODAY)
     assert whole.total
     monkeypatch.setattr(judge, "ROWS_TOGETHER", rows_together)
-    monkeypatch.setattr(checking, "_TOGETHER", findings_together)
+    monkeypatch.setattr(by_columns, "_TOGETHER", findings_together)
+    monkeypatch.setattr(by_rows, "_TOGETHER", findings_together)
     cut = check(open_file(csv(*rows), Q, piece=600), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
@@ -515,7 +517,7 @@ def test_the_ledger_has_every_rule_run_or_not_applicable():
 
 def test_a_sink_is_handed_what_the_frame_would_hold_and_keep_bounds_the_frame():
     rows = [record(i, SEX="") for i in range(9)]
-    seen: list[pl.DataFrame] = []
+    seen: list[Batch] = []
     findings = check(frame(*rows), today=TODAY, keep=4, sink=seen.append)
     assert findings.frame.height == 4
     assert findings.total == sum(part.height for part in seen) == 9

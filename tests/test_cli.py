@@ -542,6 +542,21 @@ def test_nobody_is_told_to_install_a_package_of_this_name_from_an_index():
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("before", ["sys.modules['polars'] = None", ""], ids=["not installed", "installed"])
+def test_a_small_file_is_checked_and_reported_without_polars(tmp_path, csv_of, form, before):
+    (tmp_path / "may.csv").write_bytes(csv_of({}, {"SEX": "", "DOB": "1986-02-14", "PC": '"NR14"'}))
+    report = tmp_path / f"report{FORMATS[form].suffix}"
+    arguments = ["check", "may.csv", "--previous", "may.csv", "--today", "2026-03-31", "--output", report.name]
+    code = f"import sys; {before}\nfrom cjit.cli import main\ntry: main({arguments})\n"
+    code += "except SystemExit as end: code = end.code"
+    code += "\nassert not sys.modules.get('polars'), 'polars was loaded'\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert form == "xlsx" or b"SEX.is_given" in report.read_bytes()
+
+
+@pytest.mark.process
 def test_the_version_is_told_without_loading_polars():
     loaded = "import sys; from cjit.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
     done = subprocess.run(

@@ -8,19 +8,20 @@ import pytest
 from cjit.dataset import WITHHELD
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE_TODAY
-from cjit.engine import judge
+from cjit.engine import checking
 from cjit.engine.checking import check, records
-from cjit.engine.compare import Change, compare
+from cjit.engine.compare import Change
+from cjit.engine.compare_frames import compare
+from cjit.files.frames import pieces_of, repeating
 from cjit.files.opening import open_file
-from cjit.files.parsing import pieces_of, repeating
 
 
-@pytest.fixture(scope="module", params=[0, judge.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
+@pytest.fixture(scope="module", params=[0, checking.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
 def engine(request):
     """Every test of this module is of both ways in which a table is put to the rule book."""
-    few, judge.FEW_ROWS = judge.FEW_ROWS, request.param
+    few, checking.FEW_ROWS = checking.FEW_ROWS, request.param
     yield
-    judge.FEW_ROWS = few
+    checking.FEW_ROWS = few
 
 
 AGAIN = {"EPISODID": "99", "REFERID": "98", "REFLD": "01/12/2025", "TRIAGED": "02/12/2025", "CPLANDT": ""}

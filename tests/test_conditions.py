@@ -107,7 +107,7 @@ def by_function(nodes: Sequence[Node], rows: pl.DataFrame) -> list[tuple[Any, ..
     conditions = [n for n in nodes if isinstance(n, Condition)]
     # A value across rows is worked out beforehand where a condition looks at it.
     asked = [*conditions, *(Not(c) for c in conditions), *(n.is_given for n in nodes if isinstance(n, Value))]
-    function = Function(asked, headers)
+    function = Function(asked, headers, spread=True)
     values: list[Any] = [function.value(n) if isinstance(n, Value) else None for n in nodes]
     stages = ("", f" {Stage.READ.value}", f" {Stage.SENT.value}")
     laid: list[Any] = [

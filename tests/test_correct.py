@@ -15,8 +15,8 @@ from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
 from cjit.engine.checking import check
+from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
-from cjit.files.parsing import pieces_of
 from cjit.files.place import WouldOverwrite
 from cjit.files.source import Unusable
 

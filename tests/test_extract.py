@@ -14,8 +14,8 @@ from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style
 from cjit.engine.checking import check
 from cjit.extract import NOT_SENT, BadPattern, canonical, extract, file_name, is_blank, write
+from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
-from cjit.files.parsing import pieces_of
 from cjit.geography import TRUNCATED
 
 Q = dataset("Q")

@@ -18,8 +18,8 @@ from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
 from cjit.files import temporary
+from cjit.files.frames import Batch, pieces_of
 from cjit.files.opening import open_file
-from cjit.files.parsing import Batch, pieces_of
 from cjit.files.source import LONGEST_LINE, Source, Unusable
 
 P = dataset("P")

@@ -175,6 +175,6 @@ def test_the_same_findings_give_the_same_bytes(checked, count):
 
 def test_findings_that_came_late_stand_in_their_row(checked):
     findings = checked(NO_SEX, NO_SEX)
-    late = replace(findings, frame=pl.concat([findings.frame.tail(1), findings.frame.head(1)]))
+    late = replace(findings, batches=(pl.concat([findings.frame.tail(1), findings.frame.head(1)]),))
 
     assert [row["Row"] for row in table(opened(late)["Findings"])] == [2, 3]

@@ -13,8 +13,8 @@ from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE
 from cjit.dates import Style, day_of
 from cjit.engine.checking import check
+from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
-from cjit.files.parsing import pieces_of
 from cjit.files.rows import Ends, Reading
 from cjit.files.source import PIECE, Source
 from cjit.report.words import cautions, gaps
@@ -112,12 +112,6 @@ def test_a_semicolon_between_cells_and_windows_1252_make_no_difference(month):
     opened = open_file(data, Q)
     assert opened.encoding == "cp1252" or not any("ö" in cell for row in rows for cell in row)
     assert frame(opened)["REFDATE"].equals(frame(source(month))["REFDATE"])
-
-
-def test_rows_read_again_are_fitted_again(month):
-    opened = source(saved(month))
-    piece = next(pieces_of(opened))
-    assert piece.only(pl.Series([3, 100, 150])).text().equals(piece().text()[[1, 98, 148]])
 
 
 # ---- not read silently as something else -----------------------------------------------------------

@@ -17,7 +17,8 @@ from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import KOSOVO
 from cjit.engine.checking import check_rows
-from cjit.engine.columns import expression, is_sieve, necessary
+from cjit.engine.columns import expression
+from cjit.engine.shortcuts import is_sieve, necessary
 
 WRITTEN = {rule.id: rule for rule in Q.written}
 GATES = {rule.id for rule in Q.written if rule.gate}

@@ -21,6 +21,11 @@ from itertools import pairwise
 
 #: A character of white space, as Unicode has it, as a pattern.
 WHITE_SPACE = "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+#: Every character of white space, for `str.strip`, which by itself would take away four more.
+WHITE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 
 #: What a value may be compared with as it stands.
 Plain = str | int | date

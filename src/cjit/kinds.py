@@ -16,6 +16,7 @@ from functools import lru_cache
 from cjit import dates
 from cjit.conditions import (
     TODAY,
+    WHITE,
     WHITE_SPACE,
     Cell,
     Condition,
@@ -29,7 +30,7 @@ from cjit.conditions import (
 )
 from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
-from cjit.engine.plain import WHITE, Typed
+from cjit.engine.plain import Typed
 from cjit.geography import TRUNCATED, WHOLE_UNSPACED
 
 #: No date in this dataset can be earlier: a year such as 0020 is a slip.

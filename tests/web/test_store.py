@@ -16,7 +16,7 @@ from cjit.dataset import Entity
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
 from cjit.derive import plainly_value
-from cjit.files.parsing import repeating
+from cjit.files.frames import repeating
 from cjit.web import worker
 from cjit.web.agencies.actions import Refused
 from cjit.web.agencies.models import AuditEvent

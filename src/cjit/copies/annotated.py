@@ -6,10 +6,11 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import IO
 
@@ -20,8 +21,8 @@ from cjit.copies.sent import CRLF, head_rows, rows_of
 from cjit.dataset import Dataset, Kind, Rule, Severity
 from cjit.derive import cut_postcodes as struck_postcodes
 from cjit.engine.checking import check
-from cjit.engine.findings import RAGGED, Findings
-from cjit.files.parsing import pieces_of
+from cjit.engine.findings import RAGGED, Batch, Findings, lines_of
+from cjit.files.frames import pieces_of
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import TRUNCATED
@@ -37,38 +38,37 @@ _OTHERWISE = ("FINDINGS (cjit)", "SEVERITY (cjit)")
 
 
 class _Marks:
-    """A sink that keeps of each finding its row and its rule, eight bytes, for an annotated copy.
+    """A sink that keeps of each finding its row and its rule, ten bytes, for an annotated copy.
 
     Where the last submission has another value, both values are kept too, and of a row whose cells cannot be told
     apart how many it has.
     """
 
     def __init__(self) -> None:
-        self._batches: list[pl.DataFrame] = []
-        self.ids: list[str] = []
+        self._rows = array("L")
+        self._rules = array("H")
+        self._numbers: dict[str, int] = {}
         self.values: dict[tuple[int, str], tuple[str | None, str | None]] = {}
 
-    def __call__(self, found: pl.DataFrame) -> None:
+    def __call__(self, found: Batch) -> None:
         """Take a batch of findings."""
-        if not self.ids:
-            kind = found.schema["rule"]
-            assert isinstance(kind, pl.Enum)  # noqa: S101 - for the type checker
-            self.ids = kind.categories.to_list()
-        self._batches.append(found.select("row", pl.col("rule").to_physical().cast(pl.UInt32)))
-        if "previous" in found.columns:
-            for row, rule, value, previous in (
-                found.select("row", "rule", "value", "previous").drop_nulls("previous").iter_rows()
-            ):
-                self.values[row, rule] = value, previous
-        # Of a row whose cells cannot be told apart, how many it has.
-        for row, value in found.filter(pl.col("rule") == RAGGED.id).select("row", "value").iter_rows():
-            self.values[row, RAGGED.id] = value, None
+        for line in lines_of(found):
+            self._rows.append(line.row)
+            self._rules.append(self._numbers.setdefault(line.rule, len(self._numbers)))
+            if line.previous is not None:
+                self.values[line.row, line.rule] = line.value, line.previous
+            elif line.rule == RAGGED.id:
+                # Of a row whose cells cannot be told apart, how many it has.
+                self.values[line.row, line.rule] = line.value, None
 
     def in_order(self) -> Iterator[tuple[int, str]]:
         """(row, rule id) of every finding, row by row."""
-        if self._batches:
-            for row, rule in pl.concat(self._batches).sort("row", "rule").iter_rows():
-                yield row, self.ids[rule]
+        ids = list(self._numbers)
+        places: Iterable[int] = range(len(self._rows))
+        if any(one > other for one, other in pairwise(self._rows)):
+            places = sorted(places, key=self._rows.__getitem__)
+        for at in places:
+            yield self._rows[at], ids[self._rules[at]]
 
     def by_row(self, rules: Mapping[str, Rule], dataset: Dataset) -> Iterator[tuple[int, tuple[str, str]]]:
         """Row by row the messages of its findings, and the gravest severity."""
@@ -152,9 +152,9 @@ def annotate(
 
 def _marks(source: Source, findings: Findings, submitter: str | None, previous: Source | None) -> _Marks:
     marks = _Marks()
-    if findings.frame.height == findings.total:
-        if findings.total:
-            marks(findings.frame)
+    if findings.kept == findings.total:
+        for batch in findings.batches:
+            marks(batch)
         return marks
     skipped = [run.rule.id for run in findings.ledger if run.state == "skipped"]
     check(

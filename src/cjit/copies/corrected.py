@@ -31,7 +31,7 @@ from cjit.derive import repeats_headers, struck
 from cjit.engine.checking import check
 from cjit.engine.columns import expression
 from cjit.engine.shown import FEW, cells_told, spells_yes, tells_of_the_extract
-from cjit.files.parsing import Batch, pieces_of
+from cjit.files.frames import Batch, pieces_of
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import upper_tier_for_sector

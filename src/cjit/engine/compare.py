@@ -1,4 +1,4 @@
-"""A frame held against the one accepted before: what is new, filled, changed, mismatched, absent.
+"""Records held against those accepted before: what is new, filled, changed, mismatched, absent.
 
 A record is known by its id (client, episode, referral); what is compared is the first value an id's rows
 have, since a blank says nothing. "Should not change" covers neither corrections nor moving from a null to a
@@ -7,14 +7,15 @@ value: a blank that is filled is never a change (Data Entities, note).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-
-import polars as pl
+from typing import NamedTuple
 
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Changes, Dataset, Entity, Field, Rule, Severity
-from cjit.derive import plainly_value
+from cjit.engine.plain import Typed
+from cjit.kinds import kinds_of
 
 
 class Change(StrEnum):
@@ -33,7 +34,7 @@ class Change(StrEnum):
 
 
 #: What a change in each class of updatability is.
-_OF_CLASS = {
+OF_CLASS = {
     Changes.MAY: Change.CHANGED,
     Changes.SHOULD_NOT: Change.CORRECTED,
     Changes.MISMATCH: Change.MISMATCH,
@@ -41,127 +42,110 @@ _OF_CLASS = {
 }
 
 
-def compare(
-    incoming: pl.DataFrame,
-    held: pl.DataFrame,
-    dataset: Dataset,
-    *,
-    unchanged: bool = False,
-    rejected: pl.Series | None = None,
-) -> pl.DataFrame:
-    """Every record and value that differs.
+class Difference(NamedTuple):
+    """What differs: a value of a record that is held, or, without a header, a record that is held and not in the file.
 
-    Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and referral;
-    text may be a Categorical that both share. `incoming` also has `row`. Returns row (null where absent), entity, id,
-    header (null for whole records), change, value, previous: text as the dataset writes it. Unchanged values are not
-    listed; with `unchanged`, records of which nothing differs are. Of a record that has other rows, the `rejected` ones
-    (row numbers) say nothing: they are not what is taken.
+    place: of the row that says it. value, previous: as the dataset writes them.
     """
-    parts = [_nothing()]
+
+    place: int | None
+    entity: Entity
+    id: Typed
+    header: str | None
+    change: Change
+    value: str | None = None
+    previous: str | None = None
+
+
+_Values = Sequence[Typed]
+
+
+def compare_rows(
+    incoming: Mapping[int, _Values], held: Sequence[_Values], dataset: Dataset, *, rejected: Collection[int]
+) -> list[Difference]:
+    """Every value that differs, and every record that is absent: as `compare_frames` says, less what is new.
+
+    Args:
+        incoming: the values of each row by its place, themselves by place as the headers are.
+        held: the values of each row that is held.
+        dataset: the dataset.
+        rejected: the places of rows that say nothing of a record that has other rows.
+
+    Returns:
+        The differences, by row, then by header.
+    """
+    found: list[Difference] = []
     for entity in Entity:
         fields = dataset.entity(entity)
         if not fields:
             continue
-        key = fields[0].header
+        key = dataset.headers.index(fields[0].header)
         parent = dataset.parent(entity)
         compared = ([parent] if parent else []) + list(fields[1:])
-        rows = incoming
-        if rejected is not None and len(rejected):
-            out = pl.col("row").is_in(rejected.implode())
-            rows = incoming.filter(~out | ~pl.col(key).is_in(incoming.filter(~out)[key].implode()))
-        parts += _entity(rows, held, entity, key, compared, unchanged)
-    return pl.concat(parts).sort("row", "header", nulls_last=True, maintain_order=True)
+        accepted = {values[key] for at, values in incoming.items() if at not in rejected}
+        rows = {at: values for at, values in incoming.items() if at not in rejected or values[key] not in accepted}
+        now, before = _first(rows, key), _first(dict(enumerate(held)), key)
+        found += [Difference(None, entity, own, None, Change.ABSENT) for own in before if own not in now]
+        kinds = kinds_of(dataset)
+        for field in compared:
+            place = dataset.headers.index(field.header)
+            write = kinds[field.header].plainly
+            for own, (at, values) in now.items():
+                if own in before and (previous := before[own][1][place]) != (value := values[place]):
+                    change = _change(field, value, previous)
+                    texts = (None if each is None else write(each) for each in (value, previous))
+                    found.append(Difference(at, entity, own, field.header, change, *texts))
+    last = float("inf")
+    return sorted(found, key=lambda each: (last if each.place is None else each.place, each.header or "\uffff"))
 
 
-def _entity(
-    incoming: pl.DataFrame, held: pl.DataFrame, entity: Entity, key: str, fields: list[Field], unchanged: bool
-) -> Iterator[pl.DataFrame]:
-    headers = [field.header for field in fields]
-    now = first(incoming.select("row", key, *headers), key)
-    before = first(held.select(key, *headers), key)
-    # Where each record stands in both: `there` of what is held, null where it is not.
-    place = pl.int_range(pl.len(), dtype=pl.UInt32)
-    there = now.select(key).join(before.select(key, there=place), on=key, how="left", maintain_order="left")["there"]
-    new = now.filter(there.is_null())
-    again = pl.Series([False]).new_from_index(0, new.height)
-    if entity is Entity.EPISODE:
-        again = new[headers[0]].is_in(held[headers[0]].drop_nulls().unique().implode()).fill_null(False)
-    yield _whole(new.filter(~again), entity, key, Change.NEW)
-    yield _whole(new.filter(again), entity, key, Change.RE_PRESENTED)
-    absent = pl.Series([True]).new_from_index(0, before.height).scatter(there.drop_nulls(), False)
-    yield _whole(before.filter(absent).with_columns(row=pl.lit(None, pl.UInt32)), entity, key, Change.ABSENT)
-    here, there = there.is_not_null().arg_true(), there.drop_nulls()
-    differs = pl.select(
-        pl.lit(now[h])
-        .gather(pl.lit(here))
-        .ne_missing(pl.lit(before[h]).gather(pl.lit(there)))
-        .arg_true()
-        .implode()
-        .alias(h)
-        for h in headers
-    )
-    same = pl.Series([unchanged]).new_from_index(0, here.len())
-    for field in fields:
-        at = differs[field.header][0]
-        if at.is_empty():
-            continue
-        same = same.scatter(at, False)
-        what = _OF_CLASS[field.changes]
-        # To empty a field that must not change unseen is such a change, and is asked like any other.
-        emptied = pl.lit(what if field.changes in (Changes.MAY, Changes.MISMATCH) else Change.EMPTIED)
-        some = pl.DataFrame(
-            {
-                "row": now["row"][here[at]],
-                "id": now[key][here[at]],
-                "value": now[field.header][here[at]],
-                "previous": before[field.header][there[at]],
-            }
-        )
-        yield some.select(
-            "row",
-            pl.lit(entity.value).alias("entity"),
-            "id",
-            pl.lit(field.header).alias("header"),
-            pl.when(pl.col("previous").is_null())
-            .then(pl.lit(Change.FILLED))
-            .when(pl.col("value").is_null())
-            .then(emptied)
-            .otherwise(pl.lit(what))
-            .alias("change"),
-            plainly_value(field, pl.col("value")).cast(pl.String),
-            plainly_value(field, pl.col("previous")).cast(pl.String),
-        )
-    if unchanged:
-        yield _whole(now[here.filter(same)], entity, key, Change.UNCHANGED)
+def _change(field: Field, value: Typed, previous: Typed) -> Change:
+    what = OF_CLASS[field.changes]
+    if previous is None:
+        return Change.FILLED
+    # To empty a field that must not change unseen is such a change, and is asked like any other.
+    return what if value is not None or field.changes in (Changes.MAY, Changes.MISMATCH) else Change.EMPTIED
 
 
-def first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
-    """What is said of each id: the first value of each column, since a blank says nothing."""
-    # Ids whose hashes are alike without need are looked at once too often, and told apart below.
-    once = frame.select(pl.col(key).is_not_null() & pl.col(key).hash().is_unique())[:, 0]
-    if once.all():
-        return frame
-    several = frame.filter(~once & frame[key].is_not_null())
-    told = several.group_by(key, maintain_order=True).agg(pl.exclude(key).drop_nulls().first())
-    return pl.concat([frame.filter(once), told.select(frame.columns)])
+def _first(rows: Mapping[int, _Values], key: int) -> dict[Typed, tuple[int, _Values]]:
+    """What is said of each id, and at which row first: the first value of each field, since a blank says nothing."""
+    groups: dict[Typed, list[int]] = {}
+    for at, values in rows.items():
+        if values[key] is not None:
+            groups.setdefault(values[key], []).append(at)
+    found: dict[Typed, tuple[int, _Values]] = {}
+    for own, places in groups.items():
+        values = rows[places[0]]
+        for at in places[1:]:
+            values = [value if value is not None else rows[at][n] for n, value in enumerate(values)]
+        found[own] = places[0], values
+    return found
 
 
-def _whole(frame: pl.DataFrame, entity: Entity, key: str, change: Change) -> pl.DataFrame:
-    none = pl.lit(None, pl.String)
-    return frame.select(
-        "row",
-        pl.lit(entity.value).alias("entity"),
-        pl.col(key).alias("id"),
-        none.alias("header"),
-        pl.lit(change.value).alias("change"),
-        none.alias("value"),
-        none.alias("previous"),
-    )
+def absent(
+    differences: Iterable[Difference], held: Sequence[_Values], withheld: Collection[Typed], dataset: Dataset
+) -> dict[Entity, int]:
+    """How many records of each kind are held and not in the file.
+
+    Not counted are those of the `withheld` clients, of whom a row tells nothing but the id.
+    """
+    client = dataset.headers.index(dataset.entity(Entity.CLIENT)[0].header)
+    theirs: dict[Entity, set[Typed]] = {}
+    for entity in Entity:
+        if fields := dataset.entity(entity):
+            key = dataset.headers.index(fields[0].header)
+            theirs[entity] = {values[key] for values in held if values[client] in withheld}
+    gone = (each for each in differences if each.change is Change.ABSENT)
+    return dict(Counter(each.entity for each in gone if each.id not in theirs[each.entity]))
 
 
-def _nothing() -> pl.DataFrame:
-    text = ("entity", "id", "header", "change", "value", "previous")
-    return pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(text, pl.String)})
+def closes(dataset: Dataset, difference: Difference) -> bool:
+    """Whether an episode is closed otherwise than it was, or opened again."""
+    closing = [f.header for f in dataset.fields if f.changes is Changes.FILLED_ONLY]
+    return difference.header in closing and difference.change is not Change.FILLED
+
+
+# ---- rules on changes ------------------------------------------------------------------------------
 
 
 def rules(dataset: Dataset) -> tuple[Rule, ...]:

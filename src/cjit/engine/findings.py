@@ -1,20 +1,24 @@
-"""What a check says back: findings, the ledger of rules, and how complete each field is."""
+"""What a check says back: findings, the ledger of rules, and how complete each field is.
+
+Findings are made in batches, in order. The engine for large files makes frames of Polars, the plain one `FindingBatch`;
+what reads findings takes either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
-
-import polars as pl
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Dataset, Rule, Severity
 from cjit.files.source import Source
 
-#: Takes findings as they are made, in order.
-Sink = Callable[[pl.DataFrame], None]
+if TYPE_CHECKING:
+    import polars as pl
+
 
 RAGGED = Rule(
     "ROW.has_every_cell",
@@ -38,6 +42,83 @@ class Seen:
     episode: str | None
     value: str | None
     previous: str | None = None
+
+
+class Line(NamedTuple):
+    """A finding: its row, its rule's id, and what a frame of findings has beside them."""
+
+    row: int
+    rule: str
+    value: str | None
+    client: str | None
+    episode: str | None
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
+class FindingBatch:
+    """Some findings in plain Python, in order.
+
+    lines: a finding each. compared: whether a last submission was held against the file.
+    """
+
+    lines: Sequence[Line]
+    compared: bool
+
+    @property
+    def height(self) -> int:
+        """How many findings it has."""
+        return len(self.lines)
+
+    def head(self, most: int) -> FindingBatch:
+        """The first of them, at most so many."""
+        return FindingBatch(self.lines[:most], self.compared)
+
+
+#: Some findings: in plain Python, or as a frame as `Findings.frame` has.
+Batch: TypeAlias = "FindingBatch | pl.DataFrame"
+#: Takes findings as they are made, in order.
+Sink: TypeAlias = "Callable[[Batch], None]"
+
+
+def lines_of(batch: Batch) -> Iterator[Line]:
+    """Some findings, one after another."""
+    if isinstance(batch, FindingBatch):
+        yield from batch.lines
+    else:
+        names = [name for name in Line._fields if name in batch.columns]
+        yield from (
+            map(Line._make, batch.select(names).iter_rows())
+            if "previous" in names
+            else (Line(*line) for line in batch.select(names).iter_rows())
+        )
+
+
+def frame_of(batch: Batch, rules: Sequence[str]) -> pl.DataFrame:
+    """Some findings as a frame, with the rules as an Enum of some ids. Needs Polars."""
+    if not isinstance(batch, FindingBatch):
+        return batch
+    library = polars()
+    text = ("value", "client", "episode", *(("previous",) if batch.compared else ()))
+    schema = {"row": library.UInt32, "rule": library.Enum(rules), **dict.fromkeys(text, library.String)}
+    frame: pl.DataFrame = library.DataFrame([line[: len(schema)] for line in batch.lines], schema=schema, orient="row")
+    return frame
+
+
+class Needed(ImportError):  # noqa: N818 - told to the user in one sentence
+    """Something beside cjit itself is needed for what was asked. Its text is one sentence for the user."""
+
+
+def polars() -> Any:
+    """Polars, where it is installed; raises `Needed` with what to do where it is not."""
+    try:
+        import polars as pl
+    except ImportError:
+        raise Needed(
+            "Polars is not installed, which this needs: run “pip install '.[fast]'” in the folder with cjit's files, or"
+            " give pip the wheel file with [fast] after its name"
+        ) from None
+    return pl
 
 
 @dataclass(frozen=True)
@@ -77,14 +158,15 @@ class Filled:
 class Findings:
     """What a check found.
 
-    `frame` has a row a finding: row (UInt32, the spreadsheet's, header is 1), rule (Enum of the book's
-    ids), value, client, episode (String; null where withheld). Of a row whose cells cannot
-    be told apart the value is how many it has. It holds the first `keep` findings where a
-    check was told to keep only so many; `total` counts all. Findings are in row order, then book order;
-    in a file of several pieces those across rows come last. `worst` counts rows by
-    their gravest severity. `looked` counts the rows that could be
-    looked at: those whose client consents and whose cells can be told apart. `above` are notes on what concerns every
-    row, or most of them, and is said before anything else.
+    source: the file; None where a frame was checked.
+    rows: its records, also those whose cells cannot be told apart.
+    looked: the rows that could be looked at: those whose client consents and whose cells can be told apart.
+    worst: rows by the gravest severity said of them.
+    ledger: every rule, whether it ran and how often it fired.
+    completeness: how complete each field is, by header.
+    notes: sentences on the file. above: those on what concerns every row, or most; they are said before anything else.
+    batches: the findings in row order, then book order: the first ones, where a check was told to keep only so many.
+    total: how many there are.
     """
 
     dataset: Dataset
@@ -96,9 +178,37 @@ class Findings:
     ledger: tuple[RuleRun, ...]
     completeness: Mapping[str, Filled]
     notes: tuple[str, ...]
-    frame: pl.DataFrame
+    batches: tuple[Batch, ...]
     total: int
     above: tuple[str, ...] = ()
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """A row a finding that was kept. Needs Polars.
+
+        row (UInt32): the spreadsheet's; the header is row 1. rule (Enum): an id of the ledger. value (String): what
+        stands there; null where it is blank or withheld; how many cells, of a row whose cells cannot be told apart.
+        client, episode (String): the sender's ids; null where withheld. previous (String): the value of the last
+        submission, where one was compared.
+        """
+        pl = polars()
+        ids = [run.rule.id for run in self.ledger]
+        none = FindingBatch((), any(isinstance(each, FindingBatch) and each.compared for each in self.batches))
+        frames = [frame_of(batch, ids) for batch in self.batches] or [frame_of(none, ids)]
+        return pl.concat(frames) if frames[1:] else frames[0]
+
+    @property
+    def kept(self) -> int:
+        """How many findings were kept."""
+        return sum(batch.height for batch in self.batches)
+
+    def first(self, most: int) -> list[Line]:
+        """The first findings in row order, then book order: at most so many."""
+        lines: list[Line] = []
+        for batch in self.batches:
+            lines += lines_of(batch.head(most - len(lines)))
+        place = {run.rule.id: place for place, run in enumerate(self.ledger)}
+        return sorted(lines, key=lambda line: (line.row, place[line.rule]))
 
     @property
     def rejected(self) -> int:
@@ -136,6 +246,7 @@ class Findings:
 
 def in_full(frame: pl.DataFrame, rules: Iterable[Rule]) -> pl.DataFrame:
     """A frame of findings with header, severity, message and clause beside each rule's id."""
+    pl = polars()
     known = list(rules)
     book = pl.DataFrame(
         {

@@ -21,10 +21,8 @@ from cjit.conditions import (
     Argument,
     Cell,
     Condition,
-    Given,
     LookedUp,
     Node,
-    Not,
     Or,
     Stage,
     Told,
@@ -37,18 +35,17 @@ from cjit.conditions import (
     said,
 )
 from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Kind
-from cjit.engine.columns import Column, Number, Placed, alone, expression, is_sieve, necessary, places_in, together
+from cjit.engine.columns import Column, Number, Placed, expression, places_in
 from cjit.engine.plain import Function
 from cjit.engine.records import Looked, Records
 from cjit.engine.rulebook import RuleBook
+from cjit.engine.shortcuts import alone, as_sent, is_sieve, necessary, sieve
 from cjit.engine.table import SAMPLE, Table
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
 #: What runs side by side.
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
-#: A table of no more rows is put to the rule book row by row.
-FEW_ROWS = 4_000
 #: Texts that are looked for one by one.
 _FEW = 6
 #: A rule is asked only of the rows that meet one of its parts where these are fewer than one in so many.
@@ -89,9 +86,6 @@ class Judge:
 
     def judge(self) -> dict[int, Places]:
         """Put every rule to the table; gives `hits`."""
-        if self.table.height <= FEW_ROWS:
-            self._row_by_row()
-            return self.hits
         self._one_field()
         self._ids()
         self._several_fields()
@@ -131,31 +125,6 @@ class Judge:
                 typed = typed.cast(types[header])
             columns.append(typed.gather(numbers).alias(header))
         return pl.DataFrame([*columns, gated.alias(WITHHELD), (gated & withdrawn).alias(WITHDRAWN)])
-
-    def _row_by_row(self) -> None:
-        """Put every rule to a short table by the plain engine, which has no work that does not grow with the rows."""
-        columns = []
-        for header in self.book.dataset.headers:
-            if header in self.table.texts:
-                looked = self.looked[header]
-                columns.append([looked[number] for number in self.table.texts[header].numbers.to_list()])
-                continue
-            texts = self.table.ids[header]
-            known = {text: self.records.look(header, text) for text in texts.unique()}
-            columns.append([known[text] for text in texts])
-            if any(each.sent is None for text, each in known.items() if text is not None):
-                # A text of nothing but spaces is blank.
-                self.ids[header] = pl.Series([known[text].sent for text in texts], dtype=pl.String)
-        rows = [self.records.row(looked) for looked in zip(*columns, strict=True)]
-        found: dict[int, set[int]] = {}
-        for at, row in enumerate(rows):
-            for i in row.fails:
-                found.setdefault(i, set()).add(at)
-        for at, i in (*self.records.across(rows), *self.records.once(rows)):
-            found.setdefault(i, set()).add(at)
-        for i, places in found.items():
-            self._hit(i, pl.Series(sorted(places), dtype=pl.UInt32))
-        self.gated = pl.Series([row.gated for row in rows], dtype=pl.Boolean)
 
     def _hit(self, i: int, places: Places) -> None:
         if i in self.active and places.len():
@@ -204,16 +173,10 @@ class Judge:
 
     def _odd(self, ids: pl.Series, header: str, rules: Iterable[Condition]) -> Places:
         """The places of the ids that could break a rule on the id alone: found by pattern, or all that are given."""
-        sieves = []
-        for condition in rules:
-            if isinstance(condition, Not) and isinstance(condition.part, Given):
-                # Of a blank it is said already.
-                continue
-            needed = necessary(condition)
-            if needed is None or not is_sieve(needed):
-                return ids.is_not_null().arg_true()
-            sieves.append(needed)
-        return ids.to_frame(header).select(_of_ids(together(sieves), header))[:, 0].arg_true()
+        odd = sieve(header, rules)
+        if odd is None:
+            return ids.is_not_null().arg_true()
+        return ids.to_frame(header).select(expression(odd).fill_null(False))[:, 0].arg_true()
 
     # ---- rules on several fields ---------------------------------------------------------------
 
@@ -250,9 +213,10 @@ class Judge:
             fails = self._frame([condition], places).select(expression(condition).alias("fails"))["fails"]
             self._hit(i, places.filter(fails))
 
-    def _sieved(self, sieve: Condition) -> Places:
-        [header] = headers_of(sieve)
-        return self._read_ids[header].to_frame(header).select(_of_ids(sieve, header))[:, 0].arg_true()
+    def _sieved(self, needed: Condition) -> Places:
+        [header] = headers_of(needed)
+        found = expression(as_sent(needed, header)).fill_null(False)
+        return self._read_ids[header].to_frame(header).select(found)[:, 0].arg_true()
 
     def _rarest(self, condition: Condition) -> tuple[str, int] | None:
         """Of the parts that all must hold, the one on a single field that holds on the fewest rows, and on how many."""
@@ -318,7 +282,7 @@ class Judge:
         name = f"{header}: {said(node)}"
         if name not in self._atoms:
             looked = self.looked[header]
-            rows = [((each.value,), (each.read,), (each.sent,)) for each in looked]
+            rows = [((each,),) for each in looked]
             rest = (False, (), self.today, self.submitter)
             function = Function([], (header,))
             if isinstance(node, Condition):
@@ -571,24 +535,6 @@ def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
 
 def _some(column: pl.Series, rows: slice | Places) -> pl.Series:
     return column[rows] if isinstance(rows, slice) else column.gather(rows)
-
-
-def _of_ids(sieve: Condition, header: str) -> pl.Expr:
-    """A sieve over the text of an id as it was sent: what is read of it, less outer spaces, matches no more."""
-    return expression(_as_sent(sieve, header)).fill_null(False)
-
-
-def _as_sent(node: Node, header: str) -> Node:
-    if isinstance(node, Cell):
-        return Cell(header)
-    changed: dict[str, object] = {}
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]
-        part = getattr(node, field.name)
-        if isinstance(part, Node):
-            changed[field.name] = _as_sent(part, header)
-        elif isinstance(part, tuple):
-            changed[field.name] = tuple(_as_sent(each, header) for each in part)
-    return dataclasses.replace(node, **changed)  # type: ignore[type-var]
 
 
 def repeated(ids: pl.Series) -> Places:

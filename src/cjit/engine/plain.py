@@ -16,6 +16,7 @@ from typing import Any
 
 from cjit.conditions import (
     ACROSS,
+    WHITE,
     And,
     AnyRow,
     Argument,
@@ -61,31 +62,26 @@ from cjit.conditions import (
     said,
 )
 
+#: Answers that are kept of a lookup.
+_MOST_KNOWN = 50_000
 #: A value of a field: a text, a date, a whole number, or blank.
 Typed = str | int | date | None
-
-#: Every character of white space, for `str.strip`, which by itself would take away four more.
-WHITE = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-
-#: Of a row: its values, the same as read and as sent (by place, as the headers are), whether it is withheld, and what
-#: was found across rows (by place, as `Function.across` has them). Of the check: today and the submitter.
-Fails = Callable[
-    [Sequence[Typed], Sequence[Typed], Sequence[str | None], bool, Sequence[Any], date, str | None], list[int]
-]
 
 
 class Function:
     """Some conditions as one function of a row, which gives the places of those that are surely true.
 
-    `headers` say where a row has each field. `across` are the nodes that look beyond the row, each after those it is
-    made of: whoever calls the function works them out first (`across_rows`) and hands them in.
+    The function takes a row (its cells by place, as `headers` are, each with a `value`, the same as `read` and as
+    `sent`), whether it is withheld, what was found across rows (by place, as `across` has them), today and the
+    submitter. Where `spread`, the cells are three sequences instead: the values, as read, as sent.
+
+    `across` are the nodes that look beyond the row, each after those it is made of: whoever calls the function works
+    them out first (`across_rows`) and hands them in.
     """
 
-    def __init__(self, conditions: Sequence[Condition], headers: Sequence[str]) -> None:
+    def __init__(self, conditions: Sequence[Condition], headers: Sequence[str], *, spread: bool = False) -> None:
         self.headers = tuple(headers)
+        self._spread = spread
         self.across: list[Node] = []
         self._places: dict[str, int] = {}
         self._names: dict[str, Any] = {
@@ -103,9 +99,9 @@ class Function:
         self._lines = ["    out = []", *lines, "    return out"]
 
     @cached_property
-    def fails(self) -> Fails:
+    def fails(self) -> Callable[..., list[int]]:
         """The function; compiled when it is first asked for."""
-        made: Fails = self._compiled("fails", self._lines)
+        made: Callable[..., list[int]] = self._compiled("fails", self._lines)
         return made
 
     def value(self, value: Value) -> Callable[..., Typed]:
@@ -127,12 +123,14 @@ class Function:
         return made
 
     def _compiled(self, name: str, body: list[str]) -> Any:
-        stages = {Stage.VALUE: "v", Stage.READ: "r", Stage.SENT: "s"}
-        read = [
-            f"    {_name(header, stage)} = {stages[stage]}[{self.headers.index(header)}]"
-            for header, stage in self._read
-        ]
-        source = "\n".join([f"def {name}(v, r, s, withheld, x, today, submitter):", *read, *body])
+        stages = {Stage.VALUE: "value", Stage.READ: "read", Stage.SENT: "sent"}
+        read = []
+        for header, stage in self._read:
+            place = self.headers.index(header)
+            cell = f"{stages[stage]}[{place}]" if self._spread else f"row[{place}].{stages[stage]}"
+            read.append(f"    {_name(header, stage)} = {cell}")
+        row = "value, read, sent" if self._spread else "row"
+        source = "\n".join([f"def {name}({row}, withheld, x, today, submitter):", *read, *body])
         # What is compiled is written above, of headers, constants and patterns that stand in a rule book.
         exec(compile(source, f"<{name}>", "exec"), self._names)  # noqa: S102
         return self._names[name]
@@ -228,7 +226,7 @@ class Function:
             case HasCheckFigure(figures):
                 return f"_check({self._value(figures)})"
             case LookedUp(table, texts):
-                return f"{self._named(_looked_up(table))}({', '.join(map(self._value, texts))})"
+                return f"{self._named(_Known(_looked_up(table)))}[{', '.join(map(self._value, texts))},]"
             case Differs():
                 return self._across(condition)
         raise TypeError(f"There is no Python for {type(condition).__name__}")
@@ -296,13 +294,13 @@ def _name(header: str, stage: Stage) -> str:
 
 def across_rows(
     function: Function,
-    rows: Sequence[tuple[Sequence[Typed], Sequence[Typed], Sequence[str | None], bool]],
+    rows: Sequence[Sequence[Any]],
     today: date,
     submitter: str | None,
 ) -> list[list[Any]]:
     """What the nodes of a function that look across rows say of each row: a list a row, by place in `across`.
 
-    A row is its values, the same as read and as sent, and whether it is withheld.
+    A row is what the function takes first: its cells, and whether it is withheld.
     """
     found: list[list[Any]] = [[] for _ in rows]
     for node in function.across:
@@ -397,6 +395,27 @@ def _joined(*texts: str | None) -> str | None:
     return None if None in texts else "".join(texts)  # type: ignore[arg-type]
 
 
+def is_anchored(pattern: str) -> bool:
+    """Whether every alternative of a pattern begins at the beginning of a text."""
+    depth = 0
+    in_set = escaped = False
+    starts = [0]
+    for place, sign in enumerate(pattern):
+        if escaped:
+            escaped = False
+        elif sign == "\\":
+            escaped = True
+        elif in_set:
+            in_set = sign != "]"
+        elif sign == "[":
+            in_set = True
+        elif sign in "()":
+            depth += 1 if sign == "(" else -1
+        elif sign == "|" and not depth:
+            starts.append(place + 1)
+    return all(pattern.startswith("^", start) for start in starts)
+
+
 def _starter(length: int) -> Callable[[str | None], str | None]:
     return lambda text: None if text is None else text[:length]
 
@@ -407,13 +426,16 @@ def _remover(pattern: str) -> Callable[[str | None], str | None]:
 
 
 def _finder(pattern: str, group: int) -> Callable[[str | None], str | None]:
-    search = re.compile(in_python(pattern)).search
-    return lambda text: None if text is None or (found := search(text)) is None else found[group]
+    compiled = re.compile(in_python(pattern))
+    find = compiled.match if is_anchored(pattern) else compiled.search
+    return lambda text: None if text is None or (found := find(text)) is None else found[group]
 
 
 def _matcher(pattern: str) -> Callable[[str | None], bool | None]:
-    search = re.compile(in_python(pattern)).search
-    return lambda text: None if text is None else search(text) is not None
+    compiled = re.compile(in_python(pattern))
+    # Python would look for the beginning of a text at each of its places.
+    find = compiled.match if is_anchored(pattern) else compiled.search
+    return lambda text: None if text is None else find(text) is not None
 
 
 def _writer(form: str) -> Callable[[date | None], str | None]:
@@ -426,8 +448,21 @@ def _writer(form: str) -> Callable[[date | None], str | None]:
     return lambda day: None if day is None else write(day, day.year % 100)
 
 
-def _looked_up(table: Table) -> Callable[..., bool | None]:
-    def answer(*texts: str | None) -> bool | None:
+def _looked_up(table: Table) -> Callable[[tuple[str | None, ...]], bool | None]:
+    def answer(texts: tuple[str | None, ...]) -> bool | None:
         return None if None in texts else table.answer(*texts)  # type: ignore[arg-type]
 
     return answer
+
+
+class _Known(dict[Any, Any]):
+    """The answers of a function that is dearer than a look into a dictionary; the first some thousand are kept."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __missing__(self, asked: Any) -> Any:
+        answer = self.function(asked)
+        if len(self) < _MOST_KNOWN:
+            self[asked] = answer
+        return answer

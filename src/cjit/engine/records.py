@@ -6,15 +6,16 @@ breaks. Then each row is put to the rules of several fields, and the rows of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
 
-from cjit.conditions import Condition
+from cjit.conditions import WHITE, Condition, Matches
 from cjit.dataset import Dataset
-from cjit.engine.plain import WHITE, Function, Typed, across_rows
+from cjit.engine.plain import Function, Typed, across_rows
 from cjit.engine.rulebook import RuleBook, rule_book
+from cjit.engine.shortcuts import alone, necessary, sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,25 @@ class _Functions:
         headers = book.dataset.headers
         self.of_field = {header: _OfField(book, header) for header in headers}
         self.several = tuple(book.of_several_fields)
-        self.fails = Function([*book.of_several_fields.values()], headers).fails
-        self.across = {key: (tuple(rules), Function([*rules.values()], headers)) for key, rules in book.across.items()}
+        self.fails = Function([_sieved(condition) for condition in book.of_several_fields.values()], headers).fails
+        self.across = {key: _Across(rules, headers) for key, rules in book.across.items()}
+
+
+def _sieved(condition: Condition) -> Condition:
+    """A condition with one look for all patterns without which it does not hold, before it is asked."""
+    needed = necessary(condition)
+    return needed & condition if isinstance(needed, Matches) else condition
+
+
+class _Across:
+    """The rules over the rows that have the same id: over several such rows, and over one that no other row joins."""
+
+    def __init__(self, rules: Mapping[int, Condition], headers: Sequence[str]) -> None:
+        self.rules = tuple(rules)
+        self.function = Function([*rules.values()], headers)
+        lone = {i: found for i, condition in rules.items() if (found := alone(condition)) is not None}
+        self.lone_rules = tuple(lone)
+        self.lone = Function([*lone.values()], headers) if lone else None
 
 
 class _OfField:
@@ -62,13 +80,19 @@ class _OfField:
         self.tidied = kind.tidied
         self.rules = tuple(book.of_one_field[header])
         self.met = [(i, n) for i in book.once if book.rules[i].header == header for n in range(len(book.rules[i].once))]
-        one = (header,)
-        self.is_value = _holds(~kind.wrong, one) if kind.wrong is not None else None
-        self.is_no_value = _holds(kind.no_value, one) if kind.no_value is not None else None
+        self.is_value = _holds(~kind.wrong, header) if kind.wrong is not None else None
+        self.is_no_value = _holds(kind.no_value, header) if kind.no_value is not None else None
         conditions = [*book.of_one_field[header].values(), *(book.rules[i].once[n] for i, n in self.met)]
-        self.fails = Function(conditions, one).fails
+        self.fails = Function(conditions, (header,), spread=True).fails
+        # Nearly all ids are like none of what is wrong with one.
+        odd = sieve(header, conditions) if header in book.ids and kind.wrong is None else None
+        self.is_odd = _holds(odd, header) if odd is not None else None
 
     def look(self, text: str | None, today: date, submitter: str | None) -> Looked:
+        if self.is_odd and text and text.strip(WHITE) == text:
+            one = (text,)
+            if not self.is_odd(one, one, one, False, (), today, submitter):
+                return Looked(text, text, text, False, (), ())
         sent = text if text and text.strip(WHITE) else None
         read = None if sent is None else self.tidied(sent)
         value = read
@@ -82,8 +106,8 @@ class _OfField:
         return Looked(sent, read, value, no_value, fails, tuple(self.met[at - count] for at in found if at >= count))
 
 
-def _holds(condition: Condition, headers: Sequence[str]) -> Callable[..., bool]:
-    return Function([], headers).holds(condition)
+def _holds(condition: Condition, header: str) -> Callable[..., bool]:
+    return Function([], (header,), spread=True).holds(condition)
 
 
 @lru_cache(maxsize=8)
@@ -111,15 +135,19 @@ class Records:
     def row(self, looked: Sequence[Looked]) -> Row:
         """A record of looked at texts, put to every rule within a row."""
         looked = tuple(looked)
-        own = [i for each in looked for i in each.fails]
+        own = [i for each in looked if each.fails for i in each.fails]
         gates = [i for i in own if i in self._gates]
         if gates:
             return Row(looked, True, tuple(gates))
-        functions = self._functions
-        found = functions.fails(*_stages(looked), False, (), self.today, self.submitter)
-        return Row(looked, False, tuple(sorted([*own, *(functions.several[at] for at in found)])))
+        return Row(looked, False, tuple(sorted([*own, *self.several(looked)])))
 
-    def rows(self, records: Iterator[Mapping[str, str | None]] | Sequence[Mapping[str, str | None]]) -> list[Row]:
+    def several(self, looked: Sequence[Looked]) -> list[int]:
+        """The rules of several fields that a row breaks whose gate holds."""
+        functions = self._functions
+        found = functions.fails(looked, False, (), self.today, self.submitter)
+        return [functions.several[at] for at in found] if found else found
+
+    def rows(self, records: Iterable[Mapping[str, str | None]]) -> list[Row]:
         """Some records; each distinct text of a field is looked at once."""
         seen: dict[str, dict[str | None, Looked]] = {h: {} for h in self.book.dataset.headers}
         rows = []
@@ -133,32 +161,68 @@ class Records:
             rows.append(self.row(looked))
         return rows
 
-    def across(self, rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
-        """What the rules across rows say of some rows: the place of a row, and the rule."""
-        yield from self._written(rows)
-        yield from self._stories(rows)
+    def across(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> Iterator[tuple[int, int]]:
+        """What the rules across rows say of some rows: the place of a row, and the rule.
 
-    def _written(self, rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
-        masked = [(*_stages(self._shown(row)), row.gated) for row in rows]
-        for rules, function in self._functions.across.values():
-            beyond = across_rows(function, masked, self.today, self.submitter)
-            for at, (row, x) in enumerate(zip(masked, beyond, strict=True)):
-                for place in function.fails(*row, x, self.today, self.submitter):
-                    yield at, rules[place]
+        A row is its texts, looked at, and whether its gate failed.
+        """
+        headers = self.book.dataset.headers
+        shown = self._all_shown(rows)
+        for key in dict.fromkeys((*self.book.keys, *self.book.across)):
+            place = headers.index(key)
+            groups: dict[Typed, list[int]] = {}
+            for at, looked in enumerate(shown):
+                value = looked[place].value
+                if value is not None:
+                    if value in groups:
+                        groups[value].append(at)
+                    else:
+                        groups[value] = [at]
+            several = [places for places in groups.values() if len(places) > 1]
+            if key in self._functions.across:
+                yield from self._written(key, groups, several, shown, rows)
+            if key in self.book.keys:
+                yield from self._stories(key, several, shown, rows)
 
-    def _shown(self, row: Row) -> tuple[Looked, ...]:
-        """What rules across rows see of a row: of a gated one the client's id alone; no id where it is none."""
-        looked = row.looked
-        if row.gated:
-            client = self.book.keys[0]
-            looked = tuple(
-                each if header == client else self._blank[header]
-                for header, each in zip(self.book.dataset.headers, looked, strict=True)
-            )
-        for header, place in self._id_places.items():
-            if self._no_id[header].intersection(looked[place].fails):
-                looked = (*looked[:place], self._blank[header], *looked[place + 1 :])
-        return looked
+    def _written(
+        self,
+        key: str,
+        groups: Mapping[Typed, list[int]],
+        several: Sequence[list[int]],
+        shown: Sequence[tuple[Looked, ...]],
+        rows: Sequence[tuple[tuple[Looked, ...], bool]],
+    ) -> Iterator[tuple[int, int]]:
+        """What the rules written over one id say: over the rows of an id together, and over those alone."""
+        across = self._functions.across[key]
+        if across.lone:
+            for places in groups.values():
+                if len(places) == 1:
+                    at = places[0]
+                    for found in across.lone.fails(shown[at], rows[at][1], (), self.today, self.submitter):
+                        yield at, across.lone_rules[found]
+        joint = sorted(at for places in several for at in places)
+        some = [(shown[at], rows[at][1]) for at in joint]
+        beyond = across_rows(across.function, some, self.today, self.submitter)
+        for at, row, x in zip(joint, some, beyond, strict=True):
+            for found in across.function.fails(*row, x, self.today, self.submitter):
+                yield at, across.rules[found]
+
+    def _all_shown(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> list[tuple[Looked, ...]]:
+        """What rules across rows see of each row: of a gated one the client's id alone; no id where it is none."""
+        client = self.book.keys[0]
+        shown = []
+        for looked, gated in rows:
+            seen = looked
+            if gated:
+                seen = tuple(
+                    each if header == client else self._blank[header]
+                    for header, each in zip(self.book.dataset.headers, looked, strict=True)
+                )
+            for header, place in self._id_places.items():
+                if seen[place].fails and self._no_id[header].intersection(seen[place].fails):
+                    seen = (*seen[:place], self._blank[header], *seen[place + 1 :])
+            shown.append(seen)
+        return shown
 
     @cached_property
     def _no_id(self) -> Mapping[str, frozenset[int]]:
@@ -168,43 +232,40 @@ class Records:
     def _id_places(self) -> Mapping[str, int]:
         return {header: self.book.dataset.headers.index(header) for header in self._no_id}
 
-    def _stories(self, rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    def _stories(
+        self,
+        key: str,
+        several: Sequence[list[int]],
+        shown: Sequence[tuple[Looked, ...]],
+        rows: Sequence[tuple[tuple[Looked, ...], bool]],
+    ) -> Iterator[tuple[int, int]]:
         book, headers = self.book, self.book.dataset.headers
         told = book.told_of_the_submitter if self.submitter is not None else frozenset()
-        shown = {at: self._shown(row) for at, row in enumerate(rows) if not row.gated}
-        for key in book.keys:
-            place = headers.index(key)
-            groups: dict[Typed, list[int]] = {}
-            for at, looked in shown.items():
-                if looked[place].value is not None:
-                    groups.setdefault(looked[place].value, []).append(at)
-            mine = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in told]
-            for places in groups.values():
-                if len(places) == 1:
-                    continue
-                differ = [story for story, of in mine if len({shown[at][of].value for at in places} - {None}) > 1]
-                # An id that belongs to several is not one thing, and its values need not agree.
-                owners = [story for story in differ if story.owner]
-                for story in owners or differ:
-                    number = book.index[story.rule.id]
-                    yield from ((at, number) for at in places)
+        mine = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in told]
+        for group in several:
+            places = [at for at in group if not rows[at][1]]
+            if len(places) == 1:
+                continue
+            differ = [story for story, of in mine if len({shown[at][of].value for at in places} - {None}) > 1]
+            # An id that belongs to several is not one thing, and its values need not agree.
+            owners = [story for story in differ if story.owner]
+            for story in owners or differ:
+                number = book.index[story.rule.id]
+                yield from ((at, number) for at in places)
 
-    def once(self, rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    def once(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> Iterator[tuple[int, int]]:
         """What the rules that are told once a file say of some rows: the place of a row, and the rule."""
-        first: dict[tuple[int, int], int] = {}
-        for at, row in enumerate(rows):
-            if not row.gated:
-                for looked in row.looked:
-                    for met in looked.met:
-                        first.setdefault(met, at)
+        headers = self.book.dataset.headers
         for i in self.book.once:
-            places = [first.get((i, n)) for n in range(len(self.book.rules[i].once))]
-            if None not in places:
-                yield max(place for place in places if place is not None), i
-
-
-def _stages(looked: Sequence[Looked]) -> tuple[list[Typed], list[Typed], list[str | None]]:
-    return [each.value for each in looked], [each.read for each in looked], [each.sent for each in looked]
+            rule = self.book.rules[i]
+            place = headers.index(rule.header)
+            first: dict[int, int] = {}
+            for at, (looked, gated) in enumerate(rows):
+                for number, n in looked[place].met:
+                    if number == i and not gated:
+                        first.setdefault(n, at)
+            if len(first) == len(rule.once):
+                yield max(first.values()), i
 
 
 @lru_cache(maxsize=8)

@@ -84,6 +84,22 @@ class RuleBook:
         }
 
     @cached_property
+    def rejects_of_whom(self) -> tuple[int, ...]:
+        """The rules for whose sake a row is rejected as it is not said whose it is: on an id, or on who submits."""
+        return tuple(
+            i
+            for i, rule in enumerate(self.rules)
+            if rule.severity is Severity.REJECT
+            and (rule.header in self.keys or is_told(rule.fails_when, Argument.SUBMITTER))
+        )
+
+    @cached_property
+    def apart(self) -> tuple[str, ...]:
+        """The fields whose texts rarely repeat: the ids of clients, episodes and so on, and what else names one."""
+        named = {*self.keys, *self.across}
+        return tuple(f.header for f in self.dataset.fields if f.kind is Kind.ID and f.header in named)
+
+    @cached_property
     def told_of_the_submitter(self) -> frozenset[str]:
         """The fields of which a rule says more than a comparison of rows, where the submitter is told."""
         return frozenset(rule.header for rule in self.rules if is_told(rule.fails_when, Argument.SUBMITTER))

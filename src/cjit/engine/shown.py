@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from cjit.conditions import WHITE_SPACE, in_python
-from cjit.engine.plain import WHITE
+from cjit.conditions import WHITE, WHITE_SPACE, in_python
 from cjit.geography import TRUNCATED, WHOLE_UNSPACED
 
 #: A whole postcode anywhere in a text, however it is spaced; its first part is the group.

@@ -16,8 +16,9 @@ from typing import TypeVar
 
 import polars as pl
 
-from cjit.dataset import Dataset, Kind
-from cjit.files.parsing import Batch, Piece
+from cjit.dataset import Dataset
+from cjit.files.frames import Batch, Piece
+from cjit.files.parsing import Oddities, together
 
 # One more than there are processors: while one waits for Polars, which has a thread for each, another works.
 _WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
@@ -61,28 +62,17 @@ def counts_of(numbers: pl.Series, length: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The rows of a file that can be read.
+class Table(Oddities):
+    """The rows of a file that can be read, and what was odd about the others.
 
     rows: the number of each as a spreadsheet shows it (UInt32).
     texts: the fields in which texts repeat, by header.
     ids: the ids of clients, episodes, referrals, by header: text, null where there is none.
-    ragged: row and number of cells of each row whose cells cannot be told apart; these are not in `rows`.
-    blank, short, long: how many rows had nothing in them; lacked blank cells at their end; had too many there.
-    cut_off: the row within which the file ends. width: how many cells a row should have.
-    uneven: the rows that end before others beside them.
     """
 
     rows: pl.Series
     texts: Mapping[str, Texts]
     ids: Mapping[str, pl.Series]
-    ragged: tuple[tuple[int, int], ...] = ()
-    blank: int = 0
-    short: int = 0
-    long: int = 0
-    cut_off: int | None = None
-    width: int = 0
-    uneven: tuple[int, ...] = ()
 
     @property
     def height(self) -> int:
@@ -96,12 +86,6 @@ def repeating(dataset: Dataset, apart: Sequence[str]) -> dict[str, pl.Categorica
     Each has its own, as columns that are parsed side by side would wait for one another to add a text.
     """
     return {h: pl.Categorical(pl.Categories.random()) for h in dataset.headers if h not in apart}
-
-
-def apart(dataset: Dataset, across: Sequence[str] = ()) -> tuple[str, ...]:
-    """The fields whose texts rarely repeat: the ids of clients, episodes and so on, and what else names one of them."""
-    keys = {fields[0].header for entity in {f.entity for f in dataset.fields} if (fields := dataset.entity(entity))}
-    return tuple(f.header for f in dataset.fields if f.kind is Kind.ID and f.header in {*keys, *across})
 
 
 # ---- reading ---------------------------------------------------------------------------------------
@@ -133,18 +117,11 @@ def read(
     # A text is looked up once no thread adds any more.
     texts = {header: _texts([part.numbers.pop(header) for part in parts], kinds[header]) for header in kinds}
     batches = [part.batch for part in parts]
-    last = batches[-1]
     return Table(
         rows=pl.concat([batch.rows for batch in batches]).rechunk(),
         texts=texts,
         ids={header: pl.concat([part.ids.pop(header) for part in parts]).rechunk() for header in ids},
-        ragged=tuple(row for batch in batches for row in batch.ragged),
-        blank=sum(batch.blank for batch in batches),
-        short=sum(batch.short for batch in batches),
-        long=sum(batch.long for batch in batches),
-        cut_off=next((batch.cut_off for batch in batches if batch.cut_off), None),
-        width=last.width,
-        uneven=tuple(row for batch in batches for row in batch.uneven),
+        **vars(together(batches)),
     )
 
 

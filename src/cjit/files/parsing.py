@@ -1,92 +1,157 @@
-"""Rows of a file to columns of text, with the row numbers a spreadsheet shows."""
+"""Lines of a file to rows of cells, with the row numbers a spreadsheet shows.
+
+A file is read in stretches of a few megabytes, so memory does not grow with its length. The structure of a stretch is
+looked at before any of its values: what is odd about a row is found here, once, whoever parses the rest.
+"""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from typing import Protocol
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 
-import polars as pl
-
-from cjit.dataset import Dataset, Kind
+from cjit.conditions import WHITE
+from cjit.dataset import Dataset
 from cjit.files.rows import BLOCK, Ends, Reading
 from cjit.files.rows import block as in_block
 from cjit.files.source import Cut, Source, Unusable
 
 #: Bytes whose structure is looked at together: where a line is odd, no more than these are split into lines.
 _BLOCK = 256 << 10
+#: Rows of a file with quoted line ends that are handed on together.
+_TOGETHER = 50_000
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some rows of a file. `frame` has a column of text for each header of the dataset, blank as null.
+@dataclass(frozen=True, kw_only=True)
+class Oddities:
+    """What was odd about the rows of a file, or of a part of it.
 
-    Where texts repeat from row to row, in all but ids, a column may be a Categorical (`repeating`): each text is
-    then kept once. `rows` are their numbers as the spreadsheet shows them (the header is row 1). `ragged` are
-    (row, number of cells) of rows that are not in `frame` because their cells cannot be told apart;
-    `blank` counts rows with nothing in them at all, `short` and `long` those that were read although blank cells at
-    their end were left out, or were too many (`cjit.files.rows`); `uneven` are the short ones beside which longer
-    ones stand, as no spreadsheet writes them. `cut_off` is the ragged row within which the file ends,
-    `width` how many cells a row should have.
+    ragged: row and number of cells of each row whose cells cannot be told apart; such rows are not read.
+    blank: how many rows had nothing in them at all; these are left out.
+    short, long: how many rows were read although blank cells at their end were left out, or were too many.
+    uneven: the short rows beside which longer ones stand, as no spreadsheet writes them.
+    cut_off: the ragged row within which the file ends.
+    width: how many cells a row should have.
     """
 
-    frame: pl.DataFrame
-    rows: pl.Series
     ragged: tuple[tuple[int, int], ...] = ()
     blank: int = 0
-    size: int = 0
     short: int = 0
     long: int = 0
     cut_off: int | None = None
     width: int = 0
     uneven: tuple[int, ...] = ()
 
-    def text(self) -> pl.DataFrame:
-        """The frame with every column as plain text."""
-        return self.frame.cast({pl.Categorical: pl.String})
 
-
-class Piece(Protocol):
-    """A stretch of rows, not yet parsed."""
-
-    def __call__(self) -> Batch:
-        """Parse it."""
-
-    def only(self, rows: pl.Series) -> Batch:
-        """Parse no more than some rows, given by number in order."""
+def together(parts: Sequence[Oddities]) -> Oddities:
+    """What was odd in all parts of a file."""
+    return Oddities(
+        ragged=tuple(row for part in parts for row in part.ragged),
+        blank=sum(part.blank for part in parts),
+        short=sum(part.short for part in parts),
+        long=sum(part.long for part in parts),
+        cut_off=next((part.cut_off for part in parts if part.cut_off), None),
+        width=parts[-1].width if parts else 0,
+        uneven=tuple(row for part in parts for row in part.uneven),
+    )
 
 
 @dataclass(frozen=True)
-class Made:
-    """A piece that is parsed already."""
+class Stretch:
+    """Some rows of a file, each with one cell for each of its columns.
 
-    batch: Batch
-
-    def __call__(self) -> Batch:
-        """The batch it was made of."""
-        return self.batch
-
-    def only(self, rows: pl.Series) -> Batch:
-        """Some of its rows."""
-        some = self.batch.rows.is_in(rows.implode())
-        return Batch(self.batch.frame.filter(some), self.batch.rows.filter(some))
-
-
-# ---- parsing ---------------------------------------------------------------------------------------
-
-
-def repeating(dataset: Dataset) -> dict[str, pl.Categorical]:
-    """For each field but ids a type that keeps each of its texts once; fields of one code list share theirs.
-
-    The types are new at each call: what a piece of a file holds goes when the piece goes.
+    source: the file.
+    lines: the rows as whole lines of UTF-8, each with its line end; or the cells of each, where a quoted cell spans
+        lines.
+    rows: their numbers.
+    by_the_book: whether a quote stands where only a careful reader reads it right.
+    size: the bytes of the file they take.
+    blank: how many rows between them had nothing in them.
     """
-    fields = [f for f in dataset.fields if f.kind is not Kind.ID]
-    lists = dict.fromkeys(f.codes or f.header for f in fields)
-    made = {name: pl.Categorical(pl.Categories.random()) for name in lists}
-    return {f.header: made[f.codes or f.header] for f in fields}
+
+    source: Source
+    lines: bytes | list[list[str]]
+    rows: Sequence[int]
+    by_the_book: bool
+    size: int
+    blank: int
+    _odd: _Odd
+    _others: Callable[[int], Iterator[tuple[int, bytes]]] | None
+
+    def doubtful(self) -> list[int]:
+        """The rows that are not read after all, as no row near them is surely as short or long."""
+        return self._odd.doubtful(self._others) if self._others else []
+
+    def oddities(self, rows: Iterable[int], blanks: int) -> Oddities:
+        """What was odd, where some rows are read and more blank ones were found."""
+        return self._odd.oddities(rows, self.blank + blanks)
+
+
+@dataclass(frozen=True)
+class CellRows(Oddities):
+    """Some rows of a file in plain Python.
+
+    rows: their numbers. cells: a list a row, a text a column of the file; "" where it is blank.
+    """
+
+    rows: Sequence[int]
+    cells: list[list[str]]
+
+
+def stretches_of(source: Source) -> Iterator[Callable[[], Stretch]]:
+    """A file stretch by stretch, in order: each a call that looks it over and may run in any thread."""
+    if source.quoted_lines:
+        yield from (partial(_itself, stretch) for stretch in _records(source))
+    else:
+        yield from (_Cut(source, cut).stretch for cut in source.cuts)
+
+
+def _itself(stretch: Stretch) -> Stretch:
+    return stretch
+
+
+def cells_of(stretch: Stretch) -> CellRows:
+    """The cells of some rows, less the rows that turn out to be blank or doubtful."""
+    source, rows = stretch.source, list(stretch.rows)
+    if isinstance(stretch.lines, list):
+        return CellRows(rows, stretch.lines, **vars(stretch.oddities(rows, 0)))
+    separator = source.separator
+    text = stretch.lines.decode()
+    lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
+    if stretch.by_the_book:
+        cells = split(lines, separator, rows[0] if rows else 0, source.name)
+    elif '"' in text:
+        cells = [
+            split([line], separator, row, source.name)[0] if '"' in line else line.split(separator)
+            for row, line in zip(rows, lines, strict=True)
+        ]
+    else:
+        cells = [line.split(separator) for line in lines]
+    wanted = [place for place, header in enumerate(source.columns) if header]
+    first = source.columns.index(source.dataset.headers[0]) if source.dataset.headers[0] in source.columns else None
+    blanks = {
+        at
+        for at, own in enumerate(cells)
+        if (first is None or not own[first] or own[first][0] == " ")
+        and not any(own[place].strip(WHITE) for place in wanted)
+        and (not source.unknown or nothing_in(lines[at].encode(), source))
+    }
+    out = set(stretch.doubtful())
+    if blanks or out:
+        keep = [at for at, row in enumerate(rows) if at not in blanks and row not in out]
+        rows, cells = [rows[at] for at in keep], [cells[at] for at in keep]
+    return CellRows(rows, cells, **vars(stretch.oddities(rows, len(blanks))))
+
+
+def nothing_in(line: bytes, source: Source) -> bool:
+    """Whether a line has nothing in it, neither in a column that is not read."""
+    return not line.strip(source.separator.encode() + b'" \t\r')
+
+
+# ---- odd rows --------------------------------------------------------------------------------------
 
 
 class _Odd:
@@ -166,24 +231,23 @@ class _Odd:
     def _sure(self, row: int) -> bool:
         return (in_block(row), self.fitted[row]) in self.sure
 
-    def told(self, batch: Batch) -> Batch:
-        """A batch with the counts of the rows that were fitted, and with those that were not."""
+    def oddities(self, rows: Iterable[int], blank: int) -> Oddities:
+        """What was odd, where some rows are read and some were blank."""
         long = sum(count > self.width for count in self.fitted.values())
         # Where nearly all rows end at one place, their columns are missing, and that is said of the file.
         ends = self.source.shortened.cells if self.source.shortened else None
         short = {row: count for row, count in self.fitted.items() if count < self.width and count != ends}
-        cut = self.last if self.last in dict(self.ragged) else None
-        return replace(
-            batch,
+        return Oddities(
             ragged=tuple(self.ragged),
+            blank=blank,
             short=len(short),
             long=long,
-            cut_off=cut,
+            cut_off=self.last if self.last in dict(self.ragged) else None,
             width=self.width,
-            uneven=tuple(sorted(self._uneven(short, batch.rows))),
+            uneven=tuple(sorted(self._uneven(short, rows))),
         )
 
-    def _uneven(self, short: Mapping[int, int], rows: pl.Series) -> Iterator[int]:
+    def _uneven(self, short: Mapping[int, int], rows: Iterable[int]) -> Iterator[int]:
         """The short rows in whose block there are longer ones."""
         if not short:
             return
@@ -191,8 +255,8 @@ class _Odd:
         for row, count in short.items():
             blocks.setdefault(in_block(row), []).append(count)
         # Which blocks have other rows too.
-        there = dict(((rows - 1) // BLOCK).value_counts(name="count").iter_rows())
-        others = {block for block, counts in blocks.items() if len(counts) < there.get(block, 0)}
+        there = Counter(map(in_block, rows))
+        others = {block for block, counts in blocks.items() if len(counts) < there[block]}
         for row, count in short.items():
             block = in_block(row)
             if block in others or count < max(blocks[block]):
@@ -227,14 +291,13 @@ def _fitted(line: bytes, separator: bytes, lacks: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Cut:
     """Whole lines of a file in which no quoted cell spans lines."""
 
     source: Source
     cut: Cut
-    kinds: Mapping[str, pl.DataType] | None = None
 
-    def _data(self) -> bytes:
+    def data(self) -> bytes:
         with self.source.path.open("rb") as file:
             file.seek(self.cut.at)
             data = file.read(self.cut.size)
@@ -242,13 +305,14 @@ class _Piece:
             self.source.assure()
         if self.source.carriage_returns_only:
             data = data.replace(b"\r", b"\n")
+        if self.source.encoding == "cp1252":
+            data = data.decode("cp1252").encode()
         return data if data.endswith(b"\n") else data + b"\n"
 
-    def __call__(self) -> Batch:
-        source, data, first = self.source, self._data(), self.cut.first
+    def stretch(self) -> Stretch:
+        """Look the lines over."""
+        source, data, first = self.source, self.data(), self.cut.first
         separator = source.separator.encode()
-        if source.encoding == "cp1252":
-            data = data.decode("cp1252").encode()
         # With everything but separators, quotes and line ends taken out, a file whose rows all have
         # the same number of cells is one short pattern repeated.
         straight = separator * (len(source.columns) - 1) + b"\n"
@@ -269,19 +333,16 @@ class _Piece:
                 block = odd.look(block, patterns, first + row)
             kept.append(block)
             row, at = row + lines, end
-        rows = pl.int_range(first, first + row, dtype=pl.UInt32, eager=True)
+        rows: Sequence[int] = range(first, first + row)
         if odd.left_out or odd.fitted:
             data = b"".join(kept)
-            rows = rows.filter(~rows.is_in(odd.left_out))
-        frame = _frame(source, data, first, self.kinds, by_the_book=odd.stray) if data else _empty(source.dataset)
+        if odd.left_out:
+            out = set(odd.left_out)
+            rows = [number for number in rows if number not in out]
         blank = len(odd.left_out) - len(odd.ragged)
-        batch = self._without_blanks(Batch(frame, rows, blank=blank, size=self.cut.size), data)
-        if doubtful := odd.doubtful(self._others):
-            stays = ~batch.rows.is_in(doubtful)
-            batch = replace(batch, frame=batch.frame.filter(stays), rows=batch.rows.filter(stays))
-        return odd.told(batch)
+        return Stretch(source, data, rows, odd.stray, self.cut.size, blank, odd, self.others)
 
-    def _others(self, number: int) -> Iterator[tuple[int, bytes]]:
+    def others(self, number: int) -> Iterator[tuple[int, bytes]]:
         """The rows of a block that lie in the pieces beside this one."""
         first, last = self.cut.first, self.cut.first + self.cut.lines - 1
         before = list(range(max(2, number * BLOCK + 1), first))
@@ -299,60 +360,13 @@ class _Piece:
         text = data.decode(self.source.encoding, "replace").encode()
         return (text.replace(b"\r", b"\n") if self.source.carriage_returns_only else text).split(b"\n")
 
-    def only(self, rows: pl.Series) -> Batch:
-        """Parse no more than some rows, given by number in order."""
-        first = self.cut.first
-        mine = rows.filter(rows.is_between(first, first + self.cut.lines - 1)).cast(pl.UInt32)
-        if mine.is_empty():
-            return Batch(_empty(self.source.dataset), mine)
-        lines = self._data().split(b"\n")
-        data = b"".join(self._whole(lines[row - first], row) + b"\n" for row in mine)
-        if self.source.encoding == "cp1252":
-            data = data.decode("cp1252").encode()
-        return Batch(_frame(self.source, data, first, self.kinds), mine)
-
-    def _whole(self, line: bytes, row: int) -> bytes:
-        """A line with one cell for each header."""
-        separator = self.source.separator.encode()
-        lacks = len(self.source.columns) - 1 - line.count(separator)
-        if b'"' in line:
-            text = line.decode(self.source.encoding).encode()
-            lacks = len(self.source.columns) - len(_cells(text, separator, row, self.source.name))
-        return _fitted(line, separator, lacks) if lacks else line
-
-    def _without_blanks(self, batch: Batch, data: bytes) -> Batch:
-        """Rows with separators and nothing else, as spreadsheets leave them, are blank rows."""
-        some = _blanks(batch)
-        if not some.any():
-            return batch
-        if self.source.unknown:
-            # What is in a column that is not read is something all the same.
-            lines = data.split(b"\n")
-            nothing = self.source.separator.encode() + b'" \t\r'
-            some = some.scatter([at for at in some.arg_true() if lines[at].strip(nothing)], False)
-        left = batch.blank + int(some.sum())
-        return replace(batch, frame=batch.frame.filter(~some), rows=batch.rows.filter(~some), blank=left)
-
-
-def _blanks(batch: Batch) -> pl.Series:
-    """Where a row has nothing but spaces in it."""
-    first = batch.frame[:, 0].cast(pl.String)
-    blank = first.is_null()
-    if first.str.starts_with(" ").any():
-        blank |= (first.str.strip_chars() == "").fill_null(False)
-    at = blank.arg_true()
-    if not at.len():
-        return blank
-    empty = pl.all().is_null() | (pl.all().cast(pl.String).str.strip_chars() == "")
-    return blank.scatter(at, batch.frame[at].select(pl.all_horizontal(empty))[:, 0])
-
 
 def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
     """The cells of a line."""
     line = line.removesuffix(b"\r")
     if b'"' not in line:
         return line.decode().split(separator.decode())
-    return _split([line.decode()], separator.decode(), row, name)[0]
+    return split([line.decode()], separator.decode(), row, name)[0]
 
 
 @cache
@@ -363,7 +377,7 @@ def _well_quoted(separator: bytes) -> re.Pattern[bytes]:
     return re.compile(cell + rb"(?:" + sep + cell + rb")*")
 
 
-def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
+def split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
     """Lines by the book (RFC 4180), or the sentence that says which row breaks it."""
     found: list[list[str]] = []
     try:
@@ -377,49 +391,9 @@ def _split(lines: Sequence[str], separator: str, first: int, name: str) -> list[
     return found
 
 
-def _frame(
-    source: Source, data: bytes, first: int, kinds: Mapping[str, pl.DataType] | None, *, by_the_book: bool = False
-) -> pl.DataFrame:
-    """Regular lines to a frame of text: a column for each header of the dataset, blank as null."""
-    names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
-    wanted = [i for i, h in enumerate(source.columns) if h]
-    types: Mapping[str, pl.DataType] = kinds or repeating(source.dataset)
-    try:
-        if by_the_book:
-            raise pl.exceptions.ComputeError
-        frame = pl.read_csv(
-            data,
-            has_header=False,
-            separator=source.separator,
-            schema={name: types.get(name, pl.String) for name in names},
-            columns=wanted if len(wanted) < len(names) else None,
-            raise_if_empty=False,
-            glob=False,
-        )
-    except pl.exceptions.PolarsError:
-        lines = data.decode().split("\n")[:-1]
-        cells = _split(lines, source.separator, first, source.name)
-        frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-    return _shaped(frame, source.dataset, blanks=b'""' in data)
-
-
-def _shaped(frame: pl.DataFrame, dataset: Dataset, *, blanks: bool) -> pl.DataFrame:
-    have = set(frame.columns)
-    columns = [pl.col(h) if h in have else pl.lit(None, pl.String).alias(h) for h in dataset.headers]
-    frame = frame.select(columns)
-    if blanks:
-        frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    return frame
-
-
-def _empty(dataset: Dataset) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict.fromkeys(dataset.headers, pl.String))
-
-
-def _records(source: Source) -> Iterator[Piece]:
-    """Batches of a file in which a quoted cell spans lines: slower, by Python's csv module."""
+def _records(source: Source) -> Iterator[Stretch]:
+    """The rows of a file in which a quoted cell spans lines: slower, by Python's csv module."""
     width = len(source.columns)
-    names = [h or f"unknown {i}" for i, h in enumerate(source.columns)]
     cells: list[list[str]] = []
     rows: list[int] = []
     waiting: list[tuple[int, list[str]]] = []
@@ -436,10 +410,8 @@ def _records(source: Source) -> Iterator[Piece]:
         odd.asking.clear()
         waiting.clear()
 
-    def batch() -> Batch:
-        frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-        frame = _shaped(frame, source.dataset, blanks=True) if cells else _empty(source.dataset)
-        return odd.told(Batch(frame, pl.Series(rows, dtype=pl.UInt32), blank=blank))
+    def stretch() -> Stretch:
+        return Stretch(source, cells, rows, False, 0, blank, odd, None)
 
     with source.path.open("r", encoding=source.encoding, newline="") as text:
         text.seek(source.start)
@@ -454,8 +426,8 @@ def _records(source: Source) -> Iterator[Piece]:
                     odd.last = row
                 if waiting and in_block(waiting[-1][0]) != in_block(row):
                     settle()
-                    if len(cells) >= 50_000:
-                        yield Made(batch())
+                    if len(cells) >= _TOGETHER:
+                        yield stretch()
                         cells, rows, blank, odd = [], [], 0, _Odd(source, odd.last)
                 if not _filled(record):
                     blank += 1
@@ -470,15 +442,4 @@ def _records(source: Source) -> Iterator[Piece]:
                 " in quotes must end with its quote, and a quote inside it must be doubled"
             ) from None
     settle()
-    yield Made(batch())
-
-
-def pieces_of(source: Source, kinds: Mapping[str, pl.DataType] | None = None) -> Iterator[Piece]:
-    """A file piece by piece, in order: each a call that parses it and may run in any thread.
-
-    Texts that repeat are kept once a piece or, in the `kinds` given (`repeating`), once for them all.
-    """
-    if source.quoted_lines:
-        yield from _records(source)
-    else:
-        yield from (_Piece(source, cut, kinds) for cut in source.cuts)
+    yield stretch()

@@ -76,6 +76,11 @@ class Source:
         ends = self.columns[self.shortened.cells :] if self.shortened else ()
         return tuple(header for header in ends if header)
 
+    @property
+    def lines(self) -> int:
+        """How many lines the file has below its header."""
+        return sum(cut.lines for cut in self.cuts)
+
     def sha256(self) -> str:
         """The hash of the file's bytes, as 64 hexadecimal figures."""
         with self.path.open("rb") as file:

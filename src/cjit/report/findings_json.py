@@ -13,14 +13,15 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import IO
-
-import polars as pl
+from typing import IO, TYPE_CHECKING
 
 from cjit.dataset import Rule
-from cjit.engine.findings import Findings
+from cjit.engine.findings import Batch, FindingBatch, Findings
 from cjit.report import version
 from cjit.report.texts import Texts, header_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -32,14 +33,7 @@ class JsonFindings:
     """A sink that keeps findings as lines of JSON in a temporary file until the summary is known."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        known = list(rules)
-        self._texts = Texts(
-            known,
-            {
-                "before": [_start(rule) for rule in known],
-                "after": [_end(rule) for rule in known],
-            },
-        )
+        self._texts = Texts({rule.id: (_start(rule), _end(rule)) for rule in rules})
         self._lines = tempfile.TemporaryFile(prefix="cjit-")  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> JsonFindings:
@@ -48,17 +42,29 @@ class JsonFindings:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._lines.close()
 
-    def __call__(self, found: pl.DataFrame) -> None:
-        """Take a batch of findings; a column `previous` is written where there is one."""
+    def __call__(self, found: Batch) -> None:
+        """Take a batch of findings; `previous` is written where a last submission was compared."""
+        if not isinstance(found, FindingBatch):
+            self._lines.write(self._of_frame(found))
+            return
+        for row, rule, value, _, _, previous in found.lines:
+            before, after = self._texts.of[rule]
+            last = f', "previous": {_json(previous)}' if found.compared else ""
+            self._lines.write(f'    {{"row": {row}{before}{_json(value)}{after}{last}}},\n'.encode())
+
+    def _of_frame(self, found: pl.DataFrame) -> memoryview:
+        """The same lines of a frame of findings, by Polars."""
+        import polars as pl
+
         parts = [pl.lit('    {"row": '), pl.col("row"), pl.col("before"), _quoted("value"), pl.col("after")]
         if "previous" in found.columns:
             parts += [pl.lit(', "previous": '), _quoted("previous")]
-        told = found.with_columns(self._texts.of(found["rule"]))
+        told = found.with_columns(self._texts.columns(found["rule"], ("before", "after")))
         lines = io.BytesIO()
         told.select(pl.concat_str(*parts, pl.lit("},"))).write_csv(
             lines, include_header=False, quote_style="never", line_terminator="\n"
         )
-        self._lines.write(lines.getbuffer())
+        return lines.getbuffer()
 
     def write(self, out: IO[bytes], findings: Findings) -> None:
         """Write the whole document; same file, day and version, same bytes."""
@@ -76,13 +82,13 @@ class JsonFindings:
 
 
 def to_json(findings: Findings) -> str:
-    """The JSON of findings that are all in `findings.frame`; raises ValueError where some are not."""
-    if findings.total != findings.frame.height:
+    """The JSON of findings that were all kept; raises ValueError where some were not."""
+    if findings.total != findings.kept:
         raise ValueError("The check kept only its first findings: check again with keep=None")
     out = io.BytesIO()
     with JsonFindings(run.rule for run in findings.ledger) as kept:
-        if findings.total:
-            kept(findings.frame)
+        for batch in findings.batches:
+            kept(batch)
         kept.write(out, findings)
     return out.getvalue().decode()
 
@@ -159,6 +165,8 @@ def _end(rule: Rule) -> str:
 
 def _quoted(header: str) -> pl.Expr:
     """Text as JSON. Few values need more than quotation marks, and the rest is costly."""
+    import polars as pl
+
     text = pl.col(header)
     # Of {"value":"…"} what stands between the colon and the brace.
     escaped = pl.struct(header).struct.json_encode().str.slice(len(header) + 4).str.head(-1)

@@ -8,8 +8,11 @@ A cell that has its apostrophe already is left as it is.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
+
 
 # Blanks are listed one by one: Python and Polars do not mean the same by \s. The last four signs are
 # the full-width forms of the first four.
@@ -26,5 +29,7 @@ def neutral(text: str) -> str:
 
 def neutral_column(header: str) -> pl.Expr:
     """The same for a column of text; null stays null."""
+    import polars as pl
+
     cell = pl.col(header)
     return pl.when(cell.str.contains(_FORMULA_IN_POLARS)).then("'" + cell).otherwise(cell).alias(header)

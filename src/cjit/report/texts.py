@@ -1,12 +1,14 @@
-"""The texts of findings that depend on the rule alone."""
+"""The texts of findings that depend on the rule alone: written out once a rule, and then looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from cjit.dataset import Rule
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def header_of(rule: Rule) -> str | None:
@@ -15,22 +17,21 @@ def header_of(rule: Rule) -> str | None:
 
 
 class Texts:
-    """Columns of text by rule, gathered by the position of the rule's id among the ids of a frame."""
+    """Some texts of each rule, by its id (`of`), and the same as columns."""
 
-    def __init__(self, rules: Sequence[Rule], columns: Mapping[str, Sequence[str | None]]) -> None:
-        self.at = {rule.id: place for place, rule in enumerate(rules)}
-        self.columns = {name: pl.Series(name, texts, dtype=pl.String) for name, texts in columns.items()}
-        self.order: list[str] = []
+    def __init__(self, of: Mapping[str, tuple[str | None, ...]]) -> None:
+        self.of = of
+        self._columns: dict[tuple[str, ...], list[pl.Series]] = {}
 
-    def of(self, ids: pl.Series) -> list[pl.Series]:
-        """The columns for a column of rule ids (an Enum)."""
-        assert isinstance(ids.dtype, pl.Enum)  # noqa: S101 - for the type checker
-        order = ids.dtype.categories.to_list()
-        if order != self.order:
+    def columns(self, rules: pl.Series, names: Sequence[str]) -> list[pl.Series]:
+        """The texts of a column of rule ids (an Enum), as columns with some names."""
+        import polars as pl
+
+        assert isinstance(rules.dtype, pl.Enum)  # noqa: S101 - for the type checker
+        ids = tuple(rules.dtype.categories)
+        if ids not in self._columns:
             # Put once into the order of the ids, a text is found by its number.
-            places = [self.at[name] for name in order]
-            self.columns = {name: texts.gather(places) for name, texts in self.columns.items()}
-            self.at = {name: place for place, name in enumerate(order)}
-            self.order = order
-        index = ids.to_physical()
-        return [texts[index] for texts in self.columns.values()]
+            texts = zip(*(self.of[name] for name in ids), strict=True)
+            self._columns[ids] = [pl.Series(n, each, dtype=pl.String) for n, each in zip(names, texts, strict=True)]
+        index = rules.to_physical()
+        return [texts.gather(index) for texts in self._columns[ids]]

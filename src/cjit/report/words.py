@@ -199,11 +199,8 @@ def clause_of(rule: Rule) -> str:
 def each(findings: Findings, most: int) -> Iterator[tuple[int, Rule, str | None, str | None, str | None, str | None]]:
     """The first findings row by row, at most so many: row, rule, value, previous value, client and episode."""
     rules = {run.rule.id: run.rule for run in findings.ledger}
-    frame = findings.frame.head(most).sort("row", "rule")
-    before = frame["previous"] if "previous" in frame.columns else [None] * frame.height
-    told = frame.select("row", "rule", "value", "client", "episode").iter_rows()
-    for (row, name, value, client, episode), previous in zip(told, before, strict=True):
-        yield row, rules[name], value, previous, client, episode
+    for line in findings.first(most):
+        yield line.row, rules[line.rule], line.value, line.previous, line.client, line.episode
 
 
 def value_shown(

@@ -164,7 +164,7 @@ def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
 
 
 def _left_out(findings: Findings, rest: str) -> str:
-    more = findings.total - min(findings.frame.height, SHOWN)
+    more = findings.total - min(findings.kept, SHOWN)
     if not more:
         return ""
     held = findings.total - more

@@ -18,8 +18,8 @@ from cjit.datasets.q.rules import is_no_id
 from cjit.dates import Style
 from cjit.engine.checking import check
 from cjit.extract import NOT_SENT, canonical
+from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
-from cjit.files.parsing import pieces_of
 from cjit.files.source import Unusable
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Record, Referral

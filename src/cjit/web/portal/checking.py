@@ -12,11 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from cjit.dataset import WITHHELD, Entity, Severity
-from cjit.engine import compare
+from cjit.engine import compare_frames
 from cjit.engine.checking import check, records
 from cjit.engine.findings import Findings
+from cjit.files.frames import repeating
 from cjit.files.opening import open_file
-from cjit.files.parsing import repeating
 from cjit.files.source import Source, Unusable
 from cjit.web import kept, pages
 from cjit.web.agencies.audit import note
@@ -262,8 +262,8 @@ def _changes(
         spared[entity] = unsure
         if parent:
             spared[entity] = held.filter(pl.col(parent.header).is_in(spared[parent.entity].implode()))[key]
-        there = compare.first(good.select(store.headers_of(entity)), key)
-        now = compare.first(plan.closed_in_full(usable).select(store.headers_of(entity)), key)
+        there = compare_frames.first(good.select(store.headers_of(entity)), key)
+        now = compare_frames.first(plan.closed_in_full(usable).select(store.headers_of(entity)), key)
         both = plan.merged(now, held, entity)
         plan.count_kept(stays, both, entity, file)
         # What is in the file and rejected is not absent from it.

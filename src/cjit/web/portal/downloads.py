@@ -111,6 +111,6 @@ def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Fi
         ledger=tuple(ledger),
         completeness=completeness,
         notes=tuple(summary["notes"]),
-        frame=frame,
+        batches=(frame,),
         total=frame.height,
     )

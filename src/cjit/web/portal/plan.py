@@ -15,11 +15,11 @@ from django.utils import timezone
 from cjit import kinds
 from cjit.conditions import Argument, is_told
 from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
-from cjit.engine import compare
+from cjit.engine import compare_frames
 from cjit.engine.checking import records
 from cjit.engine.columns import expression
+from cjit.files.frames import repeating
 from cjit.files.opening import open_file
-from cjit.files.parsing import repeating
 from cjit.web import kept
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
@@ -257,7 +257,7 @@ def usable(sent: pl.DataFrame, rejected: pl.Series, forget: pl.Series) -> pl.Dat
 
 def _once(rows: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     """What a file says of each record of a kind: the columns of its table."""
-    return compare.first(closed_in_full(rows).select(store.headers_of(entity)), store.key_of(entity))
+    return compare_frames.first(closed_in_full(rows).select(store.headers_of(entity)), store.key_of(entity))
 
 
 def _records(read: File, entity: Entity) -> int:

@@ -1,0 +1,287 @@
+"""A table of numbers put to the rule book, and what a check asks of it: the engine for large files, by Polars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import polars as pl
+
+from cjit.conditions import WHITE
+from cjit.dataset import WITHHELD, Changes, Entity, Severity
+from cjit.engine import compare, compare_frames
+from cjit.engine.findings import Line
+from cjit.engine.judge import Judge
+from cjit.engine.outcome import FIRST, Judged
+from cjit.engine.records import Looked
+from cjit.engine.rulebook import RuleBook
+from cjit.engine.shown import value_shown
+from cjit.engine.table import counts_of
+
+#: Findings put in order, and handed to a sink, at once.
+_TOGETHER = 100_000
+
+
+@dataclass(frozen=True)
+class Before:
+    """The values of the last submission; the types its texts have; whether the file should have all of its records."""
+
+    values: pl.DataFrame
+    types: Mapping[str, pl.DataType]
+    full: bool
+
+
+class ByColumns(Judged):
+    """A judge of columns that has judged."""
+
+    def __init__(self, judge: Judge, before: Before | None) -> None:
+        self._judge = judge
+        self.book = judge.book
+        self.table = judge.table
+        self.odd = judge.table
+        self.active = judge.active
+        self.today = judge.today
+        self.submitter = judge.submitter
+        self.height = judge.table.height
+        self.gated = int(judge.gated.sum())
+        self.absent: Mapping[Entity, int] = {}
+        self._changes = self._nothing() if before is None else self._changed(before)
+
+    # ---- what is asked of it -------------------------------------------------------------------
+
+    def fired(self) -> dict[int, int]:
+        """On how many rows each rule fired, less that of ragged rows."""
+        changes = self._changes["rule"].value_counts().iter_rows()
+        hits = {i: places.len() for i, places in self._judge.hits.items()}
+        return hits | {self.book.index[name]: count for name, count in changes}
+
+    def worst(self) -> dict[int, int]:
+        """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
+        grades = pl.Series([len(Severity)], dtype=pl.UInt8).new_from_index(0, self.height)
+        places = dict(self._judge.hits)
+        for i in {self.book.index[name] for name in self._changes["rule"].unique()}:
+            rows = self._changes.filter(pl.col("rule") == self.book.rules[i].id)["row"]
+            places[i] = self.table.rows.search_sorted(rows)
+        for i in sorted(places, key=lambda i: -self.book.severities[i]):
+            grades = grades.scatter(places[i], self.book.severities[i])
+        counts = dict(grades.value_counts().iter_rows())
+        counts.pop(len(Severity), None)
+        return counts
+
+    def firsts(self) -> Iterator[Line]:
+        """The first few findings of each rule, in order of the rows; ragged rows apart."""
+        few = pl.int_range(pl.len()).over("rule") < FIRST
+        within = self._told({i: places.head(FIRST) for i, places in self._judge.hits.items()})
+        changes = self._changes.sort("row", maintain_order=True).filter(few)
+        for told in pl.concat([within, changes]).iter_rows(named=True):
+            yield Line(**told)
+
+    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
+        of = self.table.texts[header]
+        counts = counts_of(of.numbers.filter(~self._judge.gated), len(of.texts)) if self.gated else of.counts
+        return ((looked, count) for looked, count in zip(self._judge.looked[header], counts, strict=True) if count)
+
+    def blank_ids(self, header: str) -> int:
+        """On how many rows that are looked at an id of a record is blank."""
+        return int(self._judge.ids[header].filter(~self._judge.gated).null_count())
+
+    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
+        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers."""
+        shut = self._judge.gated.arg_true()
+        again = self._repeats_headers(shut)
+        of = self.table.texts[self.book.rules[self.book.gates[0]].header]
+        counts = counts_of(of.numbers.gather(shut.filter(~again)), len(of.texts))
+        return dict(zip(of.texts, counts, strict=True)), int(again.sum())
+
+    def _repeats_headers(self, places: pl.Series) -> pl.Series:
+        """Whether nothing but headers stands in the cells of each of some rows."""
+        same = pl.repeat(True, places.len(), dtype=pl.Boolean, eager=True)
+        any_given = pl.repeat(False, places.len(), dtype=pl.Boolean, eager=True)
+        for field in self.book.dataset.fields:
+            names = {field.header, *field.also}
+            if field.header in self.table.ids:
+                text = self.table.ids[field.header].gather(places)
+                own = (text.str.strip_chars().str.to_uppercase().is_in(list(names))).fill_null(True)
+                given = text.is_not_null()
+            else:
+                of = self.table.texts[field.header]
+                numbers = of.numbers.gather(places)
+                texts = [text is None or text.strip(WHITE).upper() in names for text in of.texts]
+                own = pl.Series(texts, dtype=pl.Boolean).gather(numbers)
+                given = numbers > 0
+            same, any_given = same & own, any_given | given
+            if not same.any():
+                break
+        return same & any_given
+
+    # ---- one after another ---------------------------------------------------------------------
+
+    def batches(self, ragged: Sequence[Line]) -> Iterator[pl.DataFrame]:
+        """All findings by row, then by the book, with those of the ragged rows among them: some rows at a time."""
+        odd = self._of_lines(ragged)
+        total = sum(self.fired().values()) + odd.height
+        parts = -(-total // _TOGETHER)
+        height = self.table.height
+        last = 0
+        for part in range(1, parts + 1):
+            upto = height * part // parts
+            found = [self._told({i: _between(places, last, upto) for i, places in self._judge.hits.items()})]
+            end = None if part == parts else self.table.rows[upto] if upto < height else None
+            start = 0 if part == 1 else self.table.rows[last] if last < height else None
+            found += [_rows_between(frame, start, end) for frame in (odd, self._changes)]
+            last = upto
+            together = pl.concat([self._nothing(), *found])
+            if together.height:
+                yield in_order(together)
+
+    def _told(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
+        """The findings of some rules at some places of the table."""
+        book, table = self.book, self.table
+        found = {i: places for i, places in found.items() if places.len()}
+        if not found:
+            return self._nothing()
+        places = pl.concat(list(found.values()))
+        counts = pl.Series([at.len() for at in found.values()])
+        rules = pl.Series([book.rules[i].id for i in found], dtype=book_ids(book))
+        frame = pl.DataFrame(
+            [
+                table.rows.gather(places).alias("row"),
+                rules.gather(pl.arange(len(found), eager=True).repeat_by(counts).explode()).alias("rule"),
+                pl.concat([self._values_shown(i, at) for i, at in found.items()]).alias("value"),
+                *(table.ids[key].gather(places).alias(name) for key, name in self._named),
+            ]
+        )
+        gates = [book.rules[i].id for i in book.gates]
+        if any(i in found for i in book.gates):
+            # Of a row whose gate failed nothing is told, not even whose it is.
+            named = [name for _, name in self._named]
+            frame = frame.with_columns(
+                pl.when(~pl.col("rule").cast(pl.String).is_in(gates)).then(pl.col(named)).name.keep()
+            )
+        return frame.with_columns(previous=pl.lit(None, pl.String)) if book.compared else frame
+
+    @cached_property
+    def _named(self) -> tuple[tuple[str, str], ...]:
+        return ((self.book.keys[0], "client"), (self.book.keys[1], "episode"))
+
+    def _values_shown(self, i: int, places: pl.Series) -> pl.Series:
+        rule = self.book.rules[i]
+        if rule.gate:
+            return pl.Series([None], dtype=pl.String).new_from_index(0, places.len())
+        if rule.header in self.table.ids:
+            texts = self.table.ids[rule.header].gather(places)
+            return pl.Series(
+                [value_shown(text, gate=False, postcode=rule.header in self.book.postcodes) for text in texts],
+                dtype=pl.String,
+            )
+        of = self.table.texts[rule.header]
+        return self._texts_shown(rule.header).gather(of.numbers.gather(places))
+
+    def _texts_shown(self, header: str) -> pl.Series:
+        """Each text of a field as a finding shows it, by number."""
+        if header not in self._shown_by_header:
+            postcode = header in self.book.postcodes
+            texts = [value_shown(text, gate=False, postcode=postcode) for text in self.table.texts[header].texts]
+            self._shown_by_header[header] = pl.Series(texts, dtype=pl.String)
+        return self._shown_by_header[header]
+
+    @cached_property
+    def _shown_by_header(self) -> dict[str, pl.Series]:
+        return {}
+
+    def _of_lines(self, lines: Sequence[Line]) -> pl.DataFrame:
+        nothing = self._nothing()
+        return pl.DataFrame([line[: nothing.width] for line in lines], schema=nothing.schema, orient="row")
+
+    def _nothing(self) -> pl.DataFrame:
+        """No findings, with the columns they would have."""
+        text = ("value", "client", "episode", *(("previous",) if self.book.compared else ()))
+        return pl.DataFrame(schema={"row": pl.UInt32, "rule": book_ids(self.book), **dict.fromkeys(text, pl.String)})
+
+    # ---- against the last submission -----------------------------------------------------------
+
+    def _changed(self, before: Before) -> pl.DataFrame:
+        """Findings on what should not have changed since the last submission."""
+        book, judge = self.book, self._judge
+        values = judge.values(before.types)
+        incoming = values.filter(~pl.col(WITHHELD))
+        client, episode = book.keys[:2]
+        rejecting = [places for i, places in judge.hits.items() if book.rules[i].severity is Severity.REJECT]
+        rejected = (
+            self.table.rows.gather(pl.concat(rejecting).unique()) if rejecting else pl.Series([], dtype=pl.UInt32)
+        )
+        changed = compare_frames.compare(incoming, before.values, book.dataset, rejected=rejected)
+        # Of whom a row tells nothing but the id: they are not absent, nor is what was theirs.
+        withheld = values.filter(pl.col(WITHHELD))[client]
+        theirs = before.values.filter(pl.col(client).is_in(withheld.implode()))
+        there = [
+            (pl.col("entity") == entity.value) & pl.col("id").is_in(theirs[fields[0].header].implode())
+            for entity in Entity
+            if (fields := book.dataset.entity(entity))
+        ]
+        if before.full:
+            gone = changed.filter(~pl.any_horizontal(there).fill_null(False), pl.col("change") == compare.Change.ABSENT)
+            self.absent = {Entity(name): count for name, count in gone["entity"].value_counts().iter_rows()}
+        ids = {
+            (header, change): name
+            for header in book.dataset.headers
+            for change in compare.Change
+            if (name := compare.rule_id(header, change)) in book.index and book.index[name] in judge.active
+        }
+        wanted = pl.DataFrame(
+            [(h, c, name) for (h, c), name in ids.items()],
+            schema={"header": pl.String, "change": pl.String, "rule": book_ids(book)},
+            orient="row",
+        )
+        # A value that is no value has its own finding: it is neither a change nor emptied.
+        changed = changed.join(self._bad_cells(changed), on=["row", "header"], how="anti")
+        # An episode closed otherwise, or opened again, is told once, at the first of the fields that say so.
+        closing = [f.header for f in book.dataset.fields if f.changes is Changes.FILLED_ONLY]
+        again = pl.col("header").is_in(closing) & (pl.col("change") != compare.Change.FILLED)
+        first = pl.int_range(pl.len()).over("row", "entity") == 0
+        changed = pl.concat([changed.filter(~again), changed.filter(again).filter(first)])
+        return (
+            changed.join(wanted, on=["header", "change"])
+            .join(incoming.select("row", client=client, episode=episode), on="row")
+            .select("row", "rule", "value", "client", "episode", "previous")
+        )
+
+    def _bad_cells(self, changed: pl.DataFrame) -> pl.DataFrame:
+        """Row and header of each cell in which something stands that is no value."""
+        parts = [pl.DataFrame(schema={"row": pl.UInt32, "header": pl.String})]
+        for header in changed["header"].drop_nulls().unique():
+            looked = self._judge.looked.get(header)
+            if looked and any(each.is_no_value for each in looked):
+                bad = pl.Series([each.is_no_value for each in looked]).gather(self.table.texts[header].numbers)
+                parts.append(self.table.rows.filter(bad).alias("row").to_frame().with_columns(header=pl.lit(header)))
+        for i in self.book.rejects_of_whom:
+            if i in self._judge.hits:
+                rows = self.table.rows.gather(self._judge.hits[i]).alias("row").to_frame()
+                parts.append(rows.with_columns(header=pl.lit(self.book.rules[i].header)))
+        return pl.concat(parts)
+
+
+@lru_cache(maxsize=8)
+def book_ids(book: RuleBook) -> pl.Enum:
+    """The type of a column of rules: their ids, in the book's order."""
+    return pl.Enum([rule.id for rule in book.rules])
+
+
+def in_order(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings by row, then by the book: on one number, which sorts faster than two columns."""
+    place = pl.col("row").cast(pl.UInt64) * (1 << 20) + pl.col("rule").to_physical()
+    return findings[findings.select(place.arg_sort())[:, 0]]
+
+
+def _between(places: pl.Series, start: int, end: int) -> pl.Series:
+    """Of places in order those from one up to another."""
+    return places[int(places.search_sorted(start)) : int(places.search_sorted(end))]
+
+
+def _rows_between(frame: pl.DataFrame, start: int | None, end: int | None) -> pl.DataFrame:
+    row = pl.col("row")
+    if start is None:
+        return frame.clear()
+    return frame.filter(row >= start) if end is None else frame.filter(row.is_between(start, end, closed="left"))

@@ -1,0 +1,267 @@
+"""A file put to the rule book row by row, in plain Python: the engine for small files, and the truth for large ones.
+
+No other library is loaded. A text that stands on several rows is looked at once; then each row is put to the rules of
+several fields, and the rows of one id to the rules across rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import repeat
+
+from cjit.conditions import WHITE
+from cjit.dataset import Dataset, Entity, Severity
+from cjit.engine import compare
+from cjit.engine.findings import FindingBatch, Line
+from cjit.engine.outcome import FIRST, Judged
+from cjit.engine.plain import Typed
+from cjit.engine.records import Looked, Records
+from cjit.engine.rulebook import RuleBook
+from cjit.engine.shown import value_shown
+from cjit.files.parsing import Oddities, cells_of, stretches_of, together
+from cjit.files.source import Source
+
+#: Findings handed on at once.
+_TOGETHER = 20_000
+_GRADES = list(Severity)
+
+
+@dataclass(frozen=True)
+class Rows(Oddities):
+    """The rows of a file that can be read, and what was odd about the others.
+
+    numbers: the number of each as a spreadsheet shows it.
+    columns: the text of each row, by header; "" or None where it is blank.
+    """
+
+    numbers: Sequence[int]
+    columns: Mapping[str, Sequence[str | None]]
+
+
+def read(source: Source) -> Rows:
+    """The rows of a file."""
+    parts = [cells_of(stretch()) for stretch in stretches_of(source)]
+    numbers = [row for part in parts for row in part.rows]
+    columns = list(zip(*(cells for part in parts for cells in part.cells), strict=True)) or [()] * len(source.columns)
+    blank = ("",) * len(numbers)
+    of = dict.fromkeys(source.dataset.headers, blank)
+    of.update({header: texts for header, texts in zip(source.columns, columns, strict=True) if header})
+    return Rows(numbers, of, **vars(together(parts)))
+
+
+@dataclass(frozen=True)
+class Held:
+    """The records of a last submission: a row each, its values by place as the headers are."""
+
+    values: Sequence[Sequence[Typed]]
+    full: bool
+
+
+class ByRows(Judged):
+    """Rows put to a rule book.
+
+    hits: for each rule that fails somewhere, the places in the table at which it does, in order.
+    """
+
+    def __init__(
+        self, book: RuleBook, table: Rows, active: frozenset[int], today: date, submitter: str | None, held: Held | None
+    ) -> None:
+        self.book = book
+        self.odd = table
+        self.table = table
+        self.active = active
+        self.today = today
+        self.submitter = submitter
+        self.height = len(table.numbers)
+        self._records = Records(book, today, submitter)
+        #: Each text of each field, looked at; and the same row by row.
+        self._known: dict[str, dict[str | None, Looked]] = {}
+        self._columns = {header: self._looked(header) for header in book.dataset.headers}
+        self._counts: dict[str, list[tuple[Looked, int]]] = {}
+        self.hits: dict[int, list[int]] = {}
+        self._judge()
+        self.gated = len(self._shut)
+        self.absent: Mapping[Entity, int] = {}
+        self._changes: list[tuple[int, int, str | None, str | None]] = []
+        if held is not None:
+            self._changes = list(self._changed(held))
+
+    def _looked(self, header: str) -> list[Looked]:
+        """The texts of a field, each distinct one looked at once."""
+        texts = self.table.columns[header]
+        look = self._records.look
+        known = self._known[header] = {text: look(header, text) for text in set(texts)}
+        return list(map(known.__getitem__, texts))
+
+    # ---- the rules -----------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        found: dict[int, list[int]] = {}
+        for looked in self._columns.values():
+            for at, each in enumerate(looked):
+                if each.fails:
+                    for i in each.fails:
+                        found.setdefault(i, []).append(at)
+        self._shut = frozenset(at for i in self.book.gates for at in found.get(i, ()))
+        if self._shut:
+            for i in found.keys() - set(self.book.gates):
+                found[i] = [at for at in found[i] if at not in self._shut]
+        rows = list(zip(*self._columns.values(), strict=True))
+        several = self._records.several
+        for at, row in enumerate(rows):
+            if at not in self._shut:
+                for i in several(row):
+                    found.setdefault(i, []).append(at)
+        seen = [(row, at in self._shut) for at, row in enumerate(rows)]
+        for at, i in (*self._records.across(seen), *self._records.once(seen)):
+            found.setdefault(i, []).append(at)
+        for i in sorted(found):
+            if i in self.active and found[i]:
+                self.hits[i] = sorted(set(found[i]))
+
+    # ---- what is asked of it -------------------------------------------------------------------
+
+    def fired(self) -> dict[int, int]:
+        """On how many rows each rule fired, less that of ragged rows."""
+        changes = Counter(i for _, i, _, _ in self._changes)
+        return {i: len(places) for i, places in self.hits.items()} | changes
+
+    def worst(self) -> dict[int, int]:
+        """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
+        grades: dict[int, int] = {}
+        for i in sorted((*self.hits, *{i for _, i, _, _ in self._changes}), key=lambda i: -self.book.severities[i]):
+            places = self.hits.get(i) or [at for at, rule, _, _ in self._changes if rule == i]
+            grades.update(zip(places, repeat(self.book.severities[i])))
+        return dict(Counter(grades.values()))
+
+    def batches(self, ragged: Sequence[Line]) -> Iterator[FindingBatch]:
+        """All findings by row, then by the book, with those of the ragged rows among them."""
+        lines = [*ragged]
+        for i, places in self.hits.items():
+            lines += self._lines(i, places)
+        lines += self._told_of_changes()
+        index = self.book.index
+        lines.sort(key=lambda line: (line.row, index[line.rule]))
+        for start in range(0, len(lines), _TOGETHER):
+            yield FindingBatch(lines[start : start + _TOGETHER], self.book.compared)
+
+    def firsts(self) -> Iterator[Line]:
+        """The first few findings of each rule, in order of the rows; ragged rows apart."""
+        for i, places in self.hits.items():
+            yield from self._lines(i, places[:FIRST])
+        told: Counter[str] = Counter()
+        for line in sorted(self._told_of_changes(), key=lambda line: line.row):
+            told[line.rule] += 1
+            if told[line.rule] <= FIRST:
+                yield line
+
+    def _lines(self, i: int, places: Iterable[int]) -> Iterator[Line]:
+        """The findings of a rule at some places."""
+        rule = self.book.rules[i]
+        numbers = self.table.numbers
+        if rule.gate:
+            # Of a row whose gate failed nothing is told, not even whose it is.
+            yield from (Line(numbers[at], rule.id, None, None, None) for at in places)
+            return
+        texts, postcode = self.table.columns[rule.header], rule.header in self.book.postcodes
+        clients, episodes = (self.table.columns[key] for key in self.book.keys[:2])
+        for at in places:
+            value = value_shown(texts[at], gate=False, postcode=postcode)
+            yield Line(numbers[at], rule.id, value, clients[at] or None, episodes[at] or None)
+
+    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
+        if header not in self._counts:
+            texts = self.table.columns[header]
+            counts = Counter(texts)
+            counts.subtract(texts[at] for at in self._shut)
+            self._counts[header] = [(self._known[header][text], count) for text, count in counts.items() if count]
+        return self._counts[header]
+
+    def blank_ids(self, header: str) -> int:
+        """On how many rows that are looked at an id of a record is blank."""
+        return sum(each.sent is None and at not in self._shut for at, each in enumerate(self._columns[header]))
+
+    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
+        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers."""
+        again = {at for at in self._shut if self._repeats_headers(at)}
+        texts = self.table.columns[self.book.rules[self.book.gates[0]].header]
+        return Counter(texts[at] for at in sorted(self._shut) if at not in again), len(again)
+
+    def _repeats_headers(self, at: int) -> bool:
+        """Whether nothing but headers stands in the cells of a row."""
+        given = False
+        for field in self.book.dataset.fields:
+            text = self.table.columns[field.header][at]
+            if text:
+                given = True
+                if text.strip(WHITE).upper() not in (field.header, *field.also):
+                    return False
+        return given
+
+    # ---- against the last submission -----------------------------------------------------------
+
+    @cached_property
+    def values(self) -> list[tuple[Typed, ...]]:
+        """The values of each row, by place as the headers are."""
+        columns = [[each.value for each in looked] for looked in self._columns.values()]
+        return list(zip(*columns, strict=True))
+
+    def held(self, *, full: bool) -> Held:
+        """The rows as a last submission: those whose gate holds."""
+        return Held([values for at, values in enumerate(self.values) if at not in self._shut], full)
+
+    def _changed(self, held: Held) -> Iterator[tuple[int, int, str | None, str | None]]:
+        """What should not have changed since the last submission: place, rule, value and the one before."""
+        book = self.book
+        rejected = {at for i, places in self.hits.items() if book.rules[i].severity is Severity.REJECT for at in places}
+        incoming = {at: values for at, values in enumerate(self.values) if at not in self._shut}
+        client = book.dataset.headers.index(book.keys[0])
+        withheld = {self.values[at][client] for at in self._shut}
+        said = compare.compare_rows(incoming, held.values, book.dataset, rejected=rejected)
+        changes = list(said)
+        self.absent = compare.absent(changes, held.values, withheld, book.dataset) if held.full else {}
+        told: set[tuple[int, Entity]] = set()
+        for change in changes:
+            if change.place is None or change.header is None or self._is_bad(change.place, change.header):
+                # A value that is no value has its own finding: it is neither a change nor emptied.
+                continue
+            if compare.closes(book.dataset, change):
+                # An episode closed otherwise, or opened again, is told once, at the first of the fields that say so.
+                if (change.place, change.entity) in told:
+                    continue
+                told.add((change.place, change.entity))
+            name = compare.rule_id(change.header, change.change)
+            i = book.index.get(name) if name else None
+            if i is not None and i in self.active:
+                yield change.place, i, change.value, change.previous
+
+    def _is_bad(self, at: int, header: str) -> bool:
+        """Whether a cell has something that is no value, or an id or agency for whose sake the row is rejected."""
+        return self._columns[header][at].is_no_value or at in self._rejected_at.get(header, ())
+
+    @cached_property
+    def _rejected_at(self) -> Mapping[str, frozenset[int]]:
+        found: dict[str, set[int]] = {}
+        for i in self.book.rejects_of_whom:
+            found.setdefault(self.book.rules[i].header, set()).update(self.hits.get(i, ()))
+        return {header: frozenset(places) for header, places in found.items()}
+
+    def _told_of_changes(self) -> Iterator[Line]:
+        clients, episodes = (self._columns[key] for key in self.book.keys[:2])
+        for at, i, value, previous in self._changes:
+            client, episode = clients[at].value, episodes[at].value
+            ids = (None if client is None else str(client), None if episode is None else str(episode))
+            yield Line(self.table.numbers[at], self.book.rules[i].id, value, *ids, previous)
+
+
+def rows_of(frame: Iterable[tuple[str, Sequence[str | None]]], dataset: Dataset) -> Rows:
+    """Columns of text, as a frame has them, as rows; the first is row 2, as in a file."""
+    columns = {header: list(texts) for header, texts in frame}
+    height = len(next(iter(columns.values()), ()))
+    none: list[str | None] = [None] * height
+    return Rows(range(2, 2 + height), {header: columns.get(header, none) for header in dataset.headers})

@@ -1,0 +1,315 @@
+"""What an engine found, put in order, counted and worded: the findings of a check.
+
+The two engines answer the same questions about a table (`Judged`); what is said of the answers is said here, once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Literal
+
+from cjit.conditions import WHITE, Argument, is_told
+from cjit.dataset import Entity, Rule, Severity
+from cjit.engine.findings import RAGGED, Batch, Filled, Findings, Line, RuleRun, Seen, Sink
+from cjit.engine.records import Looked
+from cjit.engine.rulebook import RuleBook
+from cjit.engine.shown import cells_told, spells_yes, tells_of_the_extract
+from cjit.files.parsing import Oddities
+from cjit.files.source import Source
+
+#: How many of a rule's findings are remembered for the summary.
+FIRST = 5
+#: Distinct texts of a withheld field that are counted, beside blank.
+_TEXTS = 6
+_GRADES = list(Severity)
+
+
+class Judged(ABC):
+    """A table that was put to a rule book.
+
+    book: the rules. active: the numbers of those that were asked. today, submitter: the arguments of the check.
+    odd: what was odd about the rows of the file.
+    height: how many rows can be read. gated: the gate of how many of them failed.
+    absent: where a last submission was compared, how many clients, episodes and so on of it are not in the file.
+    """
+
+    book: RuleBook
+    active: frozenset[int]
+    today: date
+    submitter: str | None
+    odd: Oddities
+    height: int
+    gated: int
+    absent: Mapping[Entity, int]
+
+    @abstractmethod
+    def fired(self) -> dict[int, int]:
+        """On how many rows each rule fired, less that of ragged rows."""
+
+    @abstractmethod
+    def worst(self) -> dict[int, int]:
+        """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
+
+    @abstractmethod
+    def batches(self, ragged: Sequence[Line]) -> Iterator[Batch]:
+        """All findings by row, then by the book, with those of the ragged rows among them."""
+
+    @abstractmethod
+    def firsts(self) -> Iterator[Line]:
+        """The first few findings of each rule, in order of the rows; ragged rows apart."""
+
+    @abstractmethod
+    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
+
+    @abstractmethod
+    def blank_ids(self, header: str) -> int:
+        """On how many rows that are looked at an id of a record is blank."""
+
+    @abstractmethod
+    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
+        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers.
+
+        Rows that repeat the headers are not counted among the texts.
+        """
+
+
+@dataclass(frozen=True)
+class _GateTexts:
+    """What stands on the rows whose gate failed.
+
+    `counts` are the texts of the gate's field that are no code of it, with their rows: "" for blank, and where there
+    are many only some. `headers_again` counts the rows that repeat the headers.
+    """
+
+    counts: Counter[str]
+    headers_again: int
+
+
+def findings(judged: Judged, source: Source | None, keep: int | None, sink: Sink | None) -> Findings:
+    """Everything an engine found.
+
+    Args:
+        judged: the table, judged.
+        source: the file it was read from.
+        keep: how many findings are kept (None: all).
+        sink: is handed every batch, in order.
+
+    Returns:
+        The findings.
+    """
+    return _Outcome(judged, source).findings(keep, sink)
+
+
+class _Outcome:
+    def __init__(self, judged: Judged, source: Source | None) -> None:
+        self.judged = judged
+        self.book = judged.book
+        self.odd = judged.odd
+        self.source = source
+        self.fired = judged.fired()
+        if self.odd.ragged:
+            self.fired[0] = len(self.odd.ragged)
+
+    def findings(self, keep: int | None, sink: Sink | None) -> Findings:
+        kept: list[Batch] = []
+        room = keep
+        for found in self.judged.batches(self._ragged):
+            if sink:
+                sink(found)
+            if room is None or room > 0:
+                kept.append(found if room is None else found.head(room))
+                room = None if room is None else room - kept[-1].height
+        worst = self.judged.worst()
+        reject = _GRADES.index(RAGGED.severity)
+        worst[reject] = worst.get(reject, 0) + len(self.odd.ragged)
+        first = self._firsts()
+        return Findings(
+            dataset=self.book.dataset,
+            today=self.judged.today,
+            source=self.source,
+            rows=self.judged.height + len(self.odd.ragged),
+            looked=self._looked,
+            worst={severity: worst.get(place, 0) for place, severity in enumerate(_GRADES)},
+            ledger=tuple(
+                RuleRun(rule, self._state(i, rule), self.fired.get(i, 0), tuple(first.get(rule.id, ())))
+                for i, rule in enumerate(self.book.rules)
+            ),
+            completeness=self._completeness(),
+            notes=self._notes(),
+            batches=tuple(kept),
+            total=sum(self.fired.values()),
+            above=tuple(self._above()),
+        )
+
+    @cached_property
+    def _ragged(self) -> Sequence[Line]:
+        """A finding for each row whose cells cannot be told apart."""
+        odd = self.odd
+        return [
+            Line(row, RAGGED.id, cells_told(cells, odd.width, ends=row == odd.cut_off), None, None)
+            for row, cells in odd.ragged
+        ]
+
+    def _firsts(self) -> Mapping[str, Sequence[Seen]]:
+        first: dict[str, list[Seen]] = {}
+        for line in (*self.judged.firsts(), *self._ragged[:FIRST]):
+            seen = Seen(line.row, line.client, line.episode, line.value, line.previous)
+            first.setdefault(line.rule, []).append(seen)
+        return first
+
+    # ---- counts --------------------------------------------------------------------------------
+
+    @property
+    def _looked(self) -> int:
+        """The rows whose client consents and whose cells can be told apart."""
+        return self.judged.height - self.judged.gated
+
+    def _completeness(self) -> dict[str, Filled]:
+        filled = {}
+        for field in self.book.dataset.fields:
+            header = field.header
+            if header in self.book.apart:
+                blank = self.judged.blank_ids(header)
+                filled[header] = Filled(self._looked - blank, blank, 0, 0)
+                continue
+            codes = self.book.dataset.codes_of(header)
+            declined: frozenset[object] = frozenset(
+                [*map(int, field.apart)] if field.apart else codes.not_answers() if codes else ()
+            )
+            blank = not_answered = bad = 0
+            for looked, count in self.judged.texts(header):
+                if looked.is_no_value:
+                    bad += count
+                elif looked.value is None:
+                    # A code that stands for none is blank.
+                    blank += count
+                elif looked.value in declined:
+                    not_answered += count
+            filled[header] = Filled(self._looked - blank, blank, not_answered, bad)
+        return filled
+
+    def _unknown(self, header: str) -> int:
+        """On how many rows stands a code that a list which is not complete does not have."""
+        codes = self.book.dataset.codes_of(header)
+        if codes is None or codes.complete or header in self.book.apart:
+            return 0
+        known = frozenset(codes.codes)
+        texts = self.judged.texts(header)
+        return sum(count for looked, count in texts if looked.value is not None and looked.value not in known)
+
+    @cached_property
+    def _gate_texts(self) -> _GateTexts:
+        if not self.book.gates or not self.judged.gated:
+            return _GateTexts(Counter(), 0)
+        codes = self.book.dataset.codes_of(self.book.rules[self.book.gates[0]].header)
+        counts, again = self.judged.gate_texts()
+        told: Counter[str] = Counter()
+        for text, count in counts.items():
+            bare = (text or "").strip(WHITE)
+            if count and not (codes and bare.upper() in codes.codes):
+                told[bare] += count
+        some = [text for text, _ in told.most_common() if text][:_TEXTS]
+        return _GateTexts(Counter({text: told[text] for text in ("", *some) if text in told}), again)
+
+    # ---- in words ------------------------------------------------------------------------------
+
+    def _state(self, i: int, rule: Rule) -> Literal["run", "skipped", "not applicable"]:
+        if i not in self.judged.active:
+            return "skipped"
+        if is_told(rule.fails_when, Argument.SUBMITTER) and self.judged.submitter is None:
+            return "not applicable"
+        return "run"
+
+    def _above(self) -> Iterator[str]:
+        """What may concern every record: a file that was cut off, and what stands for consent instead of its codes."""
+        if self.odd.cut_off:
+            row = self.odd.cut_off
+            yield f"The file ends within row {row:,}, so it may have been cut off: make the extract again"
+        gate = self.book.rules[self.book.gates[0]]
+        codes = self.book.dataset.codes_of(gate.header)
+        records = self.judged.height - self._gate_texts.headers_again
+        if records and self._gate_texts.counts[""] == records:
+            yield f"{gate.header} is blank on every row: ask your software supplier to have it filled in"
+        texts = Counter({text: count for text, count in self._gate_texts.counts.items() if text})
+        if not texts or codes is None:
+            return
+        if not tells_of_the_extract(texts):
+            yield (
+                f"{gate.header} has texts that are none of its codes ({' or '.join(codes.codes)}): look whether the"
+                " columns of the file have shifted"
+            )
+        elif all(map(spells_yes, texts)) and texts.total() == records:
+            yield (
+                f"{gate.header} says {_each(texts)} and not Y: ask your software supplier to write Y, as a corrected"
+                " copy has it"
+            )
+        else:
+            yield (
+                f"{gate.header} says {_each(texts)}, which is none of its codes: ask your software supplier to write"
+                f" {' or '.join(codes.codes)}"
+            )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [*(self.source.notes if self.source else ()), *_absent(self.judged.absent)]
+        if short := self.odd.short:
+            rows, they = ("row is", "it was") if short == 1 else ("rows are", "they were")
+            cells = "that row's" if short == 1 else "those"
+            notes.append(
+                f"{short:,} {rows} short by blank cells at the end, as spreadsheets write them; {they} read with"
+                f" {cells} cells blank"
+            )
+        if self.odd.uneven:
+            notes.append(_lost(self.odd.uneven))
+        if long := self.odd.long:
+            rows, they = ("row has", "it was") if long == 1 else ("rows have", "they were")
+            notes.append(f"{long:,} {rows} blank cells behind the last column; {they} read without them")
+        if again := self._gate_texts.headers_again:
+            rows = "row repeats" if again == 1 else "rows repeat"
+            notes.append(f"{again:,} {rows} the headers: look whether files or sheets were put one below the other")
+        if self.odd.blank:
+            rows = "row was" if self.odd.blank == 1 else "rows were"
+            notes.append(f"{self.odd.blank:,} blank {rows} left out")
+        for f in self.book.dataset.fields:
+            # A code that a rule of its list queries is not one of those of which nothing is said.
+            said = (n for i, n in self.fired.items() if f.codes and self.book.rules[i].of_list == f.codes)
+            count = self._unknown(f.header) - sum(said)
+            if count:
+                rows = "row has a code" if count == 1 else "rows have codes"
+                status = f.codes and self.book.dataset.lists[f.codes].status
+                notes.append(
+                    f"{count:,} {rows} for {f.noun} ({f.header}) that our {status} list does not have, which is no"
+                    f" finding: to have such codes checked, install the official list with “cjit reference install"
+                    f" {f.codes} FILE”"
+                )
+        return tuple(notes)
+
+
+def _each(texts: Counter[str]) -> str:
+    """Texts with their rows: “Yes” on 28 rows and “No” on 2 rows."""
+    told = [f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common()]
+    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+
+
+def _lost(rows: Sequence[int]) -> str:
+    """That rows end before others beside them do, which no spreadsheet writes."""
+    first = [f"{row:,}" for row in rows[:FIRST]] + ([f"{len(rows) - FIRST:,} more"] if rows[FIRST:] else [])
+    told = " and ".join([", ".join(first[:-1]), first[-1]] if first[1:] else first)
+    if not rows[1:]:
+        return f"Row {told} ends before the rows beside it: look whether cells at its end were lost"
+    return f"Rows {told} end before the rows beside them: look whether cells at their end were lost"
+
+
+def _absent(counts: Mapping[Entity, int]) -> list[str]:
+    """What of the last submission is not in this file, in words: nothing vanishes without one."""
+    parts = [f"{n:,} {entity.value}{'' if n == 1 else 's'}" for entity in Entity if (n := counts.get(entity, 0))]
+    if not parts:
+        return []
+    told = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    are = "is" if sum(counts.values()) == 1 else "are"
+    return [f"{told} of your last submission {are} not in this file: check that the extract is whole"]
