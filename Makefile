@@ -10,7 +10,7 @@ RUN := .venv/bin
 SAME_ON_BOTH := caseload_questions nginx pages rulebook
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check fix docs docs-stale bench clean
+.PHONY: help setup demo test test-quick check fix docs docs-stale bench bench-peers clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ setup: .venv/.set-up ## make .venv and install everything from the lock file
 		{ echo "cjit needs Python 3.11 or later; name it with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --all-groups --all-extras --inexact --quiet
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) sync --frozen --all-groups --no-group peers --all-extras --inexact --quiet
 	@touch $@
 
 demo: setup ## make a made-up submission with some faults, check it, and start the service
@@ -59,6 +59,11 @@ bench: setup ## measure the check, the service and the caseload, and write the t
 	$(RUN)/python benchmarks/run.py
 	$(RUN)/python benchmarks/service.py
 	$(RUN)/python benchmarks/caseload.py
+
+# The peers have an environment of their own, so that nothing else depends on whether they are installed.
+bench-peers: setup ## measure 25 rules beside the same in other libraries, and write benchmarks/peers/README.md (ARGS=--quick)
+	@UV_PROJECT_ENVIRONMENT=.venv/peers $(UV) sync --frozen --python $(RUN)/python --group peers --quiet
+	.venv/peers/bin/python -m benchmarks.peers.run $(ARGS)
 
 clean: ## remove what was made
 	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage benchmarks/data
