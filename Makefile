@@ -10,7 +10,7 @@ RUN := .venv/bin
 SAME_ON_BOTH := caseload_questions nginx pages rulebook
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check fix docs docs-stale bench clean
+.PHONY: help setup demo test test-quick check fix docs docs-stale bench bench-spark clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ bench: setup ## measure the check, the service and the caseload, and write the t
 	$(RUN)/python benchmarks/run.py
 	$(RUN)/python benchmarks/service.py
 	$(RUN)/python benchmarks/caseload.py
+
+bench-spark: setup ## measure the check in Spark beside the check on one machine
+	$(RUN)/python -m benchmarks.spark
 
 clean: ## remove what was made
 	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage benchmarks/data

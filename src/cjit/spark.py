@@ -38,6 +38,8 @@ ROWS_TOGETHER = 2_000_000
 
 #: What the agency is known by where no column says who sent a row.
 _AGENCY = "AGNCY"
+#: What `_Plan.parts` and findings have.
+_PARTS = "agency string, held boolean, row bigint, part bigint"
 _TEXT = ("rule", "value", "client", "episode")
 
 _Grouped = Callable[[pa.Table], pa.Table]
@@ -90,9 +92,7 @@ def check(
     plan = _Plan(dataset, today, previous is not None, submitter_column is not None, rows_together)
     records = _records(frame, plan.headers, submitter_column, row_column, held=False)
     if previous is not None:
-        # A frame of the last submission need not have every column: one that none of its records fills may be left out.
-        before = _records(previous, plan.headers, submitter_column, row_column, held=True)
-        records = records.unionByName(before)
+        records = records.unionByName(_records(previous, plan.headers, submitter_column, row_column, held=True))
     large = [
         row["agency"] for row in records.groupBy("agency").count().filter(f"count > {plan.rows_together}").collect()
     ]
@@ -100,15 +100,11 @@ def check(
         return _findings(records.withColumn("part", functions.lit(0).cast("bigint")), plan)
     is_large = functions.col("agency").isin(large)
     split = records.filter(is_large)
-    parts = (
-        split.select("agency", "held", "row", *plan.ids).groupBy("agency").applyInArrow(_on_workers(plan.parts), _PARTS)
-    )
+    of_ids = split.select("agency", "held", "row", *plan.ids).groupBy("agency")
+    parts = of_ids.applyInArrow(_on_workers(plan.parts), _PARTS)
     together = records.filter(~is_large).withColumn("part", functions.lit(0).cast("bigint"))
     together = together.unionByName(split.join(parts, ["agency", "held", "row"]))
     return reduce(DataFrame.unionByName, [_findings(together, plan), *_told_once(split, plan)])
-
-
-_PARTS = "agency string, held boolean, row bigint, part bigint"
 
 
 def _records(
@@ -288,9 +284,8 @@ def linked_rows(ids: pl.DataFrame) -> pl.Series:
     )
     while True:
         # A row takes the least number among those with one of its ids, and all that had its own take it too.
-        seen = frame.select("linked", least=least).select(pl.col("least").min().over("linked").alias("linked"))[
-            "linked"
-        ]
+        own = frame.select("linked", least=least)
+        seen = own.select(pl.col("least").min().over("linked").alias("linked"))["linked"]
         while not (further := seen.gather(seen)).equals(seen):
             seen = further
         if seen.equals(frame["linked"]):
