@@ -188,7 +188,7 @@ PAGE = """# How fast it is in Spark
 `make bench-spark` makes the rows (all made up, 0.2% of the cells wrong), measures, and writes this page. One machine is
 `cjit.check` in one process: of a hundred agencies one after the other from Parquet, of a single agency its CSV file.
 Sail is a Spark Connect server in one process, on the same machine, with `cjit.spark.check`; the single agency is split
-into parts of {part:,} rows. One run each; the findings of both are the same, row for row.
+into parts of {part:,} rows. One run each. Where both came to an end their findings are the same, row for row.
 
 {machine}; mean load of the last 15 minutes at the end {load:.1f}
 

@@ -36,7 +36,10 @@ def session() -> Iterator:
         server.start(background=True)
         host, port = server.listening_address
         remote = f"sc://{host}:{port}"
-    spark = SparkSession.builder.remote(remote).getOrCreate()
+    with pytest.MonkeyPatch.context() as patched:
+        # A worker of pytest-xdist has no main file, which PySpark takes for a run of its own doctests.
+        patched.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
+        spark = SparkSession.builder.remote(remote).getOrCreate()
     yield spark
     spark.stop()
     if server is not None:
