@@ -10,7 +10,7 @@ RUN := .venv/bin
 SAME_ON_BOTH := caseload_questions nginx pages rulebook
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check fix docs docs-stale bench bench-peers clean
+.PHONY: help setup demo test test-quick check fix docs docs-stale bench bench-peers bench-spark clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ bench: setup ## measure the check, the service and the caseload, and write the t
 bench-peers: setup ## measure 25 rules beside the same in other libraries, and write benchmarks/peers/README.md (ARGS=--quick)
 	@UV_PROJECT_ENVIRONMENT=.venv/peers $(UV) sync --frozen --python $(RUN)/python --group peers --quiet
 	.venv/peers/bin/python -m benchmarks.peers.run $(ARGS)
+
+bench-spark: setup ## measure the check in Spark beside the check on one machine
+	$(RUN)/python -m benchmarks.spark
 
 clean: ## remove what was made
 	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage benchmarks/data

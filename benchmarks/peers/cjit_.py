@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.peers.common import RULES, TODAY, asked
 
-from cjit.check import check
+from cjit.engine.checking import check
 
 # ---- the rules -------------------------------------------------------------------------------------
 

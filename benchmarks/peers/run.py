@@ -193,7 +193,7 @@ def differences(plain: Found, found: Found, loose: Mapping[int, Collection[str]]
 
 def not_plainly_written(source: Path) -> dict[int, set[str]]:
     """By row, the fields whose value is understood by cjit though it is not plainly written."""
-    from cjit.check import check
+    from cjit.engine.checking import check
 
     loose: dict[int, set[str]] = defaultdict(set)
     told = check(source, "Q", today=TODAY, only=["*.is_plainly_written"]).frame.select("row", "rule")
