@@ -472,6 +472,12 @@ def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
     assert all(columns[h].equals(kept[h]) for h in Q.headers)
 
 
+@pytest.mark.parametrize("header", ["CLIENTID", "CLIENT", "EPISODID", "SEX"])
+def test_a_text_of_nothing_but_spaces_is_shown_as_it_was_sent(header):
+    told = check(csv(record(**{header: "  "})), today=TODAY).frame
+    assert told.filter(pl.col("rule") == f"{header}.is_given")["value"].to_list() == ["  "]
+
+
 @slow
 @given(records)
 def test_the_same_file_gives_the_same_findings_each_time(rows):

@@ -2,6 +2,7 @@ import csv
 import io
 import os
 import re
+from collections import Counter
 
 import polars as pl
 import pytest
@@ -14,7 +15,10 @@ from cjit.dataset import Code, CodeList, Kind, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import OUT_OF_ENGLAND
-from cjit.engine.checking import check
+from cjit.engine import by_rows, checking
+from cjit.engine.checking import check, checked
+from cjit.engine.records import Records
+from cjit.files import frames, parsing
 from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
 from cjit.files.place import WouldOverwrite
@@ -23,6 +27,14 @@ from cjit.files.source import Unusable
 Q = dataset("Q")
 _NOTHING = "Nothing needed mending"
 _UNCLEAR = "1 row whose consent is none of its codes was left out"
+
+
+@pytest.fixture(scope="module", params=[0, checking.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
+def engine(request):
+    """Every test of this module is of both ways in which a table is put to the rule book."""
+    few, checking.FEW_ROWS = checking.FEW_ROWS, request.param
+    yield
+    checking.FEW_ROWS = few
 
 
 def rows_of(path, separator=",", encoding="utf-8-sig"):
@@ -41,7 +53,7 @@ def corrected(tmp_path, csv_of):
     def run(*changes, data=None, book=Q):
         data = csv_of(*changes) if data is None else data
         out, said = tmp_path / "corrected.csv", tmp_path / "corrected.changes.csv"
-        done = correct(open_file(data, book), out, said, today=EXAMPLE_TODAY)
+        done = correct(checked(data, book, today=EXAMPLE_TODAY), out, said)
         return records_of(out), records_of(said), done
 
     return run
@@ -53,8 +65,7 @@ def annotated(tmp_path, csv_of):
 
     def run(*changes, data=None, **options):
         source = open_file(csv_of(*changes) if data is None else data, Q)
-        findings = check(source, Q, today=EXAMPLE_TODAY, **options)
-        annotate(source, findings, tmp_path / "annotated.csv")
+        annotate(checked(source, Q, today=EXAMPLE_TODAY, **options), tmp_path / "annotated.csv")
         encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
         return rows_of(tmp_path / "annotated.csv", source.separator, encoding)
 
@@ -82,6 +93,8 @@ def fired(data):
         ("HOUSING", "03", "3", "Leading nought removed"),
         ("ALCDDAYS", "007", "7", "Leading noughts removed"),
         ("CMSID", " Example 1 ", "Example 1", "Spaces removed"),
+        ("REFERID", " 3 ", "3", "Spaces removed"),
+        ("CLIENT", "  ", "", "Spaces removed"),
         ("PRISON", "  ", "", "Spaces removed"),
         ("PC", "ne8  1", "NE8 1", "Postcode written in capitals with one space"),
         ("DRUG2", "9996", "", "Left blank: the code says that there is none"),
@@ -345,6 +358,16 @@ def test_a_blank_authority_is_filled_in_from_the_postcode(corrected):
     assert ("2", "UTLA", "Filled in from the postcode") in {(c["row"], c["header"], c["what"]) for c in changes}
 
 
+def test_of_other_cells_of_a_row_that_has_its_authority_filled_in_is_said_what_was_done_to_them(corrected):
+    _, changes, _ = corrected({"UTLA": " ", "SEX": "m", "DRUG2": "9996"})
+
+    assert [(change["header"], change["was"], change["what"]) for change in changes] == [
+        ("SEX", "m", "Written in capitals"),
+        ("UTLA", " ", "Filled in from the postcode"),
+        ("DRUG2", "9996", "Left blank: the code says that there is none"),
+    ]
+
+
 @pytest.mark.parametrize("pc", ["", "ZZ99 3", "norwich", "XX1 1"])
 def test_without_a_telling_postcode_a_blank_authority_stays_blank(corrected, pc):
     (record,), _, _ = corrected({"UTLA": "", "PC": pc})
@@ -384,6 +407,37 @@ def test_an_authority_the_official_list_does_not_have_is_not_filled_in(corrected
 
 #: Fields whose lists are known to be longer than ours.
 UNSURE = {f.header for f in Q.fields if (codes := Q.codes_of(f.header)) and not codes.complete}
+
+# ---- read once -------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_both_copies(
+    tmp_path, csv_of, monkeypatch
+):
+    looked, stretches, made = Counter(), [], parsing.stretches_of
+
+    def counting(source):
+        stretches.append(source.path)
+        return made(source)
+
+    def look(self, header, text, real=Records.look):
+        looked[header, text or None] += 1
+        return real(self, header, text)
+
+    for module in (by_rows, frames):
+        monkeypatch.setattr(module, "stretches_of", counting)
+    monkeypatch.setattr(Records, "look", look)
+    data = csv_of({}, {"SEX": "m", "UTLA": ""}, {"CONSENT": "N"}, {"CLIENT": " x "}, {"DOB": "1986-02-14"}, {})
+    done = checked(data, today=EXAMPLE_TODAY, keep=0)
+    annotate(done, tmp_path / "annotated.csv")
+    changed = correct(done, tmp_path / "corrected.csv", tmp_path / "changes.csv", again=False)
+
+    assert changed.cells == 4
+    assert len(stretches) == 1
+    given = {each: count for each, count in looked.items() if each[1] is not None}
+    assert {header for header, _ in given} >= {"SEX", "CONSENT", "PC", "CLIENT"}
+    assert set(given.values()) == {1}
+
 
 # ---- corrected: its laws ---------------------------------------------------------------------------
 
@@ -431,14 +485,14 @@ def files(draw):
 def test_the_laws_of_correcting(tmp_path, data):
     once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"
     first = open_file(data, Q)
-    correct(first, once, said, today=EXAMPLE_TODAY)
+    correct(checked(first, Q, today=EXAMPLE_TODAY), once, said)
     changes = records_of(said)
     gone = {int(c["row"]) for c in changes if c["what"].startswith("Row left out")}
     assert gone == {row for row, rule in fired(data) if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
     if not records_of(once):
         return
 
-    again = correct(open_file(once, Q), twice, said, today=EXAMPLE_TODAY)
+    again = correct(checked(once, Q, today=EXAMPLE_TODAY), twice, said)
 
     assert once.read_bytes() == twice.read_bytes(), "correcting twice is correcting once"
     assert again.total == 0
@@ -462,12 +516,12 @@ def test_the_laws_of_correcting(tmp_path, data):
 def test_the_copy_never_takes_the_place_of_the_file_that_was_sent(tmp_path, csv_of):
     path = tmp_path / "sent.csv"
     path.write_bytes(csv_of({}))
-    source = open_file(path, Q)
+    done = checked(path, Q, today=EXAMPLE_TODAY)
 
     with pytest.raises(WouldOverwrite):
-        correct(source, path, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+        correct(done, path, tmp_path / "changes.csv")
     with pytest.raises(WouldOverwrite):
-        correct(source, tmp_path / "copy.csv", path, today=EXAMPLE_TODAY)
+        correct(done, tmp_path / "copy.csv", path)
     assert [p.name for p in tmp_path.iterdir()] == ["sent.csv"]
 
 
@@ -475,8 +529,7 @@ def test_the_copy_never_takes_the_place_of_the_file_that_was_sent(tmp_path, csv_
 def test_a_file_that_changes_while_it_is_read_gives_no_copy(tmp_path, csv_of, change):
     path = tmp_path / "growing.csv"
     path.write_bytes(csv_of({"SEX": "m"}, {}))
-    source = open_file(path, Q)
-    findings = check(source, Q, today=EXAMPLE_TODAY)
+    done = checked(path, Q, today=EXAMPLE_TODAY)
     if change == "more rows":
         with path.open("ab") as file:
             file.write(csv_of({}).splitlines()[1])
@@ -491,9 +544,9 @@ def test_a_file_that_changes_while_it_is_read_gives_no_copy(tmp_path, csv_of, ch
     kept.write_text("last month's")
 
     with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
-        correct(source, kept, tmp_path / "changes.csv", today=EXAMPLE_TODAY)
+        correct(done, kept, tmp_path / "changes.csv")
     with pytest.raises(Unusable, match=r"growing\.csv changed while it was being read"):
-        annotate(source, findings, tmp_path / "annotated.csv")
+        annotate(done, tmp_path / "annotated.csv")
 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corrected.csv", "growing.csv"]
     assert kept.read_text() == "last month's"
@@ -600,8 +653,7 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
 )
 def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
     data = form(csv_of({}, {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"CMSID": " x"}).decode())
-    source = open_file(data, Q)
-    annotate(source, check(source, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
+    annotate(checked(data, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
 
     assert fired(tmp_path / "copy.csv") == fired(data)
 
@@ -609,8 +661,7 @@ def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
 def test_a_copy_of_a_copy_has_the_columns_once(tmp_path, csv_of):
     path = tmp_path / "copy.csv"
     for data in (csv_of({"SEX": ""}), None):
-        source = open_file(data if data else path.read_bytes(), Q)
-        annotate(source, check(source, Q, today=EXAMPLE_TODAY), path)
+        annotate(checked(data if data else path.read_bytes(), Q, today=EXAMPLE_TODAY), path)
     header, row = rows_of(path)
 
     assert header == [*Q.headers, "FINDINGS", "SEVERITY"]
@@ -628,7 +679,7 @@ def test_columns_of_the_senders_that_are_called_like_ours_are_kept(annotated, cs
     assert annotated(data=(",".join(header) + "\r\n" + ",".join(first) + "\r\n").encode()) == [header, first]
 
 
-def test_a_check_that_kept_nothing_is_made_again_by_the_same_rules(annotated):
+def test_a_check_that_kept_nothing_gives_the_same_copy(annotated):
     _, whole = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"])
     _, again = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"], keep=0)
 
@@ -638,8 +689,7 @@ def test_a_check_that_kept_nothing_is_made_again_by_the_same_rules(annotated):
 
 def test_what_differs_from_the_last_submission_is_said_too(tmp_path, csv_of):
     source, before = (open_file(csv_of({"SEX": sex}), Q) for sex in "MF")
-    findings = check(source, Q, today=EXAMPLE_TODAY, previous=before, keep=0)
-    annotate(source, findings, tmp_path / "copy.csv", previous=before)
+    annotate(checked(source, Q, today=EXAMPLE_TODAY, previous=before, keep=0), tmp_path / "copy.csv")
 
     assert rows_of(tmp_path / "copy.csv")[1][-1] == "mismatch"
     assert "(“M” (Male), last time “F” (Female)) [SEX.is_unchanged]" in rows_of(tmp_path / "copy.csv")[1][-2]

@@ -12,7 +12,7 @@ from cjit.dataset import Kind
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE
 from cjit.dates import Style, day_of
-from cjit.engine.checking import check
+from cjit.engine.checking import check, checked
 from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
 from cjit.files.rows import Ends, Reading
@@ -271,7 +271,7 @@ def test_missing_columns_are_said_above_all_and_their_cells_are_not_called_blank
 
 def test_a_corrected_copy_says_which_columns_it_has_as_blank_because_they_were_lost(month):
     out, changes = io.BytesIO(), io.BytesIO()
-    correct(source(cut(month)), out, changes, today=date(2026, 3, 31), again=False)
+    correct(checked(source(cut(month)), today=date(2026, 3, 31)), out, changes, again=False)
 
     lines = list(csv.DictReader(io.StringIO(changes.getvalue().decode("utf-8-sig"))))
     lost = {line["header"]: line["what"] for line in lines if "end before this column" in line["what"]}

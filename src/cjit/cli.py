@@ -25,7 +25,8 @@ from cjit.report.formats import FORMATS, Format, format_of
 if TYPE_CHECKING:
     from cjit.dataset import Dataset
     from cjit.dates import Style
-    from cjit.engine.checking import Findings
+    from cjit.engine.checking import Checked
+    from cjit.engine.findings import Findings
     from cjit.files.source import Source
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -200,14 +201,14 @@ def check(
             try:
                 source = open_file(name, dataset)
                 where = _where(name, chosen, output)
-                findings = _report(source, dataset, before, day, agency, only, skip, chosen, where)
+                done = _report(source, dataset, before, day, agency, only, skip, chosen, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
                 worst = 2
                 continue
             if annotated or corrected:
-                _copies(source, findings, before, agency, annotated, corrected)
-            worst = max(worst, 1 if findings.rejected else 0)
+                _copies(done, annotated, corrected)
+            worst = max(worst, 1 if done.findings.rejected else 0)
     sys.exit(worst)
 
 
@@ -276,15 +277,17 @@ def _report(
     skip: tuple[str, ...],
     form: Format,
     where: str | None,
-) -> Findings:
+) -> Checked:
     """Check one file and write its report in the form asked for."""
     from cjit.engine import compare
-    from cjit.engine.checking import check as run
+    from cjit.engine.checking import checked
     from cjit.report.formats import write
 
-    def checked(sink: Callable[..., None] | None = None) -> Findings:
+    done: list[Checked] = []
+
+    def run(sink: Callable[..., None] | None = None) -> Findings:
         with _progress(source) as progress:
-            return run(
+            one = checked(
                 source,
                 dataset,
                 today=day,
@@ -296,8 +299,11 @@ def _report(
                 sink=sink,
                 progress=progress,
             )
+        done.append(one)
+        return one.findings
 
-    return write(checked, source, form, where, compare.rules(dataset) if before else ())
+    write(run, source, form, where, compare.rules(dataset) if before else ())
+    return done[-1]
 
 
 @contextmanager
@@ -335,14 +341,7 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
             bar.stop()
 
 
-def _copies(
-    source: Source,
-    findings: Findings,
-    before: Source | None,
-    agency: str | None,
-    annotated: str | None,
-    corrected: str | None,
-) -> None:
+def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None:
     from cjit.copies.annotated import annotate
     from cjit.copies.corrected import correct
 
@@ -351,13 +350,13 @@ def _copies(
         return sys.stdout.buffer if _is_standard_output(path) else path
 
     if annotated:
-        annotate(source, findings, to(annotated), submitter=agency, previous=before)
+        annotate(done, to(annotated))
         click.echo(f"The copy with the findings beside each row is in {_place(annotated)}", err=True)
     if corrected:
         changes = _changes(corrected)
-        done = correct(source, to(corrected), changes or io.BytesIO(), today=findings.today, submitter=agency)
+        mended = correct(done, to(corrected), changes or io.BytesIO())
         told = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
-        click.echo(f"{done}: the corrected copy is in {_place(corrected)}, and {told}", err=True)
+        click.echo(f"{mended}: the corrected copy is in {_place(corrected)}, and {told}", err=True)
 
 
 def _place(path: str) -> str:

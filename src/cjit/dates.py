@@ -38,6 +38,7 @@ EXAMPLES = "27/03/1985 or 19850327"
 _FORMS = {Style.EIGHT: "%Y%m%d", Style.SLASHED: "%d/%m/%Y"}
 #: How a text in each plain style looks, real date or not.
 PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
+_PLAIN = {style: re.compile(pattern.strip("^$")) for style, pattern in PATTERNS.items()}
 #: Every way that is read, as pattern and form: the plain ones, and that of databases.
 _READ = (
     *((PATTERNS[style], _FORMS[style]) for style in Style),
@@ -93,6 +94,19 @@ def read_text(text: str) -> date | None:
             except ValueError:
                 return None
     return None
+
+
+def text_of(day: date, style: Style) -> str:
+    """A date as text, in a style."""
+    # Of a year before 1000 `strftime` leaves the noughts out on some systems.
+    if style is Style.EIGHT:
+        return f"{day.year:04}{day.month:02}{day.day:02}"
+    return f"{day.day:02}/{day.month:02}/{day.year:04}"
+
+
+def style_in(text: str) -> Style | None:
+    """The plain style a text is written in, real date or not; None where it is none of them."""
+    return next((style for style, form in _PLAIN.items() if form.fullmatch(text)), None)
 
 
 # ---- columns ---------------------------------------------------------------------------------------

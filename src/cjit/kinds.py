@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
+from typing import Protocol
 
 from cjit import dates
 from cjit.conditions import (
@@ -31,6 +32,7 @@ from cjit.conditions import (
 from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
 from cjit.engine.plain import Typed
+from cjit.engine.shown import is_whole
 from cjit.geography import TRUNCATED, WHOLE_UNSPACED
 
 #: No date in this dataset can be earlier: a year such as 0020 is a slip.
@@ -47,6 +49,22 @@ def kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
 @lru_cache(maxsize=16)
 def _kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
     return {field.header: _CLASSES[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
+
+
+class Stages(Protocol):
+    """A text of a field as sent (None where it is blank) and as read, and whether it is no value of the field."""
+
+    @property
+    def sent(self) -> str | None:
+        """The text; None where it is blank."""
+
+    @property
+    def read(self) -> Typed:
+        """The text as it is read; None where it cannot be, or says that there is none."""
+
+    @property
+    def is_no_value(self) -> bool:
+        """Whether something was sent that is no value."""
 
 
 class FieldKind(ABC):
@@ -90,6 +108,27 @@ class FieldKind(ABC):
     def is_plain(self, text: str, value: Typed) -> bool:
         """Whether a text that is read as some value is written as the dataset writes it."""
         return text == value
+
+    def is_certain(self, text: Stages) -> bool:
+        """Whether it is certain how a text that is not blank is plainly written."""
+        return not text.is_no_value
+
+    def mended(self, text: Stages, style: Style) -> str:
+        """A text plainly written, dates in a style, where that is certain; else as it was sent; "" for blank."""
+        if text.sent is None:
+            return ""
+        return self.plainly(text.read, style) if self.is_certain(text) else text.sent
+
+    def change(self, was: str, now: str, style: Style) -> str:
+        """What mending made of a text (`was`, without outer spaces), in words."""
+        if not now and was:
+            return "Left blank: the code says that there is none"
+        if not now or now == was:
+            return "Spaces removed"
+        return self._change(was, now, style)
+
+    def _change(self, was: str, now: str, style: Style) -> str:
+        return "Written in capitals" if now == was.upper() else "Leading nought removed"
 
     # ---- rules ---------------------------------------------------------------------------------
 
@@ -197,6 +236,10 @@ class InitialKind(FieldKind):
         """Whether it is anything but one letter."""
         return ~self.read.matches("^[A-Z]$")
 
+    def is_certain(self, text: Stages) -> bool:
+        """Whether it is one letter, A to Z."""
+        return not text.is_no_value and not _is_foreign(text)
+
     def _own_rules(self) -> Iterator[Rule]:
         message = f"The {self.field.noun} must be one letter, A to Z, without an accent"
         yield self._rule("is_one_letter", message, self.wrong, "Mc")
@@ -245,11 +288,14 @@ class DateKind(FieldKind):
 
     def plainly(self, value: Typed, style: Style = Style.SLASHED) -> str:
         """A date in a style."""
-        return f"{value:{style.form}}" if isinstance(value, date) else ""
+        return dates.text_of(value, style) if isinstance(value, date) else ""
 
     def is_plain(self, text: str, value: Typed) -> bool:
         """Whether the text is the date in one of the two plain styles."""
-        return isinstance(value, date) and any(text == f"{value:{style.form}}" for style in Style)
+        return isinstance(value, date) and any(text == dates.text_of(value, style) for style in Style)
+
+    def _change(self, was: str, now: str, style: Style) -> str:
+        return f"Date written as {style}"
 
     def _own_rules(self) -> Iterator[Rule]:
         noun = self.field.noun
@@ -320,6 +366,9 @@ class NumberKind(FieldKind):
         """Whether the text has the number's figures and nothing else."""
         return text == str(value)
 
+    def _change(self, was: str, now: str, style: Style) -> str:
+        return "Leading noughts removed"
+
     def _own_rules(self) -> Iterator[Rule]:
         field = self.field
         apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
@@ -355,6 +404,7 @@ class CodeKind(FieldKind):
         self.other = codes.codes[-1] if codes else "2"
         #: Whether a leading nought may be dropped: the list numbers its codes and none begins with one.
         self.padded = codes is not None and "1" in codes.codes and not any(c.startswith("0") for c in codes.codes)
+        self._known = frozenset(codes.codes) if codes else None
 
     def tidied(self, text: str) -> str | None:
         """The code, in capitals, without outer spaces or a leading nought, as the list has it; None for "none"."""
@@ -369,6 +419,16 @@ class CodeKind(FieldKind):
     def wrong(self) -> Condition | None:
         """Whether a complete list does not have the code."""
         return ~self.read.is_one_of(*self.codes.codes) if self.codes and self.codes.complete else None
+
+    def is_certain(self, text: Stages) -> bool:
+        """Whether the list has the code, or it is one for "none"; a list that is not complete may have others too."""
+        known = text.read is None or self._known is None or text.read in self._known
+        return known and not _is_foreign(text)
+
+    def _change(self, was: str, now: str, style: Style) -> str:
+        if self.codes is not None and was.upper() in self.codes.also:
+            return "Code written as the list has it"
+        return super()._change(was, now, style)
 
     def plain_code(self, text: Value) -> Value:
         """A text without outer spaces as a code is written, before it is read as another."""
@@ -452,6 +512,15 @@ class PostcodeKind(FieldKind):
         """Whether it is no postcode less its last two characters."""
         return ~self.read.matches(TRUNCATED)
 
+    def is_certain(self, text: Stages) -> bool:
+        """Whether it is a postcode."""
+        return not text.is_no_value and not _is_foreign(text)
+
+    def _change(self, was: str, now: str, style: Style) -> str:
+        if is_whole(was):
+            return "Last two characters of the postcode removed"
+        return "Postcode written in capitals with one space"
+
     @property
     def is_whole(self) -> Condition:
         """Whether a whole postcode was sent, however it is spaced: it must not be shown."""
@@ -477,6 +546,12 @@ class PostcodeKind(FieldKind):
 
     def _not_plain(self) -> Condition:
         return (self.sent != self.read) & ~self.is_whole
+
+
+def _is_foreign(text: Stages) -> bool:
+    """Whether a text has a letter beyond A to Z, which in capitals may become another one: ı and ſ would be I and S."""
+    sent = text.sent or ""
+    return not sent.isascii() and any(letter.isalpha() and not letter.isascii() for letter in sent)
 
 
 _CLASSES: Mapping[Kind, type[FieldKind]] = {

@@ -6,23 +6,18 @@ import csv
 import io
 import os
 import re
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import IO
 
-import polars as pl
-
-from cjit.copies.consent import Why, gates_of
+from cjit.copies.consent import Why, withheld
 from cjit.copies.sent import CRLF, head_rows, rows_of
 from cjit.dataset import Dataset, Kind, Rule, Severity
-from cjit.derive import cut_postcodes as struck_postcodes
-from cjit.engine.checking import check
-from cjit.engine.findings import RAGGED, Batch, Findings, lines_of
-from cjit.files.frames import pieces_of
+from cjit.engine.checking import Checked
+from cjit.engine.findings import RAGGED, Line, lines_of
+from cjit.engine.shown import cut_postcode
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import TRUNCATED
@@ -37,63 +32,8 @@ _OTHERWISE = ("FINDINGS (cjit)", "SEVERITY (cjit)")
 # ---- the annotated copy ----------------------------------------------------------------------------
 
 
-class _Marks:
-    """A sink that keeps of each finding its row and its rule, ten bytes, for an annotated copy.
-
-    Where the last submission has another value, both values are kept too, and of a row whose cells cannot be told
-    apart how many it has.
-    """
-
-    def __init__(self) -> None:
-        self._rows = array("L")
-        self._rules = array("H")
-        self._numbers: dict[str, int] = {}
-        self.values: dict[tuple[int, str], tuple[str | None, str | None]] = {}
-
-    def __call__(self, found: Batch) -> None:
-        """Take a batch of findings."""
-        for line in lines_of(found):
-            self._rows.append(line.row)
-            self._rules.append(self._numbers.setdefault(line.rule, len(self._numbers)))
-            if line.previous is not None:
-                self.values[line.row, line.rule] = line.value, line.previous
-            elif line.rule == RAGGED.id:
-                # Of a row whose cells cannot be told apart, how many it has.
-                self.values[line.row, line.rule] = line.value, None
-
-    def in_order(self) -> Iterator[tuple[int, str]]:
-        """(row, rule id) of every finding, row by row."""
-        ids = list(self._numbers)
-        places: Iterable[int] = range(len(self._rows))
-        if any(one > other for one, other in pairwise(self._rows)):
-            places = sorted(places, key=self._rows.__getitem__)
-        for at in places:
-            yield self._rows[at], ids[self._rules[at]]
-
-    def by_row(self, rules: Mapping[str, Rule], dataset: Dataset) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Row by row the messages of its findings, and the gravest severity."""
-        order = list(Severity)
-        for row, marks in groupby(self.in_order(), key=itemgetter(0)):
-            found = [rules[name] for _, name in marks]
-            gravest = min((rule.severity for rule in found), key=order.index)
-            told = (f"{rule.message}{self._differs(row, rule, dataset)} [{rule.id}]" for rule in found)
-            yield row, ("; ".join(told), gravest.value)
-
-    def _differs(self, row: int, rule: Rule, dataset: Dataset) -> str:
-        if (row, rule.id) not in self.values:
-            return ""
-        return f" ({value_shown(dataset, rule, *self.values[row, rule.id], quote=True)})"
-
-
-def annotate(
-    source: Source,
-    findings: Findings,
-    path: str | os.PathLike[str] | IO[bytes],
-    *,
-    submitter: str | None = None,
-    previous: Source | None = None,
-) -> None:
-    """Write the file as it was sent, with two columns more: the findings of each row and the gravest severity.
+def annotate(checked: Checked, path: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write a file as it was sent, with two columns more: the findings of each row and the gravest severity.
 
     Rows, columns and values stay as they were, the sender's own columns and blank rows too. What differs:
     cells that a spreadsheet would take for formulas are neutralised; a row without consent, and one whose cells
@@ -104,13 +44,19 @@ def annotate(
     The two columns of an annotated copy are not there twice when it is annotated; where the sender has columns of
     those names, ours are FINDINGS (cjit) and SEVERITY (cjit).
 
-    Where `findings` hold only the first of what was found, the file is checked again by the same rules, with
-    the same agency (`submitter`) and last submission (`previous`). Raises `Unusable`, and writes nothing, where the
-    file changed meanwhile.
+    Args:
+        checked: the file, checked. It need not have kept its findings.
+        path: where the copy goes, by name or opened.
+
+    Raises:
+        Unusable: where the file changed meanwhile; nothing is written.
+        WouldOverwrite: where `path` is the file itself.
+        OSError: where it cannot be written.
     """
-    marks = _marks(source, findings, submitter, previous)
-    blanked = _blanked_rows(source, findings.today)
-    rules = {run.rule.id: run.rule for run in findings.ledger}
+    source, judged = checked.source, checked.judged
+    blanked = {row: Why.RAGGED for row, _ in judged.odd.ragged}
+    numbers = judged.numbers(range(judged.height))
+    blanked |= {numbers[at]: why for at, why in withheld(judged).items()}
     encoding = "cp1252" if source.encoding == "cp1252" else "utf-8-sig"
     with placed(path, source) as out:
         text = io.TextIOWrapper(out, encoding, errors="replace", newline="")
@@ -119,14 +65,14 @@ def annotate(
         if is_annotated(source, heads):
             heads = heads[: -len(ADDED)]
         width = len(heads)
-        asks = gates_of(source.dataset).header
+        asks = judged.gate.header
         writer.writerow([*map(neutral, heads), *(ADDED if not {*ADDED} & {*heads} else _OTHERWISE)])
         postcodes = [
             at
             for at, header in enumerate(source.columns[:width])
             if header and source.dataset.by_header[header].kind is Kind.POSTCODE
         ]
-        told = marks.by_row(rules, source.dataset)
+        told = _by_row(checked)
         next_row, next_told = next(told, (0, ("", "")))
         for row, sent in rows_of(source):
             # As it is read, where blank cells at its end are too many or were left out.
@@ -135,8 +81,8 @@ def annotate(
             if row == next_row:
                 here = next_told
                 next_row, next_told = next(told, (0, ("", "")))
-            if row < len(blanked) and blanked[row]:
-                why = f"Values left out, because {Why(blanked[row]).because(asks)}"
+            if row in blanked:
+                why = f"Values left out, because {blanked[row].because(asks)}"
                 writer.writerow([*[""] * width, "; ".join(filter(None, (here[0], why))), here[1]])
                 continue
             if not any(here) and not any(cell.strip() for cell in cells):
@@ -150,41 +96,23 @@ def annotate(
         text.detach()
 
 
-def _marks(source: Source, findings: Findings, submitter: str | None, previous: Source | None) -> _Marks:
-    marks = _Marks()
-    if findings.kept == findings.total:
-        for batch in findings.batches:
-            marks(batch)
-        return marks
-    skipped = [run.rule.id for run in findings.ledger if run.state == "skipped"]
-    check(
-        source,
-        source.dataset,
-        today=findings.today,
-        previous=previous,
-        submitter=submitter,
-        skip=skipped,
-        keep=0,
-        sink=marks,
-    )
-    return marks
+def _by_row(checked: Checked) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Row by row the messages of its findings, and the gravest severity."""
+    rules = {run.rule.id: run.rule for run in checked.findings.ledger}
+    dataset, order = checked.findings.dataset, list(Severity)
+    lines = chain.from_iterable(map(lines_of, checked.batches()))
+    for row, group in groupby(lines, key=itemgetter(0)):
+        found = [(rules[line.rule], line) for line in group]
+        gravest = min((rule.severity for rule, _ in found), key=order.index)
+        told = (f"{rule.message}{_differs(rule, line, dataset)} [{rule.id}]" for rule, line in found)
+        yield row, ("; ".join(told), gravest.value)
 
 
-def _blanked_rows(source: Source, today: date) -> bytearray:
-    """A byte a row, by row number: why nothing of it may be shown (`Why`), or 0."""
-    gates = gates_of(source.dataset)
-    blanked = bytearray()
-    for piece in pieces_of(source):
-        batch = piece()
-        text = batch.text()
-        shut = gates.closed(text, today)
-        closed = zip(batch.rows.filter(shut), gates.why(text.filter(shut)), strict=True)
-        ragged = ((row, Why.RAGGED) for row, _ in batch.ragged)
-        for row, why in (*closed, *ragged):
-            if row >= len(blanked):
-                blanked.extend(bytes(row + 1 - len(blanked)))
-            blanked[row] = why
-    return blanked
+def _differs(rule: Rule, line: Line, dataset: Dataset) -> str:
+    """The value and the one before, where the last submission has another; how many cells a ragged row has."""
+    if line.previous is None and rule is not RAGGED:
+        return ""
+    return f" ({value_shown(dataset, rule, line.value, line.previous, quote=True)})"
 
 
 @lru_cache(maxsize=65_536)
@@ -192,7 +120,7 @@ def _postcode(cell: str) -> str:
     """The cell of a postcode as it was sent, or struck out where it is not cut as it should be."""
     if not cell.strip() or _TRUNCATED.fullmatch(" ".join(cell.upper().split())):
         return cell
-    return str(struck_postcodes(pl.Series([cell]))[0])
+    return cut_postcode(cell)
 
 
 _TRUNCATED = re.compile(TRUNCATED, re.ASCII)

@@ -10,34 +10,39 @@ Of a record without consent neither holds anything but its row number.
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import os
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date
+from itertools import compress
+from operator import attrgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, cast
 
-import polars as pl
-
-from cjit import derive
-from cjit.copies.consent import Why, constants, gates_of, giving, steps_of
+from cjit.conditions import WHITE, headers_of
+from cjit.copies.consent import Why, giving, withheld
 from cjit.copies.sent import CRLF, head_rows
-from cjit.dataset import Dataset, Field, Kind
-from cjit.dates import Style
-from cjit.derive import repeats_headers, struck
-from cjit.engine.checking import check
-from cjit.engine.columns import expression
-from cjit.engine.shown import FEW, cells_told, spells_yes, tells_of_the_extract
-from cjit.files.frames import Batch, pieces_of
+from cjit.dataset import Field, Kind
+from cjit.dates import Style, style_in
+from cjit.engine.checking import Checked, check
+from cjit.engine.outcome import CellText, Judged, Key
+from cjit.engine.outcome import ragged as ragged_lines
+from cjit.engine.plain import Typed
+from cjit.engine.records import Looked, Records
+from cjit.engine.shown import is_whole, spells_yes, struck, tells_of_the_extract
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import upper_tier_for_sector
-from cjit.kinds import in_style, kinds_of
-from cjit.report.spreadsheet import neutral_column
+from cjit.kinds import FieldKind, kinds_of
+from cjit.report.spreadsheet import neutral
 from cjit.report.words import shown
+
+#: Rows that are written at once.
+_TOGETHER = 20_000
 
 # ---- the corrected copy ----------------------------------------------------------------------------
 
@@ -107,12 +112,10 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def correct(
-    source: Source,
+    checked: Checked,
     path: str | os.PathLike[str] | IO[bytes],
     changes: str | os.PathLike[str] | IO[bytes],
     *,
-    today: date,
-    submitter: str | None = None,
     again: bool = True,
 ) -> Corrected:
     """Write a copy in the dataset's one form with mechanical faults mended, and a list of every change.
@@ -125,297 +128,317 @@ def correct(
     dates of the file (yyyymmdd, where both are as many). The copy has the dataset's headers in the document's order,
     commas, CRLF and UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows
     whose cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
-    are not neutralised in it: an apostrophe would be submitted.
+    are not neutralised in it: an apostrophe would be submitted. Correcting a corrected file changes nothing.
 
-    Unless `again` is false the copy is checked, for the agency that submits it (`submitter`), so that what remains to
-    be mended can be said.
+    Args:
+        checked: the file, checked.
+        path: where the copy goes, by name or opened.
+        changes: where the list goes, by name or opened: a CSV for a spreadsheet with row (of the file that was sent;
+            blank for the whole file), header, was, now, what. Whole postcodes are never whole in it.
+        again: whether the copy is checked, by the same day and for the same agency, so that what remains to be mended
+            can be said.
 
-    `changes` is a CSV for a spreadsheet: row (of the file that was sent; blank for the whole file), header, was,
-    now, what. Whole postcodes are never whole in it. Correcting a corrected file changes nothing. Raises `Unusable`,
-    and writes nothing, where the file changed meanwhile.
+    Returns:
+        What was changed, in numbers.
+
+    Raises:
+        Unusable: where the file changed meanwhile; nothing is written.
+        WouldOverwrite: where one of the copies is the file itself.
+        OSError: where one cannot be written.
     """
+    source, judged = checked.source, checked.judged
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
         said = stack.enter_context(placed(changes, source))
-        done = _Corrector(source, today, out, said).run()
+        done = _Corrector(source, judged).write(out, said)
         name = getattr(out, "name", None)
         if again and done.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
-            found = check(Path(name), source.dataset, today=today, submitter=submitter, keep=0)
+            found = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, keep=0)
             done = replace(done, rejected=found.rejected)
         # Before either copy is put in its place.
         source.assure()
     return done
 
 
+class Change(NamedTuple):
+    """A line of the list: the row of the file that was sent (None: the whole file), and what was changed in it."""
+
+    row: int | None
+    header: str
+    was: str
+    now: str
+    what: str
+
+
+def _change(row: int | None, header: str = "", was: str = "", now: str = "", what: str = "") -> Change:
+    """A change as the list has it: without whole postcodes, and nothing in it a formula."""
+    return Change(row, neutral(header), neutral(struck(was)), neutral(struck(now)), what)
+
+
+class _Mended:
+    """A field of a corrected copy.
+
+    texts: for each key the text that is written; of an id that is not there, the key itself. changes: for each key of
+    which another text is written the line of the list, without its row.
+    """
+
+    def __init__(self, field: Field, cells: Mapping[Key, CellText], kind: FieldKind, style: Style) -> None:
+        self.header = field.header
+        self.texts: dict[Key, str] = {}
+        self.changes: dict[Key, Change] = {}
+        for key, (text, looked) in cells.items():
+            was, now = text or "", kind.mended(looked, style)
+            self.texts[key] = now
+            if now != was:
+                what = kind.change(was.strip(WHITE), now, style)
+                told = f"{was.strip(WHITE)[:-2]}**" if field.kind is Kind.POSTCODE and is_whole(was) else was
+                self.changes[key] = _change(None, field.header, told, now, what)
+
+
 class _Corrector:
-    """One correction under way."""
+    """What is written of each row of a file, and the list of changes."""
 
-    def __init__(self, source: Source, today: date, out: IO[bytes], said: IO[bytes]) -> None:
+    def __init__(self, source: Source, judged: Judged) -> None:
         self.source = source
-        self.dataset = source.dataset
-        self.today = today
-        self.out = out
-        self.said = said
-        self.gates = gates_of(self.dataset)
-        self.steps = derive.columns(self.dataset)
-        self.fill = _Fill(self.dataset, today)
-        self.counted = _Styles(self.dataset, today)
-        self.styles: Mapping[str, Style] = {}
-        self.gives = self._gives()
-        #: What stands for consent and is none of its codes, or the first of it.
-        self.unclear: set[str] = set()
-
-    def _gives(self) -> pl.Expr | None:
-        """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
-        gate = self.gates.header
-        for piece in pieces_of(self.source):
-            frame = piece().text()
-            texts = frame.filter(~repeats_headers(frame, self.dataset))[gate]
-            if texts.null_count() or not all(map(spells_yes, texts.unique())):
-                return None
-        return pl.lit(giving(self.gates.rules[0])).alias(gate)
-
-    def _text(self, batch: Batch) -> pl.DataFrame:
-        """A batch as it is mended first of all: with consent as its code."""
-        frame = batch.text()
-        if self.gives is None:
-            return frame
-        gate = self.gates.header
-        return frame.with_columns(pl.when(repeats_headers(frame, self.dataset)).then(gate).otherwise(self.gives))
-
-    def run(self) -> Corrected:
-        counts = Counter[str]()
-        self.said.write(codecs.BOM_UTF8 + b"row,header,was,now,what\r\n")
-        form = list(_form(self.source))
-        self._say(_changes(form))
-        self.out.write(",".join(self.dataset.headers).encode() + b"\r\n")
-        for piece in pieces_of(self.source):
-            frame = self._text(piece())
-            closed = self.gates.closed(frame, self.today)
-            shut = frame.filter(closed)
-            if len(self.unclear) <= FEW:
-                unclear = pl.Series([why is Why.NO_CODE for why in self.gates.why(shut)], dtype=pl.Boolean)
-                self.unclear.update(shut[self.gates.header].filter(unclear).str.strip_chars().unique()[: FEW + 1])
-            frame = frame.filter(~closed)
-            self.counted.learn(frame)
-            if self.fill.possible:
-                self.fill.learn(frame)
-        self.styles = self.counted.chosen()
-        for piece in pieces_of(self.source):
-            batch = piece()
-            written, mended, gone = self._mended(batch)
-            ragged_rows = _changes(
-                (row, "", "", "", f"Row left out: it has {cells_told(cells, batch.width, ends=row == batch.cut_off)}")
-                for row, cells in batch.ragged
-            )
-            gone_rows = _changes(self._gone(*each) for each in gone)
-            self._say(pl.concat([mended, gone_rows, ragged_rows]).sort("row", maintain_order=True))
-            _csv(written, self.out)
-            counts.update(why.name for _, why, _ in gone)
-            counts.update(cells=mended.height, rows=written.height, RAGGED=ragged_rows.height)
-            counts.update(blank=batch.blank, short=batch.short, long=batch.long)
-        last = [
-            _counted(counts["short"], "row was", "rows were") + " short by blank cells at the end, now written",
-            _counted(counts["long"], "row had", "rows had") + " blank cells behind the last column, now left out",
-            _counted(counts["blank"], "blank row", "blank rows") + " left out",
+        self.judged = judged
+        dataset = source.dataset
+        gate = judged.gate.header
+        kinds = kinds_of(dataset)
+        self.cells = {header: judged.cells(header) for header in dataset.headers}
+        self.gone = withheld(judged)
+        gives = self._gives()
+        if gives is not None:
+            self.gone = dict.fromkeys(judged.headers_again, Why.HEADERS)
+        styles = self._styles()
+        self.columns = [
+            _Mended(f, self.cells[f.header], kinds[f.header], styles.get(f.header, Style.EIGHT)) for f in dataset.fields
         ]
-        last = [text for text, what in zip(last, ("short", "long", "blank"), strict=True) if counts[what]]
-        self._say(_changes((None, "", "", "", text) for text in last))
+        if gives is not None:
+            consent = self.columns[dataset.headers.index(gate)]
+            consent.texts = dict.fromkeys(consent.texts, gives)
+            consent.changes = {
+                key: _change(None, gate, text or "", gives, "Consent written as its code")
+                for key, (text, _) in self.cells[gate].items()
+            }
+        self.unclear = self._unclear()
+        self.filled_in, self.filled = filled(judged, self.cells, self.gone)
+
+    def _gives(self) -> str | None:
+        """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
+        judged = self.judged
+        texts = judged.gate_texts()
+        # Rows that repeat the headers are no records.
+        if texts.total() + len(judged.headers_again) < judged.height or not all(spells_yes(t or "") for t in texts):
+            return None
+        return giving(judged.gate)
+
+    def _styles(self) -> dict[str, Style]:
+        """In which style each date column is written, so that correcting the copy again changes nothing.
+
+        Its own; that of most dates of the file, where it has both or neither.
+        """
+        judged, gone = self.judged, list(self.gone)
+        counts: dict[str, Counter[Style]] = {}
+        for field in self.source.dataset.fields:
+            if field.kind is not Kind.DATE:
+                continue
+            header = field.header
+            keys = Counter(judged.keys(header, range(judged.height)))
+            keys.subtract(judged.keys(header, gone))
+            counts[header] = Counter()
+            for key, (_, looked) in self.cells[header].items():
+                style = None if looked.value is None else style_in((looked.sent or "").strip(WHITE))
+                if style and keys[key]:
+                    counts[header][style] += keys[key]
+        most = max(Style, key=lambda style: sum(of[style] for of in counts.values()))
+        return {header: next(iter(of)) if len(of) == 1 else most for header, of in counts.items()}
+
+    def _unclear(self) -> set[str]:
+        """What stands for consent on rows that are left out because it is none of its codes."""
+        header = self.judged.gate.header
+        places = [at for at, why in self.gone.items() if why is Why.NO_CODE]
+        texts = (self.cells[header][key].text for key in set(self.judged.keys(header, places)))
+        return {(text or "").strip(WHITE) for text in texts}
+
+    def write(self, out: IO[bytes], said: IO[bytes]) -> Corrected:
+        """Write the copy and the list of changes."""
+        judged, odd = self.judged, self.judged.odd
+        copy, listed = (io.TextIOWrapper(file, "utf-8", newline="") for file in (out, said))
+        listed.write("\ufeff")
+        rows, changes = csv.writer(copy, lineterminator=CRLF), csv.writer(listed, lineterminator=CRLF)
+        changes.writerow(Change._fields)
+        form = list(_form(self.source))
+        changes.writerows(form)
+        rows.writerow(judged.book.dataset.headers)
+        ragged = [(row, f"Row left out: it has {told}") for row, _, told, *_ in ragged_lines(odd)]
+        mended = at_ragged = 0
+        for start in range(0, judged.height, _TOGETHER):
+            places = range(start, min(start + _TOGETHER, judged.height))
+            written, found = self._some(places)
+            rows.writerows(written)
+            mended += len(found)
+            upto = bisect_left(ragged, (judged.numbers(places)[-1],))
+            found += self._left_out(places)
+            found += (_change(row, what=told) for row, told in ragged[at_ragged:upto])
+            at_ragged = upto
+            changes.writerows(sorted(found, key=attrgetter("row")))
+        changes.writerows(_change(row, what=told) for row, told in ragged[at_ragged:])
+        last = {
+            "short": _counted(odd.short, "row was", "rows were") + " short by blank cells at the end, now written",
+            "long": _counted(odd.long, "row had", "rows had") + " blank cells behind the last column, now left out",
+            "blank": _counted(odd.blank, "blank row", "blank rows") + " left out",
+        }
+        changes.writerows(_change(None, what=what) for name, what in last.items() if getattr(odd, name))
+        for file in (copy, listed):
+            # Flushes, and leaves closing to who opened.
+            file.detach()
+        whys = Counter(self.gone.values())
         return Corrected(
-            cells=counts["cells"],
-            ragged=counts["RAGGED"],
-            blank=counts["blank"],
-            closed=counts["REFUSED"] + counts["BLANK"],
-            unclear=counts["NO_CODE"],
-            headings=counts["HEADERS"],
-            form=len(form) + bool(counts["short"]) + bool(counts["long"]),
-            rows=counts["rows"],
+            cells=mended,
+            ragged=len(odd.ragged),
+            blank=odd.blank,
+            closed=whys[Why.REFUSED] + whys[Why.BLANK],
+            unclear=whys[Why.NO_CODE],
+            headings=whys[Why.HEADERS],
+            form=len(form) + bool(odd.short) + bool(odd.long),
+            rows=judged.height - len(self.gone),
         )
 
-    def _gone(self, row: int, why: Why, text: str | None) -> Change:
-        """A row that is left out, and why; with what stands for consent where that tells of the extract alone."""
-        because = why.because(self.gates.header)
-        if why is Why.NO_CODE and text is not None and tells_of_the_extract(self.unclear):
-            because = f"{self.gates.header} says “{shown(text.strip())}”, which is none of its codes"
-        return row, "", "", "", f"Row left out, because {because}"
+    def _some(self, places: range) -> tuple[Iterable[Sequence[str]], list[Change]]:
+        """What is written of some rows, and the changes to their cells."""
+        judged, gone, first = self.judged, self.gone, places.start
+        numbers = judged.numbers(places)
+        columns: list[list[str]] = []
+        changes = []
+        for column in self.columns:
+            keys = judged.keys(column.header, places)
+            # An id that is not there is its own text.
+            texts = list(map(column.texts.get, keys, cast("Sequence[str]", keys)))
+            columns.append(texts)
+            filled = self.filled if column.header == self.filled_in else {}
+            for at, key in zip(places, keys, strict=True) if column.changes or filled else ():
+                if at in filled:
+                    was = self.cells[column.header][key].text or ""
+                    told = "Filled in from the postcode"
+                    changes.append(_change(numbers[at - first], column.header, was, filled[at], told))
+                    texts[at - first] = filled[at]
+                elif key in column.changes and at not in gone:
+                    changes.append(column.changes[key]._replace(row=numbers[at - first]))
+        rows: Iterable[Sequence[str]] = zip(*columns, strict=True)
+        return (compress(rows, (at not in gone for at in places)) if gone else rows), changes
 
-    def _mended(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame, list[tuple[int, Why, str | None]]]:
-        """The rows to write, the changes to their cells, and the rows left out for want of consent."""
-        frame, rows = batch.text(), batch.rows
-        full = self._text(batch).with_columns(constants(self.today))
-        for step in self.steps:
-            full = full.with_columns(step)
-        closed = full.select(self.gates.fails())["closed"]
-        new = full.select(_corrected(f, self.dataset, self.styles) for f in self.dataset.fields)
-        filled = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-        if self.fill.possible:
-            certain = self.fill.certain(full, closed)
-            filled = certain.is_not_null()
-            new = new.with_columns(pl.coalesce(certain, self.fill.header).alias(self.fill.header))
-        differs = new.select(pl.col(h).ne_missing(frame[h]) for h in new.columns)
-        said = [_changes(())]
-        for f in self.dataset.fields:
-            at = (differs[f.header] & ~closed).arg_true()
-            if at.len():
-                change = full.select(f"{f.header} as sent")[at].with_columns(
-                    rows.gather(at).alias("row"),
-                    pl.lit(f.header).alias("header"),
-                    frame[f.header].gather(at).alias("was"),
-                    new[f.header].gather(at).alias("now"),
-                    filled.gather(at).alias("filled"),
-                )
-                consents = f.header == self.gates.header and self.gives is not None
-                what = _what(f, self.dataset, self.styles)
-                what = pl.lit("Consent written as its code").alias("what") if consents else what
-                said.append(change.select("row", "header", _shown(f), "now", what))
-        shut = frame.filter(closed)
-        gone = zip(rows.filter(closed), self.gates.why(shut), shut[self.gates.header], strict=True)
-        return new.filter(~closed), pl.concat(said), list(gone)
-
-    def _say(self, changes: pl.DataFrame) -> None:
-        changes = changes.with_columns(struck(changes[name]).alias(name) for name in ("was", "now"))
-        _csv(changes.with_columns(map(neutral_column, ("header", "was", "now"))), self.said)
+    def _left_out(self, places: range) -> Iterator[Change]:
+        """The rows that are left out, and why; with what stands for consent where that tells of the extract alone."""
+        header = self.judged.gate.header
+        at_which = [at for at in places if at in self.gone] if self.gone else []
+        numbers = self.judged.numbers(places)
+        for at, key in zip(at_which, self.judged.keys(header, at_which), strict=True):
+            because = self.gone[at].because(header)
+            if self.gone[at] is Why.NO_CODE and tells_of_the_extract(self.unclear):
+                text = (self.cells[header][key].text or "").strip(WHITE)
+                because = f"{header} says “{shown(text)}”, which is none of its codes"
+            yield _change(numbers[at - places.start], what=f"Row left out, because {because}")
 
 
-def _corrected(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
-    """A field as a corrected copy has it: plainly written, or as it was sent where that is no value."""
-    raw, unread = derive.sent(field.header), kinds_of(dataset)[field.header].no_value
-    kept = None if unread is None else expression(unread)
-    if field.kind in (Kind.CODE, Kind.INITIAL, Kind.POSTCODE):
-        kept = derive.doubtful(field, dataset)
-    plain = pl.when(raw.is_not_null()).then(derive.plainly(field, styles.get(field.header, Style.EIGHT)))
-    if kept is None:
-        return plain.alias(field.header)
-    return pl.when(kept).then(raw).otherwise(plain).alias(field.header)
+# ---- the upper tier local authority ----------------------------------------------------------------
 
 
-def _shown(field: Field) -> pl.Expr:
-    """What was sent, but of a whole postcode no more than is submitted."""
-    was = pl.col("was")
-    if field.kind is not Kind.POSTCODE:
-        return was
-    return pl.when(derive.whole_postcode(field.header)).then(was.str.strip_chars().str.head(-2) + "**").otherwise(was)
-
-
-def _what(field: Field, dataset: Dataset, styles: Mapping[str, Style]) -> pl.Expr:
-    """The change to a cell in words, from `was`, `now` and `filled`."""
-    was, now = pl.col("was").str.strip_chars(), pl.col("now")
-    codes = dataset.codes_of(field.header)
-    others = list(codes.also) if codes else []
-    tidied = {
-        Kind.DATE: pl.lit(f"Date written as {styles.get(field.header, Style.EIGHT)}"),
-        Kind.NUMBER: pl.lit("Leading noughts removed"),
-        Kind.POSTCODE: pl.when(derive.whole_postcode(field.header))
-        .then(pl.lit("Last two characters of the postcode removed"))
-        .otherwise(pl.lit("Postcode written in capitals with one space")),
-    }
-    capitals = pl.when(now == was.str.to_uppercase()).then(pl.lit("Written in capitals"))
-    return (
-        pl.when("filled")
-        .then(pl.lit("Filled in from the postcode"))
-        .when(now.is_null() & (was != ""))
-        .then(pl.lit("Left blank: the code says that there is none"))
-        .when(now.is_null() | (now == was))
-        .then(pl.lit("Spaces removed"))
-        .when(was.str.to_uppercase().is_in(others))
-        .then(pl.lit("Code written as the list has it"))
-        .otherwise(tidied.get(field.kind, capitals.otherwise(pl.lit("Leading nought removed"))))
-        .alias("what")
-    )
-
-
-class _Styles:
-    """In which style each date column of a file is written, so that correcting it again changes nothing."""
-
-    def __init__(self, dataset: Dataset, today: date) -> None:
-        self.today = today
-        self.headers = [f.header for f in dataset.fields if f.kind is Kind.DATE]
-        self.steps = steps_of(dataset, self.headers)
-        self.counts = dict.fromkeys(((h, style) for h in self.headers for style in Style), 0)
-
-    def learn(self, frame: pl.DataFrame) -> None:
-        """Count the plain dates of each column by their style."""
-        frame = frame.with_columns(constants(self.today))
-        for step in self.steps:
-            frame = frame.with_columns(step)
-        found = frame.select(expression(in_style(h, style)).sum().alias(f"{h} {style}") for h, style in self.counts)
-        self.counts = {(h, style): n + found[f"{h} {style}"][0] for (h, style), n in self.counts.items()}
-
-    def chosen(self) -> dict[str, Style]:
-        """The style of each column: its own; that of most dates of the file, where it has both or neither."""
-        most = max(Style, key=lambda style: sum(self.counts[h, style] for h in self.headers))
-        own = {h: [style for style in Style if self.counts[h, style]] for h in self.headers}
-        return {h: styles[0] if len(styles) == 1 else most for h, styles in own.items()}
-
-
-class _Fill:
-    """The upper tier local authority, where the postcode leaves no doubt about a blank one.
+def filled(
+    judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], gone: Collection[int]
+) -> tuple[str, dict[int, str]]:
+    """The upper tier local authority where it is blank and the postcode leaves no doubt.
 
     No doubt: the sector lies in one authority, the list has its code, every row of the episode then has the
     same one, and no rule has anything against it that it had not before.
+
+    Args:
+        judged: the table.
+        cells: its texts, by header and key.
+        gone: the rows that are left out.
+
+    Returns:
+        The header of the authority, and the code for each row in which it is filled in.
     """
-
-    def __init__(self, dataset: Dataset, today: date) -> None:
-        self.today = today
-        authority = next((f for f in dataset.fields if f.codes == "UTLA"), None)
-        postcode = next((f for f in dataset.fields if f.kind is Kind.POSTCODE), None)
-        self.possible = authority is not None and postcode is not None
-        if authority is None or postcode is None:
-            return
-        self.header = authority.header
-        self.postcode = postcode.header
-        self.key = dataset.entity(authority.entity)[0].header
-        codes = dataset.codes_of(self.header)
-        self.codes = frozenset(codes.codes if codes else ())
-        self.rules = [rule for rule in dataset.rules if rule.across is None and self.header in rule.headers]
-        self.steps = steps_of(dataset, (self.header, self.postcode, self.key))
-        self.known: dict[str, str | None] = {}
-        self.pairs: list[pl.DataFrame] = []
-        self.disputed: pl.Series | None = None
-
-    def learn(self, frame: pl.DataFrame) -> None:
-        """Remember which authorities the rows of each episode have, or would have when filled in."""
-        frame = frame.with_columns(constants(self.today))
-        for step in self.steps:
-            frame = frame.with_columns(step)
-        pairs = frame.select(
-            pl.when(pl.col(self.key).is_not_null()).then(pl.col(self.key).hash()).alias("key"),
-            pl.coalesce(self.header, self._candidates(frame)).alias("code"),
-        )
-        self.pairs.append(pairs.drop_nulls().unique())
-
-    def certain(self, full: pl.DataFrame, closed: pl.Series) -> pl.Series:
-        """The code to fill in on each row; null where there is none or there is doubt."""
-        if self.disputed is None:
-            pairs = pl.concat(self.pairs).unique()
-            self.disputed = pairs.filter(pl.col("key").is_duplicated())["key"].unique()
-        code = self._candidates(full)
-        doubt = full.select(pl.col(self.key).hash().is_in(self.disputed.implode()) & pl.col(self.key).is_not_null())
-        code = code.zip_with(~doubt.to_series() & ~closed, pl.Series([None], dtype=pl.String))
-        at = code.is_not_null().arg_true()
-        before = full[at]
-        after = before.with_columns(code.gather(at).alias(name) for name in _columns_of(self.header))
-        worse = pl.repeat(False, at.len(), dtype=pl.Boolean, eager=True)
-        for rule in self.rules:
-            fails = [part.select(expression(rule.fails_when.surely).alias("x"))["x"] for part in (before, after)]
-            worse |= fails[1] & ~fails[0]
-        return code.scatter(at.filter(worse), None)
-
-    def _candidates(self, frame: pl.DataFrame) -> pl.Series:
-        """The code each row's postcode stands for, where the field is blank."""
-        sector = frame.select(pl.when(derive.sent(self.header).is_null()).then(pl.col(self.postcode)).alias("sector"))[
-            "sector"
-        ]
-        for name in sector.drop_nulls().unique():
-            if name not in self.known:
-                code = upper_tier_for_sector(name)
-                self.known[name] = code if code in self.codes else None
-        return sector.replace_strict(self.known, default=None, return_dtype=pl.String).rename(self.header)
+    dataset = judged.book.dataset
+    authority = next((f for f in dataset.fields if f.codes == "UTLA"), None)
+    postcode = next((f for f in dataset.fields if f.kind is Kind.POSTCODE), None)
+    if authority is None or postcode is None:
+        return "", {}
+    header, every = authority.header, range(judged.height)
+    codes = dataset.codes_of(header)
+    sectors = {}
+    for key, (_, looked) in cells[postcode.header].items():
+        code = None if looked.value is None else upper_tier_for_sector(str(looked.value))
+        if codes and code in codes.codes:
+            sectors[key] = code
+    blank = {key for key, (_, looked) in cells[header].items() if looked.sent is None}
+    own, there = judged.keys(header, every), judged.keys(postcode.header, every)
+    candidates = {
+        at: sectors[sector]
+        for at, code, sector in zip(every, own, there, strict=True)
+        if code in blank and sector in sectors and at not in gone
+    }
+    if not candidates:
+        return header, {}
+    episodes = _values(judged, cells, dataset.entity(authority.entity)[0].header)
+    concerned = {episodes[at] for at in candidates} - {None}
+    told: dict[Typed, set[Typed]] = {episode: set() for episode in concerned}
+    for at, (episode, key) in enumerate(zip(episodes, own, strict=True)):
+        if episode in concerned and at not in gone:
+            told[episode].add(candidates.get(at, cells[header][key].looked.value))
+    certain = {at: code for at, code in candidates.items() if len(told.get(episodes[at], set()) - {None}) < 2}
+    against = _Against(judged, cells, header).places(certain)
+    return header, {at: code for at, code in certain.items() if at not in against}
 
 
-def _columns_of(header: str) -> tuple[str, str, str]:
-    return f"{header} as sent", f"{header} as read", header
+def _values(judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], header: str) -> list[Typed]:
+    """The value of a field on each row."""
+    known: dict[Key, Typed] = {key: looked.value for key, (_, looked) in cells[header].items()}
+    return [known.get(key, key) for key in judged.keys(header, range(judged.height))]
+
+
+class _Against:
+    """Whether a rule has anything against a code that is filled in which it had not before."""
+
+    def __init__(self, judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], header: str) -> None:
+        self.judged = judged
+        self.cells = cells
+        self.header = header
+        self.records = Records(judged.book, judged.today, judged.submitter)
+        self.known = dict(cells[header].values())
+        several = judged.book.of_several_fields.values()
+        #: Nothing else of a row bears on the rules that read the field.
+        self.headers = sorted({h for each in several if header in headers_of(each) for h in headers_of(each)})
+        self.answers: dict[tuple[tuple[Key, ...], str], bool] = {}
+
+    def places(self, codes: Mapping[int, str]) -> set[int]:
+        """The rows in which it has, of some with their codes."""
+        rows = zip(*(self.judged.keys(header, list(codes)) for header in self.headers), strict=True)
+        against = set()
+        for (at, code), keys in zip(codes.items(), rows, strict=True):
+            if (keys, code) not in self.answers:
+                self.answers[keys, code] = self._ask(keys, code)
+            if self.answers[keys, code]:
+                against.add(at)
+        return against
+
+    def _ask(self, keys: Sequence[Key], code: str) -> bool:
+        if code not in self.known:
+            self.known[code] = self.records.look(self.header, code)
+        row = {header: self.records.look(header, None) for header in self.judged.book.dataset.headers}
+        row |= {header: self._looked(header, key) for header, key in zip(self.headers, keys, strict=True)}
+        before = {*row[self.header].fails, *self.records.several(tuple(row.values()))}
+        row[self.header] = self.known[code]
+        return not before.issuperset([*self.known[code].fails, *self.records.several(tuple(row.values()))])
+
+    def _looked(self, header: str, key: Key) -> Looked:
+        if key in self.cells[header]:
+            return self.cells[header][key].looked
+        return self.records.look(header, str(key))
+
+
+# ---- the file as a whole ---------------------------------------------------------------------------
 
 
 def _form(source: Source) -> Iterator[Change]:
@@ -423,45 +446,28 @@ def _form(source: Source) -> Iterator[Change]:
     with source.path.open("rb") as file:
         first = file.read(source.start)
     if len(head_rows(source)) > 1:
-        yield None, "", "", "", "First line left out: it only names the separator, for Excel"
+        yield _change(None, what="First line left out: it only names the separator, for Excel")
     if source.separator != ",":
-        yield None, "", "", "", "Columns separated by commas"
+        yield _change(None, what="Columns separated by commas")
     if first.startswith(codecs.BOM_UTF8):
-        yield None, "", "", "", "Byte order mark removed"
+        yield _change(None, what="Byte order mark removed")
     if source.encoding == "cp1252":
-        yield None, "", "", "", "Characters written as UTF-8, not Windows-1252"
+        yield _change(None, what="Characters written as UTF-8, not Windows-1252")
     if not first.endswith(b"\r\n"):
-        yield None, "", "", "", "Lines ended with carriage return and line feed"
+        yield _change(None, what="Lines ended with carriage return and line feed")
     if b'"' in first:
-        yield None, "", "", "", "Quotation marks kept only round cells that need them"
+        yield _change(None, what="Quotation marks kept only round cells that need them")
     for was, now in source.renamed.items():
-        yield 1, now, shown(was, 40), now, "Header written as the dataset has it"
+        yield _change(1, now, shown(was, 40), now, "Header written as the dataset has it")
     for name in source.unknown:
-        yield 1, "", shown(name, 40), "", f"Column left out: dataset {source.dataset.letter} does not have it"
+        yield _change(1, "", shown(name, 40), "", f"Column left out: dataset {source.dataset.letter} does not have it")
     for header in source.missing:
         if header in source.lost:
             which = f"{source.shortened} end before this column"
-            yield 1, header, "", header, f"{which}: blank there in the copy, since what it had is not in the file"
+            lost = f"{which}: blank there in the copy, since what it had is not in the file"
+            yield _change(1, header, "", header, lost)
         else:
-            yield 1, header, "", header, "Column added, blank on every row"
+            yield _change(1, header, "", header, "Column added, blank on every row")
     known = [header for header in source.columns if header]
     if known != [header for header in source.dataset.headers if header in known]:
-        yield 1, "", "", "", "Columns put in the document's order"
-
-
-Change = tuple[int | None, str, str, str, str]
-
-
-def _changes(changes: Iterable[Change]) -> pl.DataFrame:
-    schema = {"row": pl.UInt32, "header": pl.String, "was": pl.String, "now": pl.String, "what": pl.String}
-    blank = pl.col("header", "was", "now")
-    frame = pl.DataFrame(list(changes), schema=schema, orient="row")
-    # An empty text would be written as a pair of quotation marks.
-    return frame.with_columns(pl.when(blank != "").then(blank))
-
-
-def _csv(frame: pl.DataFrame, out: IO[bytes]) -> None:
-    # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
-    lines = io.BytesIO()
-    frame.write_csv(lines, include_header=False, line_terminator=CRLF)
-    out.write(lines.getbuffer())
+        yield _change(1, what="Columns put in the document's order")

@@ -8,12 +8,11 @@ from functools import cached_property, lru_cache
 
 import polars as pl
 
-from cjit.conditions import WHITE
 from cjit.dataset import WITHHELD, Changes, Entity, Severity
 from cjit.engine import compare, compare_frames
 from cjit.engine.findings import Line
 from cjit.engine.judge import Judge
-from cjit.engine.outcome import FIRST, Judged
+from cjit.engine.outcome import FIRST, CellText, Judged, Key
 from cjit.engine.records import Looked
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shown import value_shown
@@ -87,34 +86,30 @@ class ByColumns(Judged):
         """On how many rows that are looked at an id of a record is blank."""
         return int(self._judge.ids[header].filter(~self._judge.gated).null_count())
 
-    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
-        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers."""
-        shut = self._judge.gated.arg_true()
-        again = self._repeats_headers(shut)
-        of = self.table.texts[self.book.rules[self.book.gates[0]].header]
-        counts = counts_of(of.numbers.gather(shut.filter(~again)), len(of.texts))
-        return dict(zip(of.texts, counts, strict=True)), int(again.sum())
+    def numbers(self, places: range) -> Sequence[int]:
+        """The number of each of some rows, as a spreadsheet shows it."""
+        return self.table.rows[places.start : places.stop].to_list()
 
-    def _repeats_headers(self, places: pl.Series) -> pl.Series:
-        """Whether nothing but headers stands in the cells of each of some rows."""
-        same = pl.repeat(True, places.len(), dtype=pl.Boolean, eager=True)
-        any_given = pl.repeat(False, places.len(), dtype=pl.Boolean, eager=True)
-        for field in self.book.dataset.fields:
-            names = {field.header, *field.also}
-            if field.header in self.table.ids:
-                text = self.table.ids[field.header].gather(places)
-                own = (text.str.strip_chars().str.to_uppercase().is_in(list(names))).fill_null(True)
-                given = text.is_not_null()
-            else:
-                of = self.table.texts[field.header]
-                numbers = of.numbers.gather(places)
-                texts = [text is None or text.strip(WHITE).upper() in names for text in of.texts]
-                own = pl.Series(texts, dtype=pl.Boolean).gather(numbers)
-                given = numbers > 0
-            same, any_given = same & own, any_given | given
-            if not same.any():
-                break
-        return same & any_given
+    def cells(self, header: str) -> Mapping[Key, CellText]:
+        """Each text of a field by its key, which is its number; an id that is not there has itself as key."""
+        if header in self.table.ids:
+            return {text: CellText(text, looked) for text, looked in self._judge.looked_ids[header].items()}
+        return dict(enumerate(map(CellText, self.table.texts[header].texts, self._judge.looked[header])))
+
+    def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
+        """The key of a field's text on each of some rows."""
+        column = self.table.ids[header] if header in self.table.ids else self.table.texts[header].numbers
+        of = (
+            column[places.start : places.stop]
+            if isinstance(places, range)
+            else column.gather(pl.Series(places, dtype=pl.UInt32))
+        )
+        return of.to_list()
+
+    @property
+    def shut(self) -> Sequence[int]:
+        """The rows whose gate failed, in order."""
+        return self._judge.gated.arg_true().to_list()
 
     # ---- one after another ---------------------------------------------------------------------
 

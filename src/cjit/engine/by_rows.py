@@ -13,11 +13,10 @@ from datetime import date
 from functools import cached_property
 from itertools import repeat
 
-from cjit.conditions import WHITE
 from cjit.dataset import Dataset, Entity, Severity
 from cjit.engine import compare
 from cjit.engine.findings import FindingBatch, Line
-from cjit.engine.outcome import FIRST, Judged
+from cjit.engine.outcome import FIRST, CellText, Judged, Key
 from cjit.engine.plain import Typed
 from cjit.engine.records import Looked, Records
 from cjit.engine.rulebook import RuleBook
@@ -186,22 +185,23 @@ class ByRows(Judged):
         """On how many rows that are looked at an id of a record is blank."""
         return sum(each.sent is None and at not in self._shut for at, each in enumerate(self._columns[header]))
 
-    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
-        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers."""
-        again = {at for at in self._shut if self._repeats_headers(at)}
-        texts = self.table.columns[self.book.rules[self.book.gates[0]].header]
-        return Counter(texts[at] for at in sorted(self._shut) if at not in again), len(again)
+    def numbers(self, places: range) -> Sequence[int]:
+        """The number of each of some rows, as a spreadsheet shows it."""
+        return self.table.numbers[places.start : places.stop]
 
-    def _repeats_headers(self, at: int) -> bool:
-        """Whether nothing but headers stands in the cells of a row."""
-        given = False
-        for field in self.book.dataset.fields:
-            text = self.table.columns[field.header][at]
-            if text:
-                given = True
-                if text.strip(WHITE).upper() not in (field.header, *field.also):
-                    return False
-        return given
+    def cells(self, header: str) -> Mapping[Key, CellText]:
+        """Each text of a field by its key, which is the text."""
+        return {text: CellText(text, looked) for text, looked in self._known[header].items()}
+
+    def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
+        """The key of a field's text on each of some rows."""
+        texts = self.table.columns[header]
+        return texts[places.start : places.stop] if isinstance(places, range) else [texts[at] for at in places]
+
+    @property
+    def shut(self) -> Sequence[int]:
+        """The rows whose gate failed, in order."""
+        return sorted(self._shut)
 
     # ---- against the last submission -----------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 A small file is put to the rule book row by row, in plain Python (`by_rows`); a large one, or a frame, column by column,
 by Polars (`by_columns`). Both find the same. Records of a form go to the plain engine as they are (`records`).
+
+`check` gives what was found; `checked` the file with it, as it was read, of which copies are made.
 """
 
 from __future__ import annotations
@@ -9,14 +11,15 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from cjit.dataset import WITHHELD, Dataset, Kind, Record, Rule
 from cjit.engine import by_rows, outcome
-from cjit.engine.findings import RAGGED, Filled, Finding, Findings, RuleRun, Seen, Sink, in_full, polars
+from cjit.engine.findings import RAGGED, Batch, Filled, Finding, Findings, RuleRun, Seen, Sink, in_full, polars
 from cjit.engine.records import prepared as records_of
 from cjit.engine.rulebook import RuleBook, rule_book
 from cjit.engine.shown import value_shown
@@ -29,10 +32,12 @@ if TYPE_CHECKING:
     from cjit.engine.table import Progress as Bytes
     from cjit.engine.table import Table
 
-    Given: TypeAlias = str | os.PathLike[str] | IO[bytes] | bytes | Source | pl.DataFrame
+    Columns: TypeAlias = Mapping[str, Sequence[str | None]]
+    Given: TypeAlias = str | os.PathLike[str] | IO[bytes] | bytes | Source | Columns | pl.DataFrame
 
 __all__ = [
     "RAGGED",
+    "Checked",
     "Filled",
     "Finding",
     "Findings",
@@ -42,6 +47,7 @@ __all__ = [
     "UnknownRule",
     "check",
     "check_rows",
+    "checked",
     "in_full",
     "records",
 ]
@@ -77,10 +83,10 @@ def check(
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Findings:
-    """Check a dataset file, or a frame of text with a column a header, against a dataset.
+    """Check a dataset file, or columns of text by header, against a dataset.
 
     Args:
-        source: the file, by its path, as bytes or opened; or a frame of text.
+        source: the file, by its path, as bytes or opened; or columns of text by header, in a mapping or a frame.
         dataset: the dataset or its letter.
         today: the day nothing may be later than.
         previous: the last submission, given as the file is, or as the values that `records` gives. What should not have
@@ -103,6 +109,80 @@ def check(
         Needed: where Polars is needed and not installed.
         TypeError: for what is of another type.
     """
+    return checked(
+        source,
+        dataset,
+        today=today,
+        previous=previous,
+        submitter=submitter,
+        full=full,
+        only=only,
+        skip=skip,
+        keep=keep,
+        sink=sink,
+        progress=progress,
+    ).findings
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A file that was checked: what was found, and its rows as they were read, of which copies are made.
+
+    It holds the whole file in memory, as numbers or as text.
+    """
+
+    findings: Findings
+    judged: outcome.Judged
+
+    @property
+    def source(self) -> Source:
+        """The file. Raises TypeError where columns of text were checked."""
+        if self.findings.source is None:
+            raise TypeError("A copy is made of a file: check the file, not columns of text")
+        return self.findings.source
+
+    def batches(self) -> Iterator[Batch]:
+        """All findings in row order, then book order, also those that the check did not keep."""
+        if self.findings.kept == self.findings.total:
+            return iter(self.findings.batches)
+        return self.judged.batches(outcome.ragged(self.judged.odd))
+
+
+def checked(
+    source: Given,
+    dataset: Dataset | str = "Q",
+    *,
+    today: date,
+    previous: Given | None = None,
+    submitter: str | None = None,
+    full: bool = True,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    keep: int | None = None,
+    sink: Sink | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Check a file as `check` does, and give it with what was found, so that copies of it need not read it again.
+
+    Args:
+        source: the file, by its path, as bytes or opened; or columns of text by header, in a mapping or a frame.
+        dataset: the dataset or its letter.
+        today: the day nothing may be later than.
+        previous: the last submission, as `check` takes it.
+        submitter: the agency code AGNCY must have.
+        full: whether the file should have all records.
+        only: the rules that are asked.
+        skip: the rules that are not.
+        keep: how many findings stay in `Findings.batches` (None: all).
+        sink: is handed every batch of findings in order.
+        progress: is told how much is done, and of how much, in bytes of the file.
+
+    Returns:
+        The file, checked.
+
+    Raises:
+        Unusable, UnknownRule, Needed, TypeError: as `check` does.
+    """
     dataset = _dataset(dataset)
     _day(today)
     book = rule_book(dataset, previous is not None)
@@ -123,12 +203,12 @@ def check(
     found = outcome.findings(judged, given if isinstance(given, Source) else None, keep, sink)
     if progress and size:
         progress(size, size)
-    return found
+    return Checked(found, judged)
 
 
-def _opened(given: Given, dataset: Dataset) -> Source | pl.DataFrame:
-    """A file opened; a frame as it is."""
-    if isinstance(given, Source):
+def _opened(given: Given, dataset: Dataset) -> Source | Columns | pl.DataFrame:
+    """A file opened; a frame or columns as they are."""
+    if isinstance(given, Source | Mapping):
         return given
     return given if _is_frame(given) else open_file(given, dataset)  # type: ignore[arg-type]
 
@@ -139,15 +219,20 @@ def _is_frame(given: object) -> TypeGuard[pl.DataFrame]:
     return loaded is not None and isinstance(given, loaded.DataFrame)
 
 
-def _is_small(*given: Source | pl.DataFrame | None) -> bool:
+def _is_small(*given: Source | Columns | pl.DataFrame | None) -> bool:
     """Whether files and frames are put to the rule book row by row: they are few rows, or there is no Polars."""
     if find_spec("polars") is None:
         return True
-    rows = (each.lines if isinstance(each, Source) else each.height for each in given if each is not None)
-    return sum(rows) <= FEW_ROWS
+    return sum(_rows_in(each) for each in given if each is not None) <= FEW_ROWS
 
 
-def _assure(source: Source | pl.DataFrame, height: int, ragged: int) -> None:
+def _rows_in(given: Source | Columns | pl.DataFrame) -> int:
+    if isinstance(given, Source):
+        return given.lines
+    return len(next(iter(given.values()), ())) if isinstance(given, Mapping) else given.height
+
+
+def _assure(source: Source | Columns | pl.DataFrame, height: int, ragged: int) -> None:
     """Raise `Unusable` where a file changed while it was read, or had nothing in it."""
     if isinstance(source, Source):
         source.assure()
@@ -157,15 +242,15 @@ def _assure(source: Source | pl.DataFrame, height: int, ragged: int) -> None:
 
 def _by_rows(
     book: RuleBook,
-    given: Source | pl.DataFrame,
+    given: Source | Columns | pl.DataFrame,
     active: frozenset[int],
     today: date,
     submitter: str | None,
-    previous: Source | pl.DataFrame | None,
+    previous: Source | Columns | pl.DataFrame | None,
     full: bool,
 ) -> outcome.Judged:
     held = None
-    if previous is not None and not isinstance(previous, Source) and _is_typed(previous, book.dataset):
+    if previous is not None and _is_typed(previous, book.dataset):
         if WITHHELD in previous.columns:
             previous = previous.filter(~previous[WITHHELD])
         held = by_rows.Held(_values_of(previous, book.dataset), full)
@@ -177,9 +262,11 @@ def _by_rows(
     return by_rows.ByRows(book, table, active, today, submitter, held)
 
 
-def _rows_of(given: Source | pl.DataFrame, dataset: Dataset) -> by_rows.Rows:
+def _rows_of(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> by_rows.Rows:
     if isinstance(given, Source):
         return by_rows.read(given)
+    if isinstance(given, Mapping):
+        return by_rows.rows_of(((header, given[header]) for header in dataset.headers if header in given), dataset)
     text = {header: given[header].cast(polars().String) for header in dataset.headers if header in given.columns}
     return by_rows.rows_of(((header, column.to_list()) for header, column in text.items()), dataset)
 
@@ -194,11 +281,11 @@ def _values_of(frame: pl.DataFrame, dataset: Dataset) -> list[tuple[Any, ...]]:
 
 def _by_columns(
     book: RuleBook,
-    given: Source | pl.DataFrame,
+    given: Source | Columns | pl.DataFrame,
     active: frozenset[int],
     today: date,
     submitter: str | None,
-    previous: Source | pl.DataFrame | None,
+    previous: Source | Columns | pl.DataFrame | None,
     full: bool,
     told: Bytes,
 ) -> outcome.Judged:
@@ -210,7 +297,7 @@ def _by_columns(
     if previous is not None:
         dataset = book.dataset
         types: Mapping[str, pl.DataType]
-        if not isinstance(previous, Source) and _is_typed(previous, dataset):
+        if _is_typed(previous, dataset):
             values, types = previous, previous.schema
         else:
             types = repeating(dataset)
@@ -318,7 +405,7 @@ def records(
 
 
 def _values(
-    source: Source | pl.DataFrame, dataset: Dataset, today: date, types: Mapping[str, pl.DataType]
+    source: Source | Columns | pl.DataFrame, dataset: Dataset, today: date, types: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
     from cjit.engine.judge import Judge
 
@@ -326,12 +413,14 @@ def _values(
     return Judge(book, _table(source, book), frozenset(), today, None).values(types)
 
 
-def _is_typed(frame: pl.DataFrame, dataset: Dataset) -> bool:
+def _is_typed(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> TypeGuard[pl.DataFrame]:
     """Whether a frame has values, as `records` gives them, not text."""
-    return bool(frame.schema.get(next(f.header for f in dataset.fields if f.kind is Kind.DATE)) == polars().Date)
+    return _is_frame(given) and bool(
+        given.schema.get(next(f.header for f in dataset.fields if f.kind is Kind.DATE)) == polars().Date
+    )
 
 
-def _table(source: Source | pl.DataFrame, book: RuleBook, told: Bytes = lambda done: None) -> Table:
+def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, told: Bytes = lambda done: None) -> Table:
     """A file, or a frame of text, as a table."""
     from cjit.engine.table import read, repeating
     from cjit.files.frames import pieces_in, pieces_of
@@ -344,8 +433,15 @@ def _table(source: Source | pl.DataFrame, book: RuleBook, told: Bytes = lambda d
         done += size
         told(done)
 
-    pieces = pieces_of(source, kinds) if isinstance(source, Source) else pieces_in(source, book.dataset)
-    return read(pieces, kinds, book.apart, progress)
+    if isinstance(source, Source):
+        return read(pieces_of(source, kinds), kinds, book.apart, progress)
+    frame: pl.DataFrame = _framed(source) if isinstance(source, Mapping) else source
+    return read(pieces_in(frame, book.dataset), kinds, book.apart, progress)
+
+
+def _framed(columns: Columns) -> Any:
+    """Columns of text as a frame."""
+    return polars().DataFrame(columns, schema=dict.fromkeys(columns, polars().String))
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:

@@ -74,6 +74,8 @@ class Judge:
         self.looked: dict[str, list[Looked]] = {
             header: [self.records.look(header, text) for text in of.texts] for header, of in table.texts.items()
         }
+        #: The ids that are not as most are: blank, spaced, or such that a rule has something against them.
+        self.looked_ids: dict[str, dict[str | None, Looked]] = {}
         self.hits: dict[int, Places] = {}
         #: The ids as sent, and without outer spaces.
         self.ids: dict[str, pl.Series] = dict(table.ids)
@@ -155,14 +157,15 @@ class Judge:
             odd = self._odd(ids, header, rules.values())
             texts = ids.gather(odd)
             looked = {text: self.records.look(header, text) for text in texts.unique()}
+            self.looked_ids[header] = {None: self.records.look(header, None), **looked}
             if any(each.sent != each.read for each in looked.values()):
                 self._read_ids[header] = ids.str.strip_chars()
             blank = [text for text, each in looked.items() if each.sent is None]
             if blank:
                 # A text of nothing but spaces is blank.
                 spaces = odd.filter(texts.is_in(pl.Series(blank, dtype=pl.String).implode()))
-                self.ids[header] = ids.scatter(spaces, None)
-                self._read_ids[header] = self._read_ids[header].scatter(spaces, None)
+                self.ids[header] = ids.clone().scatter(spaces, None)
+                self._read_ids[header] = self._read_ids[header].clone().scatter(spaces, None)
             for i in sorted({i for each in looked.values() for i in each.fails}):
                 fails = [text for text, each in looked.items() if i in each.fails]
                 at = odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode()))

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Literal
+from itertools import compress
+from typing import Literal, NamedTuple, TypeAlias
 
 from cjit.conditions import WHITE, Argument, is_told
 from cjit.dataset import Entity, Rule, Severity
@@ -29,8 +30,21 @@ _TEXTS = 6
 _GRADES = list(Severity)
 
 
+#: What stands for a text of a field in a table: its number, or the text itself.
+Key: TypeAlias = str | int | None
+
+
+class CellText(NamedTuple):
+    """A text of a field as it stands in the file, and looked at."""
+
+    text: str | None
+    looked: Looked
+
+
 class Judged(ABC):
     """A table that was put to a rule book.
+
+    A row is known by its place in the table, counted from 0.
 
     book: the rules. active: the numbers of those that were asked. today, submitter: the arguments of the check.
     odd: what was odd about the rows of the file.
@@ -71,12 +85,50 @@ class Judged(ABC):
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
 
-    @abstractmethod
-    def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
-        """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers.
+    # ---- its rows ------------------------------------------------------------------------------
 
-        Rows that repeat the headers are not counted among the texts.
-        """
+    @abstractmethod
+    def numbers(self, places: range) -> Sequence[int]:
+        """The number of each of some rows, as a spreadsheet shows it."""
+
+    @abstractmethod
+    def cells(self, header: str) -> Mapping[Key, CellText]:
+        """Each text of a field by its key; an id that is not there has itself as key, text and value."""
+
+    @abstractmethod
+    def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
+        """The key of a field's text on each of some rows."""
+
+    @property
+    @abstractmethod
+    def shut(self) -> Sequence[int]:
+        """The rows whose gate failed, in order."""
+
+    @property
+    def gate(self) -> Rule:
+        """The rule that hides a whole row."""
+        return self.book.rules[self.book.gates[0]]
+
+    @cached_property
+    def headers_again(self) -> frozenset[int]:
+        """The rows whose gate failed that have nothing but the headers in their cells."""
+        places: Sequence[int] = self.shut
+        given: set[int] = set()
+        fields = self.book.dataset.fields
+        # Of nearly all rows the gate's own field says that they are none of these.
+        for field in sorted(fields, key=lambda field: field.header != self.gate.header):
+            names, cells = (field.header, *field.also), self.cells(field.header)
+            texts = [cells[key].text if key in cells else key for key in self.keys(field.header, places)]
+            same = [not text or str(text).strip(WHITE).upper() in names for text in texts]
+            given.update(at for at, text in zip(places, texts, strict=True) if text)
+            places = list(compress(places, same))
+        return frozenset(given.intersection(places))
+
+    def gate_texts(self) -> Counter[str | None]:
+        """How often each text stands in the gate's field on rows that are shut and do not repeat the headers."""
+        cells = self.cells(self.gate.header)
+        keys = self.keys(self.gate.header, [at for at in self.shut if at not in self.headers_again])
+        return Counter({cells[key].text: count for key, count in Counter(keys).items()})
 
 
 @dataclass(frozen=True)
@@ -89,6 +141,14 @@ class _GateTexts:
 
     counts: Counter[str]
     headers_again: int
+
+
+def ragged(odd: Oddities) -> list[Line]:
+    """A finding for each row whose cells cannot be told apart."""
+    return [
+        Line(row, RAGGED.id, cells_told(cells, odd.width, ends=row == odd.cut_off), None, None)
+        for row, cells in odd.ragged
+    ]
 
 
 def findings(judged: Judged, source: Source | None, keep: int | None, sink: Sink | None) -> Findings:
@@ -149,12 +209,7 @@ class _Outcome:
 
     @cached_property
     def _ragged(self) -> Sequence[Line]:
-        """A finding for each row whose cells cannot be told apart."""
-        odd = self.odd
-        return [
-            Line(row, RAGGED.id, cells_told(cells, odd.width, ends=row == odd.cut_off), None, None)
-            for row, cells in odd.ragged
-        ]
+        return ragged(self.odd)
 
     def _firsts(self) -> Mapping[str, Sequence[Seen]]:
         first: dict[str, list[Seen]] = {}
@@ -207,15 +262,16 @@ class _Outcome:
     def _gate_texts(self) -> _GateTexts:
         if not self.book.gates or not self.judged.gated:
             return _GateTexts(Counter(), 0)
-        codes = self.book.dataset.codes_of(self.book.rules[self.book.gates[0]].header)
-        counts, again = self.judged.gate_texts()
+        codes = self.book.dataset.codes_of(self.judged.gate.header)
         told: Counter[str] = Counter()
-        for text, count in counts.items():
+        for text, count in self.judged.gate_texts().items():
             bare = (text or "").strip(WHITE)
-            if count and not (codes and bare.upper() in codes.codes):
+            if not (codes and bare.upper() in codes.codes):
                 told[bare] += count
         some = [text for text, _ in told.most_common() if text][:_TEXTS]
-        return _GateTexts(Counter({text: told[text] for text in ("", *some) if text in told}), again)
+        return _GateTexts(
+            Counter({text: told[text] for text in ("", *some) if text in told}), len(self.judged.headers_again)
+        )
 
     # ---- in words ------------------------------------------------------------------------------
 
@@ -231,7 +287,7 @@ class _Outcome:
         if self.odd.cut_off:
             row = self.odd.cut_off
             yield f"The file ends within row {row:,}, so it may have been cut off: make the extract again"
-        gate = self.book.rules[self.book.gates[0]]
+        gate = self.judged.gate
         codes = self.book.dataset.codes_of(gate.header)
         records = self.judged.height - self._gate_texts.headers_again
         if records and self._gate_texts.counts[""] == records:

@@ -22,10 +22,15 @@ def struck(text: str) -> str:
     return _within.sub(r"\1**", text) if len(text) >= 5 else text
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole postcode, however it is spaced."""
+    return _whole.match(_spaces.sub("", text.upper())) is not None
+
+
 def cut_postcode(text: str) -> str:
     """A text of a postcode field: never more than a whole postcode less its last two characters."""
     bare = text.strip(WHITE)
-    if _whole.match(_spaces.sub("", text.upper())):
+    if is_whole(text):
         return f"{bare[:-2]}**"
     if _truncated.match(bare.upper()) or len(bare) <= 3:
         return bare

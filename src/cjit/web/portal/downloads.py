@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,7 @@ from cjit.conditions import Never
 from cjit.copies import annotated, corrected
 from cjit.dataset import Rule, Severity
 from cjit.engine import compare
+from cjit.engine.checking import Checked, checked
 from cjit.engine.findings import Filled, Findings, RuleRun, Seen
 from cjit.files.opening import open_file
 from cjit.files.source import Source
@@ -72,8 +74,7 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     source = open_file(path, DATASET, submission.name)
     if kind in ("corrected", "changes"):
         wanted: dict[str, IO[bytes] | str] = {"corrected": os.devnull, "changes": os.devnull, kind: out}
-        today = timezone.localdate(submission.checked)
-        corrected.correct(source, wanted["corrected"], wanted["changes"], today=today, again=False)
+        corrected.correct(_read(source, submission), wanted["corrected"], wanted["changes"], again=False)
         return
     found = result.findings(submission)
     if kind == "csv":
@@ -82,7 +83,12 @@ def _write(submission: Submission, kind: str, chosen: Choose, path: Path, out: I
     elif kind == "xlsx":
         workbook.write(_findings(submission, found, source), out, rest="download the findings as CSV")
     else:
-        annotated.annotate(source, _findings(submission, found, source), out, submitter=submission.agency.code)
+        annotated.annotate(replace(_read(source, submission), findings=_findings(submission, found, source)), out)
+
+
+def _read(source: Source, submission: Submission) -> Checked:
+    """The file as it was read; nothing but consent is asked, since what was found then is kept."""
+    return checked(source, DATASET, today=timezone.localdate(submission.checked), skip=["*"])
 
 
 def _findings(submission: Submission, found: pl.DataFrame, source: Source) -> Findings:
