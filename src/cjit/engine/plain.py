@@ -395,6 +395,12 @@ def _joined(*texts: str | None) -> str | None:
     return None if None in texts else "".join(texts)  # type: ignore[arg-type]
 
 
+def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    compiled = re.compile(in_python(pattern))
+    # Python would look for the beginning of a text at each of its places.
+    return compiled.match if is_anchored(pattern) else compiled.search
+
+
 def is_anchored(pattern: str) -> bool:
     """Whether every alternative of a pattern begins at the beginning of a text."""
     depth = 0
@@ -426,15 +432,12 @@ def _remover(pattern: str) -> Callable[[str | None], str | None]:
 
 
 def _finder(pattern: str, group: int) -> Callable[[str | None], str | None]:
-    compiled = re.compile(in_python(pattern))
-    find = compiled.match if is_anchored(pattern) else compiled.search
+    find = _search(pattern)
     return lambda text: None if text is None or (found := find(text)) is None else found[group]
 
 
 def _matcher(pattern: str) -> Callable[[str | None], bool | None]:
-    compiled = re.compile(in_python(pattern))
-    # Python would look for the beginning of a text at each of its places.
-    find = compiled.match if is_anchored(pattern) else compiled.search
+    find = _search(pattern)
     return lambda text: None if text is None else find(text) is not None
 
 

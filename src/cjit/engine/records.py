@@ -7,9 +7,9 @@ breaks. Then each row is put to the rules of several fields, and the rows of one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from cjit.conditions import WHITE, Condition, Matches
 from cjit.dataset import Dataset
@@ -18,8 +18,7 @@ from cjit.engine.rulebook import RuleBook, rule_book
 from cjit.engine.shortcuts import alone, necessary, sieve
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """A text of a field: what was sent (None where it is blank), read, and its value; what is said of it.
 
     `is_no_value` says that something was sent that is no value of the field. `fails` are the rules on the field alone
@@ -34,8 +33,7 @@ class Looked:
     met: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record: its texts as looked at, by place as the headers are; whether its gate failed; the rules it breaks."""
 
     looked: tuple[Looked, ...]
