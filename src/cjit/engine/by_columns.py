@@ -85,7 +85,7 @@ class ByColumns(Judged):
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
-        return int(self._judge.ids[header].filter(~self._judge.gated).null_count())
+        return self._judge.blank_ids(header)
 
     def gate_texts(self) -> tuple[Mapping[str | None, int], int]:
         """How often each text stands in the gate's field on rows whose gate failed, and how many repeat the headers."""
