@@ -414,7 +414,8 @@ UNSURE = {f.header for f in Q.fields if (codes := Q.codes_of(f.header)) and not 
 def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_both_copies(
     tmp_path, csv_of, monkeypatch
 ):
-    looked, stretches, made = Counter(), [], parsing.stretches_of
+    looked: Counter[tuple[str, str | None]] = Counter()
+    stretches, made = [], parsing.stretches_of
 
     def counting(source):
         stretches.append(source.path)

@@ -293,7 +293,4 @@ def test_without_spark_connect_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "cjit.spark")
     with pytest.raises(ImportError) as told:
         import cjit.spark  # noqa: F401
-    assert (
-        str(told.value)
-        == "Spark Connect is not installed, which this needs: run “pip install '.[spark]'” in the folder with cjit's files"
-    )
+    assert str(told.value).startswith("Spark Connect is not installed, which this needs: run “pip install '.[spark]'”")

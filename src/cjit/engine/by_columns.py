@@ -84,7 +84,7 @@ class ByColumns(Judged):
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
-        return int(self._judge.ids[header].filter(~self._judge.gated).null_count())
+        return self._judge.blank_ids(header)
 
     def numbers(self, places: range) -> Sequence[int]:
         """The number of each of some rows, as a spreadsheet shows it."""

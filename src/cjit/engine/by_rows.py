@@ -100,9 +100,9 @@ class ByRows(Judged):
 
     def _judge(self) -> None:
         found: dict[int, list[int]] = {}
-        for looked in self._columns.values():
-            for at, each in enumerate(looked):
-                if each.fails:
+        for header, looked in self._columns.items():
+            if any(each.fails for each in self._known[header].values()):
+                for at, each in enumerate(looked):
                     for i in each.fails:
                         found.setdefault(i, []).append(at)
         self._shut = frozenset(at for i in self.book.gates for at in found.get(i, ()))

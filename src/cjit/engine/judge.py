@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_, or_
 
 import polars as pl
 
@@ -23,8 +24,10 @@ from cjit.conditions import (
     Condition,
     LookedUp,
     Node,
+    Not,
     Or,
     Stage,
+    Surely,
     Told,
     Value,
     all_of,
@@ -77,10 +80,11 @@ class Judge:
         #: The ids that are not as most are: blank, spaced, or such that a rule has something against them.
         self.looked_ids: dict[str, dict[str | None, Looked]] = {}
         self.hits: dict[int, Places] = {}
-        #: The ids as sent, and without outer spaces.
-        self.ids: dict[str, pl.Series] = dict(table.ids)
-        self._read_ids: dict[str, pl.Series] = dict(table.ids)
-        #: The places at which what stands for an id is none.
+        #: The places of ids with spaces at their ends, and of those that are nothing else.
+        self._spaced: dict[str, Places] = {}
+        self._spaces: dict[str, Places] = {}
+        #: Whether rules across rows see no id on a row: it is none, or the row is gated.
+        self._hidden: dict[str, pl.Series] = {}
         self._no_ids: dict[str, list[Places]] = {}
         self._atoms: dict[str, _Atom] = {}
         self._repeated: dict[str, Places] = {}
@@ -93,13 +97,17 @@ class Judge:
         self._several_fields()
         self._hide_gated()
         self._once()
-        # What both of these read is made before either begins.
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            list(pool.map(self._repeats, self._masked_ids))
-            stories = pool.submit(self._stories)
-            self._across()
-            stories.result()
+        self._hide_ids()
+        for key in dict.fromkeys((*self.book.across, *self.book.keys)):
+            self._of_key(key)
         return self.hits
+
+    def blank_ids(self, header: str) -> int:
+        """On how many rows that are looked at an id is blank."""
+        ids = self.table.ids[header]
+        spaces = self._spaces.get(header)
+        blank = int((ids.is_null() & ~self.gated).sum())
+        return blank + (int((~self.gated.gather(spaces)).sum()) if spaces is not None else 0)
 
     def values(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """The value of each cell, a column a header, with `row`, WITHHELD and WITHDRAWN.
@@ -158,14 +166,13 @@ class Judge:
             texts = ids.gather(odd)
             looked = {text: self.records.look(header, text) for text in texts.unique()}
             self.looked_ids[header] = {None: self.records.look(header, None), **looked}
-            if any(each.sent != each.read for each in looked.values()):
-                self._read_ids[header] = ids.str.strip_chars()
+            spaced = [text for text, each in looked.items() if each.sent != each.read]
+            if spaced:
+                self._spaced[header] = odd.filter(texts.is_in(pl.Series(spaced, dtype=pl.String).implode()))
             blank = [text for text, each in looked.items() if each.sent is None]
             if blank:
                 # A text of nothing but spaces is blank.
-                spaces = odd.filter(texts.is_in(pl.Series(blank, dtype=pl.String).implode()))
-                self.ids[header] = ids.clone().scatter(spaces, None)
-                self._read_ids[header] = self._read_ids[header].clone().scatter(spaces, None)
+                self._spaces[header] = odd.filter(texts.is_in(pl.Series(blank, dtype=pl.String).implode()))
             for i in sorted({i for each in looked.values() for i in each.fails}):
                 fails = [text for text, each in looked.items() if i in each.fails]
                 at = odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode()))
@@ -184,48 +191,98 @@ class Judge:
     # ---- rules on several fields ---------------------------------------------------------------
 
     def _several_fields(self) -> None:
-        common: dict[int, Condition] = {}
-        for i, condition in self.book.of_several_fields.items():
-            if i not in self.active:
-                continue
-            lowered = self._lowered(condition)
-            rarest = self._rarest(lowered)
-            needed = necessary(condition)
-            if rarest is not None and rarest[1] == 0:
-                continue
-            if rarest is not None and rarest[1] * _RARE < self.table.height:
-                self._ask(i, lowered, self._atoms[rarest[0]].spread(self.table).arg_true())
-            elif needed is not None and is_sieve(needed) and headers_of(needed)[0] in self.table.ids:
-                self._ask(i, lowered, self._sieved(needed))
-            else:
-                common[i] = lowered
-        asked = [expression(condition).alias(str(i)) for i, condition in common.items()]
-
-        def ask(start: int) -> dict[int, Places]:
-            fails = self._frame(common.values(), slice(start, start + ROWS_TOGETHER)).select(asked)
-            return {i: fails[str(i)].arg_true() + start for i in common}
-
+        asked = {i: condition for i, condition in self.book.of_several_fields.items() if i in self.active}
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for found in pool.map(ask, range(0, self.table.height if common else 0, ROWS_TOGETHER)):
-                for i, places in found.items():
-                    self._hit(i, places)
+            lowered = {i: self._lowered(condition) for i, condition in asked.items()}
+            for i, places in zip(lowered, pool.map(self._asked, asked.values(), lowered.values()), strict=True):
+                self._hit(i, places)
 
-    def _ask(self, i: int, condition: Condition, places: Places) -> None:
-        """Ask a rule of the rows at some places."""
-        if places.len():
-            fails = self._frame([condition], places).select(expression(condition).alias("fails"))["fails"]
-            self._hit(i, places.filter(fails))
+    def _asked(self, condition: Condition, lowered: Condition) -> Places:
+        """Where a rule of several fields fails.
+
+        Of the parts that all must hold, those that are known by number are put together first; what is left of the
+        condition is asked of the rows on which they hold.
+        """
+        parts = lowered.parts if isinstance(lowered, And) else (lowered,)
+        known = [part for part in parts if self._is_known(part)]
+        rows = [self._rows(part) for part in known]
+        if 0 in rows:
+            return _nowhere()
+        needed = necessary(condition)
+        if needed is not None and is_sieve(needed) and headers_of(needed)[0] in self.table.ids:
+            return self._left(lowered, self._sieved(needed))
+        if not known:
+            return self._left(lowered, pl.int_range(self.table.height, dtype=pl.UInt32, eager=True))
+        holds = reduce(
+            and_, (self._mask(part, truth=True) for _, part in sorted(zip(rows, known, strict=True), key=_rarer))
+        )
+        rest = [part for part in parts if not any(part is each for each in known)]
+        places = holds.arg_true()
+        return self._left(all_of(*rest), places) if rest else places
+
+    def _left(self, condition: Condition, places: Places) -> Places:
+        """At which of some places a condition is surely true, asked some rows at a time."""
+        found = []
+        asked = expression(condition).alias("fails")
+        for start in range(0, places.len(), ROWS_TOGETHER):
+            some = places[start : start + ROWS_TOGETHER]
+            found.append(some.filter(self._frame([condition], some).select(asked)["fails"]))
+        return pl.concat(found) if found else _nowhere()
 
     def _sieved(self, needed: Condition) -> Places:
+        """The places of the ids that a rule could fail for."""
         [header] = headers_of(needed)
         found = expression(as_sent(needed, header)).fill_null(False)
-        return self._read_ids[header].to_frame(header).select(found)[:, 0].arg_true()
+        places = self.table.ids[header].to_frame(header).select(found)[:, 0].arg_true()
+        spaced = self._spaced.get(header)
+        # Of an id with spaces at its ends the sieve says too little.
+        return places if spaced is None else pl.concat([places, spaced]).unique().sort()
 
     def _rarest(self, condition: Condition) -> tuple[str, int] | None:
         """Of the parts that all must hold, the one on a single field that holds on the fewest rows, and on how many."""
         parts = condition.parts if isinstance(condition, And) else (condition,)
         counts = {part.name: self._atoms[part.name].rows(self.table) for part in parts if isinstance(part, Column)}
         return min(counts.items(), key=lambda item: item[1], default=None)
+
+    # ---- what is known by number ---------------------------------------------------------------
+
+    def _is_known(self, node: Condition) -> bool:
+        """Whether a condition is made of parts that are known by number."""
+        match node:
+            case Column():
+                return True
+            case And(parts) | Or(parts):
+                return all(map(self._is_known, parts))
+            case Not(part) | Surely(part):
+                return self._is_known(part)
+        return False
+
+    def _mask(self, node: Condition, *, truth: bool) -> pl.Series:
+        """On which rows such a condition is surely true, or surely false."""
+        match node:
+            case Column(name):
+                return self._atoms[name].spread(self.table, truth)
+            case And(parts) | Or(parts):
+                return reduce(
+                    and_ if isinstance(node, And) is truth else or_, (self._mask(p, truth=truth) for p in parts)
+                )
+            case Not(part):
+                return self._mask(part, truth=not truth)
+            case Surely(part):
+                holds = self._mask(part, truth=True)
+                return holds if truth else ~holds
+        raise TypeError(f"{type(node).__name__} is not known by number")
+
+    def _rows(self, node: Condition) -> int:
+        """On how many rows such a condition is surely true, at most and roughly; 0 where surely on none."""
+        match node:
+            case Column(name):
+                return self._atoms[name].rows(self.table)
+            case And(parts):
+                return min(map(self._rows, parts))
+            case Or(parts):
+                return sum(map(self._rows, parts))
+        return self.table.height
 
     # ---- parts on one field, by number ---------------------------------------------------------
 
@@ -334,7 +391,13 @@ class Judge:
 
     def _stages(self, header: str, rows: slice | Places) -> list[pl.Series]:
         """An id as sent, as read and its value."""
-        sent, read = _some(self.ids[header], rows), _some(self._read_ids[header], rows)
+        sent = _some(self.table.ids[header], rows)
+        read = sent
+        if header in self._spaced:
+            read = sent.str.strip_chars()
+            blank = (read == "").fill_null(False)
+            if blank.any():
+                read, sent = read.scatter(blank.arg_true(), None), sent.scatter(blank.arg_true(), None)
         return [sent.alias(f"{header} as sent"), read.alias(f"{header} as read"), read.alias(header)]
 
     # ---- gates and rules told once -------------------------------------------------------------
@@ -365,62 +428,100 @@ class Judge:
 
     # ---- across rows ---------------------------------------------------------------------------
 
-    @cached_property
-    def _masked_ids(self) -> Mapping[str, pl.Series]:
-        """Each id as rules across rows see it, as a hash: blank where it is none, or where the row is gated."""
-        masked = {}
+    def _hide_ids(self) -> None:
         shut = self.gated.arg_true()
-        for header, ids in self._read_ids.items():
-            hashed = ids.to_frame("id").select(pl.when(pl.col("id").is_not_null()).then(pl.col("id").hash()))[:, 0]
-            for places in self._no_ids.get(header, ()):
-                hashed = hashed.scatter(places, None)
+        for header in self.table.ids:
+            places = list(self._no_ids.get(header, ()))
             if shut.len() and header != self.book.keys[0]:
-                hashed = hashed.scatter(shut, None)
-            masked[header] = hashed.alias(header)
-        return masked
+                places.append(shut)
+            if places:
+                hidden = pl.repeat(False, self.table.height, dtype=pl.Boolean, eager=True)
+                self._hidden[header] = hidden.scatter(pl.concat([at.cast(pl.UInt32) for at in places]), True)
+
+    def _hashes(self, header: str, places: Places | None = None) -> pl.Series:
+        """An id as rules across rows see it, as a hash, on some rows or all: null where it is none, or hidden."""
+        ids = self.table.ids[header] if places is None else self.table.ids[header].gather(places)
+        text = pl.col("id")
+        if header in self._spaced:
+            text = text.str.strip_chars()
+        given = text.is_not_null() & (text != "") if header in self._spaced else text.is_not_null()
+        if header in self._hidden:
+            given &= ~pl.col("hidden")
+        columns = [ids.alias("id")]
+        if header in self._hidden:
+            hidden = self._hidden[header]
+            columns.append((hidden if places is None else hidden.gather(places)).alias("hidden"))
+        return pl.DataFrame(columns).select(pl.when(given).then(text.hash()).alias(header))[:, 0]
 
     def _repeats(self, header: str) -> Places:
         """The places of rows whose id stands on several rows, those of one id side by side."""
         if header not in self._repeated:
-            self._repeated[header] = repeated(self._masked_ids[header])
+            self._repeated[header] = repeated(self._hashes(header))
         return self._repeated[header]
 
-    def _across(self) -> None:
-        for key, rules in self.book.across.items():
-            mine = {i: condition for i, condition in rules.items() if i in self.active}
-            if not mine:
-                continue
-            several = self._repeats(key).sort()
-            common: dict[int, Condition] = {}
-            for i, condition in mine.items():
-                some = self._likely(condition, key, several)
-                if some is None:
-                    common[i] = condition
-                else:
-                    self._ask_across({i: condition}, some)
-            self._ask_across(common, several)
-            for i, condition in mine.items():
-                lone = alone(condition)
-                if lone is not None:
-                    self._ask_alone(i, lone, key, several)
+    def _of_key(self, key: str) -> None:
+        """Ask what is asked of the rows with the same id, and let go of what was made for it."""
+        rules = {i: condition for i, condition in self.book.across.get(key, {}).items() if i in self.active}
+        self._across(key, rules)
+        if key in self.book.keys:
+            self._stories(key)
+        self._repeated.pop(key, None)
 
-    def _ask_across(self, rules: Mapping[int, Condition], places: Places) -> None:
-        """Ask rules across rows of all rows of some ids."""
-        if places.len() and rules:
-            frame = self._across_frame(rules, places)
-            fails = frame.select(expression(condition).alias(str(i)) for i, condition in rules.items())
-            for i in rules:
-                self._hit(i, places.filter(fails[str(i)]))
+    def _across(self, key: str, rules: Mapping[int, Condition]) -> None:
+        if not rules:
+            return
+        together = self._repeats(key)
+        several = together.sort()
+        common: dict[int, Condition] = {}
+        for i, condition in rules.items():
+            some = self._likely(condition, key, together)
+            if some is None:
+                common[i] = condition
+            else:
+                self._ask_across({i: condition}, key, some)
+        self._ask_across(common, key, together)
+        for i, condition in rules.items():
+            lone = alone(condition)
+            if lone is not None:
+                self._ask_alone(i, lone, key, several)
 
-    def _likely(self, condition: Condition, key: str, several: Places) -> Places | None:
+    def _ask_across(self, rules: Mapping[int, Condition], key: str, together: Places) -> None:
+        """Ask rules across rows of all rows of some ids, those of one id side by side: some ids at a time."""
+        if not together.len() or not rules:
+            return
+        asked = [expression(condition).alias(str(i)) for i, condition in rules.items()]
+
+        def ask(places: Places) -> dict[int, Places]:
+            places = places.sort()
+            fails = self._across_frame(rules, places).select(asked)
+            return {i: places.filter(fails[str(i)]) for i in rules}
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for found in pool.map(ask, self._some_ids(key, together)):
+                for i, places in found.items():
+                    self._hit(i, places)
+
+    def _some_ids(self, key: str, together: Places) -> Iterator[Places]:
+        """Places of which those of one id stand side by side, some at a time, those of one id always together."""
+        start = 0
+        while start < together.len():
+            end = start + ROWS_TOGETHER
+            if end < together.len():
+                # The first place of another id than the one before.
+                ids = self._hashes(key, together[end - 1 :][:ROWS_TOGETHER])
+                other = (ids != ids[0]).fill_null(True)
+                end = end - 1 + (other.arg_max() or ids.len()) if other.any() else together.len()
+            yield together[start:end]
+            start = end
+
+    def _likely(self, condition: Condition, key: str, together: Places) -> Places | None:
         """Of rows whose id stands on several, those with an id that could break a rule; None where that is most."""
         needed = necessary(condition)
         rarest = None if needed is None else self._rarest(self._lowered(needed))
         if rarest is None or rarest[1] * _RARE >= self.table.height:
             return None
-        ids = self._masked_ids[key]
-        some = ids.gather(self._atoms[rarest[0]].spread(self.table).arg_true()).unique().drop_nulls()
-        return several.filter(ids.gather(several).is_in(some.implode()))
+        some = self._hashes(key, self._atoms[rarest[0]].spread(self.table).arg_true()).unique().drop_nulls()
+        return together.filter(self._hashes(key, together).is_in(some.implode()))
 
     def _ask_alone(self, i: int, lone: Condition, key: str, several: Places) -> None:
         """Ask a rule across rows of the rows whose id no other row has."""
@@ -451,7 +552,7 @@ class Judge:
                 if name in columns:
                     continue
                 if node.header in self.table.ids:
-                    columns[name] = self._masked_ids[node.header].gather(places).alias(name)
+                    columns[name] = self._hashes(node.header, places).alias(name)
                     continue
                 atom = self._atom(node, node.header)
                 series = self._atoms[atom.name].series.gather(self.table.texts[node.header].numbers.gather(places))  # type: ignore[attr-defined]
@@ -462,34 +563,37 @@ class Judge:
 
     # ---- one story an id -----------------------------------------------------------------------
 
-    def _stories(self) -> None:
+    def _stories(self, key: str) -> None:
         book = self.book
         told = book.told_of_the_submitter if self.submitter is not None else frozenset()
-        for key in book.keys:
-            mine = {
-                s.header: (book.index[s.rule.id], s.owner)
-                for s in book.stories
-                if s.key == key and s.header not in told and book.index[s.rule.id] in self.active
-            }
-            places = self._repeats(key)
-            if self.gated.any():
-                places = places.filter(~self.gated.gather(places))
-            if not mine or not places.len():
-                continue
-            ids = self._masked_ids[key].gather(places)
-            found = {header: differing(ids, self._values_at(header, places)) for header in mine}
-            belongs_to_several = pl.repeat(False, places.len(), dtype=pl.Boolean, eager=True)
-            for header, (_, owner) in mine.items():
-                belongs_to_several = belongs_to_several | found[header] if owner else belongs_to_several
-            for header, (i, owner) in mine.items():
-                # An id that belongs to several is not one thing, and its values need not agree.
-                fails = found[header] if owner else found[header] & ~belongs_to_several
-                self._hit(i, places.filter(fails).sort())
+        mine = {
+            s.header: (book.index[s.rule.id], s.owner)
+            for s in book.stories
+            if s.key == key and s.header not in told and (book.index[s.rule.id] in self.active or s.owner)
+        }
+        if not any(i in self.active for i, _ in mine.values()):
+            return
+        places = self._repeats(key)
+        if self.gated.any():
+            places = places.filter(~self.gated.gather(places))
+        if not places.len():
+            return
+        ids = self._hashes(key, places)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            differ = pool.map(lambda header: differing(ids, self._values_at(header, places)), mine)
+            found = dict(zip(mine, differ, strict=True))
+        belongs_to_several = pl.repeat(False, places.len(), dtype=pl.Boolean, eager=True)
+        for header, (_, owner) in mine.items():
+            belongs_to_several = belongs_to_several | found[header] if owner else belongs_to_several
+        for header, (i, owner) in mine.items():
+            # An id that belongs to several is not one thing, and its values need not agree.
+            fails = found[header] if owner else found[header] & ~belongs_to_several
+            self._hit(i, places.filter(fails).sort())
 
     def _values_at(self, header: str, places: Places) -> pl.Series:
         """A number for the value of a field on some rows, the same for the same value; null where it is blank."""
         if header in self.table.ids:
-            return self._masked_ids[header].gather(places)
+            return self._hashes(header, places)
         known: dict[object, int] = {}
         numbers = [
             None if each.value is None else known.setdefault(each.value, len(known)) for each in self.looked[header]
@@ -518,9 +622,9 @@ class _Atom:
         counts = table.texts[self.header].sampled
         return 1 + SAMPLE * sum(count for number, count in counts.items() if self.answers[number] is True)
 
-    def spread(self, table: Table) -> pl.Series:
-        """Whether it is true on each row."""
-        return _by_number([answer is True for answer in self.answers], table.texts[self.header].numbers)
+    def spread(self, table: Table, truth: bool = True) -> pl.Series:
+        """Whether it is true, or false, on each row."""
+        return _by_number([answer is truth for answer in self.answers], table.texts[self.header].numbers)
 
 
 def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
@@ -534,6 +638,14 @@ def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
             found |= numbers == number
         return found if yes <= _FEW else ~found
     return pl.Series(answers, dtype=pl.Boolean).gather(numbers)
+
+
+def _rarer(part: tuple[int, Condition]) -> int:
+    return part[0]
+
+
+def _nowhere() -> Places:
+    return pl.Series([], dtype=pl.UInt32)
 
 
 def _some(column: pl.Series, rows: slice | Places) -> pl.Series:

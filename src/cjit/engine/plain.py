@@ -104,6 +104,26 @@ class Function:
         made: Callable[..., list[int]] = self._compiled("fails", self._lines)
         return made
 
+    def looked(self, wrong: Condition | None, no_value: Condition | None) -> Callable[..., Any]:
+        """A function of one field's text, as sent and as read: its value, whether it is none, and what `fails` gives.
+
+        Args:
+            wrong: where what is read is no value; it says nothing of a value.
+            no_value: where something was sent that is none.
+
+        Returns:
+            A function of (sent, read, today, submitter).
+        """
+        [header] = self.headers
+        value, read, sent = (_name(header, stage) for stage in (Stage.VALUE, Stage.READ, Stage.SENT))
+        is_value = f"{read} if {read} is None or {self._false(wrong)} else None" if wrong is not None else read
+        none = self._true(no_value) if no_value is not None else "False"
+        body = [f"    {value} = {is_value}", *self._lines[:-1], f"    return {value}, {none}, out"]
+        source = "\n".join([f"def looked({sent}, {read}, today, submitter, withheld=False, x=()):", *body])
+        exec(compile(source, "<looked>", "exec"), self._names)  # noqa: S102
+        made: Callable[..., Any] = self._names["looked"]
+        return made
+
     def value(self, value: Value) -> Callable[..., Typed]:
         """A function of a row, as `fails` is, that gives a value."""
         made: Callable[..., Typed] = self._compiled("value", [f"    return {self._value(value)}"])
@@ -395,6 +415,12 @@ def _joined(*texts: str | None) -> str | None:
     return None if None in texts else "".join(texts)  # type: ignore[arg-type]
 
 
+def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    compiled = re.compile(in_python(pattern))
+    # Python would look for the beginning of a text at each of its places.
+    return compiled.match if is_anchored(pattern) else compiled.search
+
+
 def is_anchored(pattern: str) -> bool:
     """Whether every alternative of a pattern begins at the beginning of a text."""
     depth = 0
@@ -426,15 +452,12 @@ def _remover(pattern: str) -> Callable[[str | None], str | None]:
 
 
 def _finder(pattern: str, group: int) -> Callable[[str | None], str | None]:
-    compiled = re.compile(in_python(pattern))
-    find = compiled.match if is_anchored(pattern) else compiled.search
+    find = _search(pattern)
     return lambda text: None if text is None or (found := find(text)) is None else found[group]
 
 
 def _matcher(pattern: str) -> Callable[[str | None], bool | None]:
-    compiled = re.compile(in_python(pattern))
-    # Python would look for the beginning of a text at each of its places.
-    find = compiled.match if is_anchored(pattern) else compiled.search
+    find = _search(pattern)
     return lambda text: None if text is None else find(text) is not None
 
 

@@ -6,10 +6,10 @@ breaks. Then each row is put to the rules of several fields, and the rows of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from cjit.conditions import WHITE, Condition, Matches
 from cjit.dataset import Dataset
@@ -18,8 +18,7 @@ from cjit.engine.rulebook import RuleBook, rule_book
 from cjit.engine.shortcuts import alone, necessary, sieve
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """A text of a field: what was sent (None where it is blank), read, and its value; what is said of it.
 
     `is_no_value` says that something was sent that is no value of the field. `fails` are the rules on the field alone
@@ -34,8 +33,7 @@ class Looked:
     met: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record: its texts as looked at, by place as the headers are; whether its gate failed; the rules it breaks."""
 
     looked: tuple[Looked, ...]
@@ -80,34 +78,26 @@ class _OfField:
         self.tidied = kind.tidied
         self.rules = tuple(book.of_one_field[header])
         self.met = [(i, n) for i in book.once if book.rules[i].header == header for n in range(len(book.rules[i].once))]
-        self.is_value = _holds(~kind.wrong, header) if kind.wrong is not None else None
-        self.is_no_value = _holds(kind.no_value, header) if kind.no_value is not None else None
         conditions = [*book.of_one_field[header].values(), *(book.rules[i].once[n] for i, n in self.met)]
-        self.fails = Function(conditions, (header,), spread=True).fails
+        self.looked = Function(conditions, (header,)).looked(kind.wrong, kind.no_value)
         # Nearly all ids are like none of what is wrong with one.
         odd = sieve(header, conditions) if header in book.ids and kind.wrong is None else None
-        self.is_odd = _holds(odd, header) if odd is not None else None
+        self.is_odd = None if odd is None else Function([], (header,), spread=True).holds(odd)
 
     def look(self, text: str | None, today: date, submitter: str | None) -> Looked:
-        if self.is_odd and text and text.strip(WHITE) == text:
+        bare = text.strip(WHITE) if text else None
+        if self.is_odd and bare and bare == text:
             one = (text,)
             if not self.is_odd(one, one, one, False, (), today, submitter):
                 return Looked(text, text, text, False, (), ())
-        sent = text if text and text.strip(WHITE) else None
+        sent = text if bare else None
         read = None if sent is None else self.tidied(sent)
-        value = read
-        rest = (False, (), today, submitter)
-        if read is not None and self.is_value and not self.is_value((None,), (read,), (sent,), *rest):
-            value = None
-        no_value = bool(self.is_no_value and self.is_no_value((value,), (read,), (sent,), *rest))
-        found = self.fails((value,), (read,), (sent,), *rest)
+        value, no_value, found = self.looked(sent, read, today, submitter)
+        if not found:
+            return Looked(sent, read, value, no_value, (), ())
         count = len(self.rules)
         fails = tuple(self.rules[at] for at in found if at < count)
         return Looked(sent, read, value, no_value, fails, tuple(self.met[at - count] for at in found if at >= count))
-
-
-def _holds(condition: Condition, header: str) -> Callable[..., bool]:
-    return Function([], (header,), spread=True).holds(condition)
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,8 @@ from cjit.files.parsing import Oddities, together
 # One more than there are processors: while one waits for Polars, which has a thread for each, another works.
 _WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
 
+#: Numbers that are counted one by one: to compare a column with each costs less than to sort it out.
+_FEW = 12
 #: One row in so many is counted where a rough number will do.
 SAMPLE = 101
 
@@ -55,6 +57,8 @@ class Texts:
 
 def counts_of(numbers: pl.Series, length: int) -> tuple[int, ...]:
     """How often each number below `length` stands in a column."""
+    if length <= _FEW:
+        return tuple(int((numbers == number).sum()) for number in range(length))
     counts = [0] * length
     for number, count in numbers.value_counts().iter_rows():
         counts[number] = count

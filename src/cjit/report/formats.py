@@ -12,11 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from cjit.dataset import Rule
-from cjit.files.place import placed
-from cjit.report.version import file_rules
-
 if TYPE_CHECKING:
+    from cjit.dataset import Rule
     from cjit.engine.findings import Findings, Sink
     from cjit.files.source import Source
 
@@ -142,6 +139,9 @@ def write(
         WouldOverwrite: where `where` is the file that is checked.
         OSError: where it cannot be written.
     """
+    from cjit.files.place import placed
+    from cjit.report.version import file_rules
+
     more = tuple(rules)
     check = Check(run, source, (*file_rules(source.dataset), *more), bool(more))
     with placed(where, source) if where is not None else _standard_output() as out:
