@@ -557,6 +557,51 @@ def test_a_small_file_is_checked_and_reported_without_polars(tmp_path, csv_of, f
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("before", ["sys.modules['polars'] = None", ""], ids=["not installed", "installed"])
+def test_copies_of_a_small_file_are_made_without_polars(tmp_path, csv_of, before):
+    (tmp_path / "may.csv").write_bytes(csv_of({}, {"SEX": "m", "UTLA": ""}, {"CONSENT": "N"}, {"PC": "NR14 7UJ"}))
+    arguments = ["check", "may.csv", "--today", "2026-03-31", "--annotated", "a.csv", "--corrected", "c.csv"]
+    done = without_polars(tmp_path, before, f"from cjit.cli import main\nmain({arguments})")
+    assert done.returncode == 1
+    assert "3 cells were mended; 1 row without consent was left out: the corrected copy is in c.csv" in done.stderr
+    assert "[SEX.is_plainly_written]" in (tmp_path / "a.csv").read_text()
+    assert "5,PC,NR14 7**,NR14 7,Last two characters" in (tmp_path / "c.changes.csv").read_text()
+    assert len((tmp_path / "c.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("before", ["sys.modules['polars'] = None", ""], ids=["not installed", "installed"])
+def test_records_are_extracted_without_polars(tmp_path, before):
+    code = """
+from datetime import date
+from cjit.datasets.q import Q
+from cjit.datasets.q.example import EXAMPLE
+from cjit.extract import extract, write
+rows = [EXAMPLE | {"SEX": "m", "PC": "ne81ab"}, EXAMPLE | {"CLIENTID": "2", "EPISODID": "3", "DOB": ""}]
+done = extract(Q, rows, agency=EXAMPLE["AGNCY"], today=date(2026, 3, 31), leave_out=True)
+assert list(done.left_out) == ["3"], done.left_out
+with open("extract.csv", "wb") as file:
+    write(Q, done.rows, file)
+with open("labels.csv", "wb") as file:
+    write(Q, done.rows, file, labels=True)
+"""
+    done = without_polars(tmp_path, before, code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ",M," in (tmp_path / "extract.csv").read_text()
+    assert ",NE8 1," in (tmp_path / "extract.csv").read_text()
+    assert ",M Male," in (tmp_path / "labels.csv").read_text()
+
+
+def without_polars(folder, before, code):
+    """Run some Python in a folder, in which Polars is not installed, or is and must not be loaded."""
+    watched = f"import sys; {before}\nend = None\ntry:\n"
+    watched += "".join(f"    {line}\n" for line in code.strip().splitlines())
+    watched += "except SystemExit as left: end = left.code\n"
+    watched += "assert not sys.modules.get('polars'), 'polars was loaded'\nsys.exit(end)"
+    return subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False, cwd=folder)
+
+
+@pytest.mark.process
 def test_the_version_is_told_without_loading_polars():
     loaded = "import sys; from cjit.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
     done = subprocess.run(

@@ -13,7 +13,8 @@ from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style
 from cjit.engine.checking import check
-from cjit.extract import NOT_SENT, BadPattern, canonical, extract, file_name, is_blank, write
+from cjit.extract import NOT_SENT, BadPattern, extract, file_name, is_blank, write
+from cjit.extract import canonical as canonical_rows
 from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
 from cjit.geography import TRUNCATED
@@ -31,6 +32,13 @@ def record(number=1, **changes):
     return {**EXAMPLE, **ids, "CLIENT": f"C{number}", **changes}
 
 
+def canonical(book, rows, **options):
+    """The canonical form of some records as a frame."""
+    return pl.DataFrame(
+        canonical_rows(book, rows, **options), schema=dict.fromkeys(book.headers, pl.String), orient="row"
+    )
+
+
 def of_example(*changes, book=Q):
     """The canonical form of some records of different clients, as texts by header, blank as None."""
     return canonical(book, [record(n, **change) for n, change in enumerate(changes, 1)]).to_dicts()
@@ -42,7 +50,7 @@ def extracted(*rows, **options):
 
 def bytes_of(frame, **options):
     out = io.BytesIO()
-    write(Q, frame, out, **options)
+    write(Q, frame.rows(), out, **options)
     return out.getvalue()
 
 

@@ -22,24 +22,33 @@ has its episodes held back as those that would be rejected are: the document say
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from string import Formatter
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypeAlias
 
-import polars as pl
-
-from cjit import dates, derive
+from cjit.conditions import in_python
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
-from cjit.dates import Style
+from cjit.dates import Style, day_of, read_text, style_in, text_of
 from cjit.engine.checking import check, texts_of
-from cjit.engine.findings import Findings
+from cjit.engine.findings import Findings, lines_of, polars
+from cjit.engine.records import Looked, Records, prepared
 from cjit.geography import OUTWARD, upper_tier_for_sector
-from cjit.report.spreadsheet import neutral_column
+from cjit.kinds import FieldKind, kinds_of
+from cjit.report.spreadsheet import neutral
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: A record as it is sent: its texts by place as the headers are, None for blank.
+Row: TypeAlias = tuple[str | None, ...]
 
 #: Stands for a text of which nothing is sent: one that is no value of its field, nor looks like one.
 NOT_SENT = "**"
@@ -48,36 +57,41 @@ _HELD_BACK = frozenset({"CLIENT.identifies_nobody"})
 
 #: What the line of a client who withdrew consent has; every other column of it is blank.
 _OF_WITHDRAWN = ("CLIENTID", "AGNCY", "CONSENT")
-_CONSENTS, _WITHDRAWN = pl.col("CONSENT") == "Y", pl.col("CONSENT") == "N"
+_CONSENTS, _WITHDRAWN = "Y", "N"
 
 #: What a text looks like that may be a value of its field though it is none, or none that we know. A code has up to
 #: nine letters and figures, with a figure among them or at most three letters: a telephone or NHS number is longer.
 _LIKELY = {
-    Kind.DATE: r"^(?:[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}|[0-9]{1,8})$",
-    Kind.NUMBER: r"^[+-]?[0-9][0-9.,]{0,6}$",
-    Kind.CODE: r"^(?:[A-Za-z]{1,3}|[0-9A-Za-z]*[0-9][0-9A-Za-z]*)$",
-    Kind.INITIAL: r"^[A-Za-z]{1,2}$",
+    kind: re.compile(in_python(form))
+    for kind, form in (
+        (Kind.DATE, "^([0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}|[0-9]{1,8})$"),
+        (Kind.NUMBER, "^[+-]?[0-9][0-9.,]{0,6}$"),
+        (Kind.CODE, "^([A-Za-z]{1,3}|[0-9A-Za-z]*[0-9][0-9A-Za-z]*)$"),
+        (Kind.INITIAL, "^[A-Za-z]{1,2}$"),
+    )
 }
 _LONGEST_CODE = 9
 #: A whole postcode without its space.
-_WHOLE = rf"(?i)^{OUTWARD}[0-9][A-Z]{{2}}$"
+_WHOLE = re.compile(rf"{OUTWARD}[0-9][A-Z]{{2}}", re.IGNORECASE)
 #: A date less its leading noughts, which leaves no doubt, though a file that is checked must have them.
-_SHORT_DATE = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$"
+_SHORT_DATE = re.compile("[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}")
+#: A day that every date of a record may be later than: this form does not know the day on which it is checked.
+_NO_DAY = date.max
 
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
     """An extract, ready to be written, and what the check says of it.
 
-    `frame` is what would be sent, and row n of `findings` (the header is row 1) its row n - 2. `findings` have a
-    rejected row for each withdrawn line, which is as it should be. `rejected` are the EPISODIDs in `frame` whose rows
-    would be rejected otherwise, in the frame's order, each with the rules it breaks in the book's order; `left_out`
+    `rows` are what would be sent, and row n of `findings` (the header is row 1) its row n - 2. `findings` have a
+    rejected row for each withdrawn line, which is as it should be. `rejected` are the EPISODIDs in `rows` whose rows
+    would be rejected otherwise, in the order of the rows, each with the rules it breaks in the book's order; `left_out`
     the same of those that were taken out. "" stands for all rows without an EPISODID. `withdrawn` counts the lines
-    in `frame` of clients who withdrew consent, `without_consent` the rows handed in that had no answer to CONSENT and
+    in `rows` of clients who withdrew consent, `without_consent` the rows handed in that had no answer to CONSENT and
     are in no extract.
     """
 
-    frame: pl.DataFrame
+    rows: Sequence[Row]
     findings: Findings
     rejected: Mapping[str, tuple[Rule, ...]]
     left_out: Mapping[str, tuple[Rule, ...]]
@@ -88,6 +102,13 @@ class Extracted:
     def blocked(self) -> bool:
         """Whether something must be mended, or left out, before the file may be sent."""
         return bool(self.rejected)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows as a frame: a column of text (String) a header of the dataset, blank as null. Needs Polars."""
+        schema = dict.fromkeys(self.findings.dataset.headers, polars().String)
+        frame: pl.DataFrame = polars().DataFrame(self.rows, schema=schema, orient="row")
+        return frame
 
 
 class BadPattern(ValueError):  # noqa: N818 - a slip of the user's, told in one sentence
@@ -108,64 +129,87 @@ def extract(
 ) -> Extracted:
     """The canonical form of some rows and what the check says of it, for the agency that would submit it.
 
-    Dates are written in the `style`.
+    Args:
+        dataset: the dataset.
+        rows: records as text by header; a header left out is blank.
+        agency: the code of the agency that submits.
+        today: the day nothing may be later than.
+        leave_out: whether every row of an episode that would be rejected is taken out. It is then absent from the file,
+            and a portal that holds it says so.
+        style: how dates are written.
 
-    With `leave_out`, every row of an episode that would be rejected is taken out. It is then absent from the file, and
-    a portal that holds it says so.
+    Returns:
+        The extract.
+
+    Raises:
+        TypeError: where a record is none, or has what is no text.
     """
     plain = _plainly(dataset, rows, style)
-    frame = _may_leave(dataset, plain)
+    consent, episode = (dataset.headers.index(header) for header in ("CONSENT", _ids(dataset)[1]))
+    sent = _may_leave(dataset, plain)
     left_out: dict[str, tuple[Rule, ...]] = {}
     while True:
-        findings = check(frame, dataset, today=today, submitter=agency)
+        columns = zip(*sent, strict=True) if sent else ((),) * len(dataset.headers)
+        findings = check(dict(zip(dataset.headers, columns, strict=True)), dataset, today=today, submitter=agency)
         rejected = _rejected(findings)
         if not (leave_out and rejected):
             break
         # What is left is checked anew: a rule across rows may say something else of it.
         left_out |= rejected
-        episode = pl.col(_ids(dataset)[1]).fill_null("")
-        frame = frame.filter(_WITHDRAWN | ~episode.is_in(list(rejected)))
+        sent = [row for row in sent if row[consent] == _WITHDRAWN or (row[episode] or "") not in rejected]
     return Extracted(
-        frame=frame,
+        rows=sent,
         findings=findings,
         rejected=rejected,
         left_out=left_out,
-        withdrawn=frame.filter(_WITHDRAWN).height,
-        without_consent=plain.height - plain.filter(_CONSENTS | _WITHDRAWN).height,
+        withdrawn=sum(row[consent] == _WITHDRAWN for row in sent),
+        without_consent=sum(row[consent] not in (_CONSENTS, _WITHDRAWN) for row in plain),
     )
 
 
 def canonical(
     dataset: Dataset, rows: Iterable[Record], *, keep_odd: bool = False, style: Style = Style.EIGHT
-) -> pl.DataFrame:
-    """The rows as they are sent: a column of text for each header in the document's order, blank as null.
-
-    Dates are written in the `style`.
-
-    With `keep_odd`, for records that stay here, what is no value of its field (but PC) is as it was typed.
+) -> list[Row]:
+    """The rows as they are sent.
 
     A blank upper tier local authority is filled in where the sector leaves no doubt. Equal rows are there once. Rows
     are in the order of their ids, by code point, blank first. Characters that no file can hold (NUL, half a surrogate
     pair) are left out. The canonical form of the canonical form is the same.
+
+    Args:
+        dataset: the dataset.
+        rows: records as text by header; a header left out is blank.
+        keep_odd: whether what is no value of its field (but PC) is as it was typed, for records that stay here.
+        style: how dates are written.
+
+    Returns:
+        The rows, each with its texts by place as the headers are.
+
+    Raises:
+        TypeError: where a record is none, or has what is no text.
     """
     return _may_leave(dataset, _plainly(dataset, rows, style, keep_odd))
 
 
-def write(dataset: Dataset, frame: pl.DataFrame, out: IO[bytes], *, labels: bool = False) -> None:
-    """Write a canonical frame as CSV: a header row, commas, CRLF, UTF-8, quotation marks only where they are needed.
+def write(dataset: Dataset, rows: Iterable[Row], out: IO[bytes], *, labels: bool = False) -> None:
+    """Write canonical rows as CSV: a header row, commas, CRLF, UTF-8, quotation marks only where they are needed.
 
-    With `labels` it is a file to look at in a spreadsheet and never to be sent: each code has its label after it
-    ("1011 Heroin"), dates are dd/mm/yyyy, cells like formulas are neutralised, and it begins with the byte order
-    mark that Excel asks for.
+    Args:
+        dataset: the dataset.
+        rows: the rows, as `canonical` gives them.
+        out: the file, opened.
+        labels: whether it is a file to look at in a spreadsheet and never to be sent: each code has its label after it
+            ("1011 Heroin"), dates are dd/mm/yyyy, cells like formulas are neutralised, and it begins with the byte
+            order mark that Excel asks for.
     """
-    frame = frame.select(dataset.headers)
     if labels:
-        frame = frame.select(_labelled(f, dataset) for f in dataset.fields)
-        frame = frame.with_columns(map(neutral_column, dataset.headers))
-    # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
-    lines = io.BytesIO()
-    frame.write_csv(lines, include_bom=labels, line_terminator="\r\n")
-    out.write(lines.getbuffer())
+        out.write(codecs.BOM_UTF8)
+    text = io.TextIOWrapper(out, "utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(dataset.headers)
+    writer.writerows(_labelled(dataset, rows) if labels else rows)
+    # Flushes, and leaves closing to who opened.
+    text.detach()
 
 
 def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
@@ -191,39 +235,85 @@ def file_name(pattern: str, *, agency: str, until: date, scope: str) -> str:
 # ---- the canonical form ----------------------------------------------------------------------------
 
 
-def _plainly(dataset: Dataset, rows: Iterable[Record], style: Style, keep_odd: bool = False) -> pl.DataFrame:
+def _plainly(dataset: Dataset, rows: Iterable[Record], style: Style, keep_odd: bool = False) -> list[Row]:
     """Every row, each value as the dataset plainly writes it."""
     rows = texts_of(rows)
-    frame = pl.DataFrame([_column(rows, header) for header in dataset.headers])
-    text, read, _ = derive.columns(dataset)
+    records = prepared(dataset, _NO_DAY, None)
     plain = _tidy if keep_odd else _plain
-    typed = frame.with_columns(text).with_columns(read)
-    return _filled(dataset, typed.select(plain(f, dataset, style).alias(f.header) for f in dataset.fields))
+    columns = []
+    for header, kind in kinds_of(dataset).items():
+        texts = [row.get(header) for row in rows]
+        # Each distinct text is looked at once.
+        known = {text: plain(kind, _looked(records, header, text), style) for text in set(texts)}
+        columns.append(list(map(known.__getitem__, texts)))
+    return _filled(dataset, list(zip(*columns, strict=True)))
 
 
-def _column(rows: Sequence[Record], header: str) -> pl.Series:
-    texts = [row.get(header) for row in rows]
-    try:
-        column = pl.Series(header, texts, pl.String)
-    except UnicodeEncodeError:
-        texts = [text and text.encode(errors="ignore").decode() for text in texts]
-        column = pl.Series(header, texts, pl.String)
-    return column.str.replace_all("\0", "", literal=True)
+def _looked(records: Records, header: str, text: str | None) -> Looked:
+    """A text looked at, less the characters that no file can hold."""
+    return records.look(header, text and text.encode(errors="ignore").decode().replace("\0", ""))
 
 
-def _plain(field: Field, dataset: Dataset, style: Style) -> pl.Expr:
-    """A field as it is sent: plainly written where it is understood, else as it was typed, if it may be a value."""
-    sent = _tidy(field, dataset, style)
-    if field.kind not in _LIKELY:
+def _plain(kind: FieldKind, looked: Looked, style: Style) -> str | None:
+    """A text as it is sent: plainly written where it is understood, else as it was typed, if it may be a value."""
+    sent = _tidy(kind, looked, style)
+    if sent is None or kind.field.kind not in _LIKELY:
         return sent
-    codes = dataset.codes_of(field.header)
-    likely = sent.str.contains(_LIKELY[field.kind]) & ~sent.str.contains(_WHOLE)
+    codes = kind.codes
+    likely = bool(_LIKELY[kind.field.kind].search(sent)) and not _WHOLE.fullmatch(sent)
     if codes:
-        likely &= sent.str.len_chars() <= _LONGEST_CODE
         # Of a list that is complete there are no other codes.
-        likely = sent.is_in(codes.codes) | (likely & pl.lit(not codes.complete))
-    told = pl.lit(None if codes and not codes.complete else NOT_SENT, pl.String)
-    return pl.when(likely | sent.is_null()).then(sent).otherwise(told)
+        likely = sent in codes.codes or (likely and len(sent) <= _LONGEST_CODE and not codes.complete)
+    return sent if likely else None if codes and not codes.complete else NOT_SENT
+
+
+def _tidy(kind: FieldKind, looked: Looked, style: Style) -> str | None:
+    """A text plainly written where it is understood, else as it was typed."""
+    if looked.sent is None:
+        return None
+    plain = kind.plainly(looked.read, style) or None
+    match kind.field.kind:
+        case Kind.DATE:
+            # One that lies ahead is plainly written all the same: this form does not know the day.
+            short = _SHORT_DATE.fullmatch(looked.sent.strip())
+            day = day_of(short[0]) if short else None
+            return plain or (text_of(day, style) if day else looked.sent)
+        case Kind.NUMBER:
+            return plain or looked.sent
+        case Kind.POSTCODE:
+            return plain if kind.is_certain(looked) else NOT_SENT
+        case _:
+            return kind.mended(looked, style) or None
+
+
+def _filled(dataset: Dataset, rows: list[Row]) -> list[Row]:
+    """The rows with UTLA filled in where it is blank, the sector lies in one authority, and the list has that."""
+    codes = dataset.codes_of("UTLA")
+    place, postcode = dataset.headers.index("UTLA"), dataset.headers.index("PC")
+    known: dict[str | None, str | None] = {None: None}
+    for at, row in enumerate(rows):
+        if row[place] is None and (sector := row[postcode]) is not None:
+            if sector not in known:
+                code = upper_tier_for_sector(sector)
+                known[sector] = code if codes and code in codes.codes else None
+            rows[at] = (*row[:place], known[sector], *row[place + 1 :])
+    return rows
+
+
+def _may_leave(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
+    """What may leave of rows that are plainly written: once, and in order."""
+    headers = dataset.headers
+    client, consent = headers.index("CLIENTID"), headers.index("CONSENT")
+    gone = {row[client] for row in rows if row[consent] == _WITHDRAWN} - {None}
+    leaving = {row for row in rows if row[consent] == _CONSENTS and row[client] not in gone}
+    leaving.update(
+        tuple(text if header in _OF_WITHDRAWN else None for header, text in zip(headers, row, strict=True))
+        for row in rows
+        if row[consent] == _WITHDRAWN
+    )
+    ids = _ids(dataset)
+    order = [headers.index(h) for h in (*ids, *(h for h in headers if h not in ids))]
+    return sorted(leaving, key=lambda row: [row[at] or "" for at in order])
 
 
 def is_blank(dataset: Dataset, header: str, text: str) -> bool:
@@ -235,52 +325,8 @@ def is_blank(dataset: Dataset, header: str, text: str) -> bool:
     if any(code in codes.labels or code in codes.also for code in (plain, plain.lstrip("0"))):
         return False
     # The length first: a long text would be looked at again and again.
-    likely = len(plain) <= _LONGEST_CODE and re.match(_LIKELY[Kind.CODE], plain)
-    return not likely or re.match(_WHOLE, plain) is not None
-
-
-def _tidy(field: Field, dataset: Dataset, style: Style) -> pl.Expr:
-    """A field plainly written where it is understood, else as it was typed."""
-    raw, plain = derive.sent(field.header), derive.plainly(field, style)
-    match field.kind:
-        case Kind.DATE:
-            # One that lies ahead is plainly written all the same: this form does not know the day.
-            tidy = raw.str.strip_chars()
-            short = pl.when(tidy.str.contains(_SHORT_DATE)).then(tidy).str.to_date("%d/%m/%Y", strict=False)
-            return pl.coalesce(plain, dates.written(short, style), raw)
-        case Kind.NUMBER:
-            return pl.coalesce(plain, raw)
-        case Kind.POSTCODE:
-            sector = pl.when(~derive.doubtful(field, dataset)).then(plain)
-            return pl.coalesce(sector, pl.when(raw.is_not_null()).then(pl.lit(NOT_SENT)))
-        case Kind.CODE | Kind.INITIAL:
-            return pl.when(derive.doubtful(field, dataset)).then(raw).otherwise(plain)
-        case Kind.ID:
-            return plain
-
-
-def _filled(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with UTLA filled in where it is blank, the sector lies in one authority, and the list has that."""
-    codes = dataset.codes_of("UTLA")
-    sectors = frame.filter(pl.col("UTLA").is_null())["PC"].drop_nulls().unique()
-    certain = {s: code for s in sectors if (code := upper_tier_for_sector(s)) and codes and code in codes.codes}
-    if not certain:
-        return frame
-    sector = pl.col("PC").replace_strict(certain, default=None, return_dtype=pl.String)
-    return frame.with_columns(pl.coalesce("UTLA", sector))
-
-
-def _may_leave(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """What may leave of rows that are plainly written: once, and in order."""
-    gone = frame.filter(_WITHDRAWN)["CLIENTID"].drop_nulls()
-    theirs = pl.col("CLIENTID").is_in(gone.implode()).fill_null(False)
-    ids = _ids(dataset)
-    return (
-        frame.filter(_WITHDRAWN | (_CONSENTS & ~theirs))
-        .with_columns(pl.when(_CONSENTS).then(pl.exclude(_OF_WITHDRAWN)).name.keep())
-        .unique()
-        .sort(*ids, *(h for h in dataset.headers if h not in ids))
-    )
+    likely = len(plain) <= _LONGEST_CODE and _LIKELY[Kind.CODE].search(plain)
+    return not likely or _WHOLE.fullmatch(plain) is not None
 
 
 def _ids(dataset: Dataset) -> list[str]:
@@ -298,29 +344,41 @@ def holds_back(rule: Rule) -> bool:
 
 def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
     """The rules by which an episode is rejected or held back, by EPISODID; a withdrawn line only fails the gate."""
-    rules = [run.rule for run in findings.ledger]
-    grave = {rule.id: rule for rule in rules if holds_back(rule) and not rule.gate}
-    found = findings.frame.filter(pl.col("rule").is_in(list(grave)))
-    told = found.group_by(pl.col("episode").fill_null(""), maintain_order=True).agg(pl.col("rule").unique().sort())
-    return {episode: tuple(grave[name] for name in names) for episode, names in told.iter_rows()}
+    grave = {run.rule.id: run.rule for run in findings.ledger if holds_back(run.rule) and not run.rule.gate}
+    found: dict[str, set[str]] = {}
+    for batch in findings.batches:
+        for line in lines_of(batch):
+            if line.rule in grave:
+                found.setdefault(line.episode or "", set()).add(line.rule)
+    return {episode: tuple(rule for name, rule in grave.items() if name in names) for episode, names in found.items()}
 
 
 # ---- labels ----------------------------------------------------------------------------------------
 
 
-def _labelled(field: Field, dataset: Dataset) -> pl.Expr:
-    """A field for people: each code with its label, and an answer to a number that is none with what it says."""
-    value, codes = pl.col(field.header), dataset.codes_of(field.header)
+def _labelled(dataset: Dataset, rows: Iterable[Row]) -> Iterator[list[str]]:
+    """The rows for people: each code with its label, and an answer to a number that is none with what it says."""
+    told = [_telling(field, dataset) for field in dataset.fields]
+    started = dataset.headers.index("CPLANDT")
+    for row in rows:
+        later = row[started] is not None
+        yield [neutral(tell(text, later)) if text else "" for tell, text in zip(told, row, strict=True)]
+
+
+def _telling(field: Field, dataset: Dataset) -> Callable[[str, bool], str]:
+    """How a field is told, from its text and whether the client was taken onto the caseload."""
+    codes = dataset.codes_of(field.header)
     if field.kind is Kind.DATE:
-        return dates.rewritten(value, Style.SLASHED)
+        return lambda text, later: text_of(day, Style.SLASHED) if style_in(text) and (day := read_text(text)) else text
     if codes is None:
-        said = {code: f"{code} {label}" for code, label in field.apart.items()}
-        return value.replace(said) if said else value
+        apart = {code: f"{code} {label}" for code, label in field.apart.items()}
+        return lambda text, later: apart.get(text, text)
     if field.header != "CJDISRSN":
-        return value.replace(_labels(codes))
+        labels = _labels(codes)
+        return lambda text, later: labels.get(text, text)
     # Some reasons are printed twice, and which is meant is told by CPLANDT.
-    prior, later = (value.replace(_labels(codes, group)) for group in ("prior to caseload", "from caseload"))
-    return pl.when(pl.col("CPLANDT").is_null()).then(prior).otherwise(later)
+    of = (_labels(codes, "prior to caseload"), _labels(codes, "from caseload"))
+    return lambda text, later: of[later].get(text, text)
 
 
 def _labels(codes: CodeList, group: str = "") -> dict[str, str]:

@@ -150,7 +150,8 @@ def _rows(file: BinaryIO | str | os.PathLike[str], name: str, done: Imported) ->
     given = (consent.str.to_uppercase() == YES).fill_null(False)
     some = frame.filter(given & ~client.is_in(withdrawn.implode()).fill_null(False))
     done.without_consent = frame.height - some.height
-    return canonical(DATASET, some.iter_rows(named=True), keep_odd=True, style=Style.SLASHED).to_dicts()
+    rows = canonical(DATASET, some.iter_rows(named=True), keep_odd=True, style=Style.SLASHED)
+    return [dict(zip(DATASET.headers, row, strict=True)) for row in rows]
 
 
 def _of_several_people(rows: Iterable[Mapping[str, str | None]]) -> set[str]:

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import polars as pl
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from cjit.dataset import Record as Texts
 from cjit.dates import Style
-from cjit.extract import Extracted, extract, file_name, write
+from cjit.extract import Extracted, Row, extract, file_name, write
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload.models import Client, Episode, Extract, Practice, Referral, Stage
 from cjit.web.caseload.record import CMSID, NO, YES, day_of
@@ -28,6 +27,7 @@ from cjit.web.dataset import DATASET
 #: What somebody was saving while an extract was made, and was not in it yet, is in the next one by this.
 SAVING = timedelta(seconds=10)
 FULL, NEW = "full", "new"
+_PLACE = {header: place for place, header in enumerate(DATASET.headers)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +55,11 @@ class Made:
     @property
     def counts(self) -> dict[str, int]:
         """How many of each kind are in it, how many lines only say that consent was withdrawn, what was left out."""
-        sent = consenting(self.extracted.frame)
+        sent = consenting(self.extracted.rows)
         return {
-            "clients": sent["CLIENTID"].n_unique(),
-            "episodes": sent["EPISODID"].n_unique(),
-            "referrals": sent["REFERID"].drop_nulls().n_unique(),
+            "clients": len({row[_PLACE["CLIENTID"]] for row in sent}),
+            "episodes": len({row[_PLACE["EPISODID"]] for row in sent}),
+            "referrals": len({row[_PLACE["REFERID"]] for row in sent} - {None}),
             "withdrawn": self.extracted.withdrawn,
             "left out": len(self.extracted.left_out),
         }
@@ -67,7 +67,7 @@ class Made:
     @property
     def empty(self) -> str:
         """Why there is nothing in it; "" where there is something."""
-        if not self.extracted.frame.is_empty():
+        if self.extracted.rows:
             return ""
         if self.extracted.left_out:
             return "all that would be in it would be rejected and is left out"
@@ -78,7 +78,7 @@ class Made:
     def data(self, *, labels: bool = False) -> bytes:
         """The bytes of the file, or of one with labels to look at."""
         out = io.BytesIO()
-        write(DATASET, self.extracted.frame, out, labels=labels)
+        write(DATASET, self.extracted.rows, out, labels=labels)
         return out.getvalue()
 
     def name(self, *, labels: bool = False) -> str:
@@ -117,21 +117,22 @@ def make(
         leave_out=leave_out,
         style=style or settings.DATES,
     )
-    return Made(agency, at, until, since, done, later, held, _first(agency, done.frame))
+    return Made(agency, at, until, since, done, later, held, _first(agency, done.rows))
 
 
-def consenting(sent: pl.DataFrame) -> pl.DataFrame:
+def consenting(sent: Sequence[Row]) -> list[Row]:
     """The rows of an extract of clients who consent."""
-    return sent.filter(pl.col("CONSENT") == YES)
+    return [row for row in sent if row[_PLACE["CONSENT"]] == YES]
 
 
-def _first(agency: Agency, sent: pl.DataFrame) -> dict[str, list[str]]:
+def _first(agency: Agency, sent: Sequence[Row]) -> dict[str, list[str]]:
     """The ids in an extract, by header, that none had before."""
     found: dict[str, list[str]] = {}
     for table, key in ((Client, "clientid"), (Episode, "episodid"), (Referral, "referid")):
         # After they were read: what somebody removes meanwhile is then missed when it is to be marked.
         before = table.objects.filter(agency=agency, extracted__isnull=False).order_by().values_list(key, flat=True)
-        found[key.upper()] = sorted(set(consenting(sent)[key.upper()].drop_nulls()) - set(before))
+        ids = {row[_PLACE[key.upper()]] for row in consenting(sent)}
+        found[key.upper()] = sorted(each for each in ids - set(before) if each is not None)
     return found
 
 

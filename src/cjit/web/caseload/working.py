@@ -5,6 +5,7 @@ The one place at which the caseload hands something to the portal: a file, as an
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -12,7 +13,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import polars as pl
 from django.db import transaction
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from cjit.web.caseload import actions, arriving, leaving
 from cjit.web.caseload.arriving import Arrived, Imported
 from cjit.web.caseload.leaving import Made
 from cjit.web.caseload.models import Extract, Import, Stage
+from cjit.web.caseload.record import YES
 from cjit.web.jobs import Claim, Lost, Queue
 from cjit.web.portal import actions as portal
 
@@ -155,8 +156,8 @@ def _file(attempt: int, name: str) -> str:
 
 def _consenting(data: bytes) -> frozenset[str]:
     """The CLIENTIDs of the clients who consent in an extract's file."""
-    sent = pl.read_csv(data, columns=["CLIENTID", "CONSENT"], infer_schema=False)
-    return frozenset(leaving.consenting(sent)["CLIENTID"])
+    sent = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    return frozenset(row["CLIENTID"] for row in sent if row["CONSENT"] == YES)
 
 
 # ---- an import -------------------------------------------------------------------------------------
