@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit import derive
 from cjit.conditions import And, Equal, Given, Less, Node, Not, Or, Withheld, every, said
-from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Rule, Severity
+from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Kind, Rule, Severity
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.rules import KOSOVO
 from cjit.engine.checking import check_rows
 from cjit.engine.columns import expression
+from cjit.engine.records import prepared
 from cjit.engine.shortcuts import is_sieve, necessary
 
 WRITTEN = {rule.id: rule for rule in Q.written}
@@ -797,12 +797,18 @@ def test_ids_of_a_file_that_are_not_what_they_seem_are_found_where_they_stand(ch
 
 def typed(*records: tuple[tuple[str, str], ...], submitter: str | None = None) -> pl.DataFrame:
     """A frame with every column a rule may read."""
-    text = pl.DataFrame(
-        [{h: value or None for h, value in record} for record in records],
-        schema=dict.fromkeys(Q.headers, pl.String),
-    ).with_columns(pl.lit(EXAMPLE_TODAY).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER))
-    for step in derive.columns(Q):
-        text = text.with_columns(step)
+    engine = prepared(Q, EXAMPLE_TODAY, submitter)
+    rows = [dict(record) for record in records]
+    columns = {}
+    for field in Q.fields:
+        of = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}.get(field.kind, pl.String)
+        looked = [engine.look(field.header, row.get(field.header)) for row in rows]
+        columns[f"{field.header} as sent"] = pl.Series([each.sent for each in looked], dtype=pl.String)
+        columns[f"{field.header} as read"] = pl.Series([each.read for each in looked], dtype=of)
+        columns[field.header] = pl.Series([each.value for each in looked], dtype=of)
+    text = pl.DataFrame(columns).with_columns(
+        pl.lit(EXAMPLE_TODAY).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)
+    )
     shut = pl.any_horizontal(expression(rule.fails_when) for rule in Q.written if rule.gate)
     seen = text.with_columns(shut.alias(WITHHELD))
     if not seen[WITHHELD].any() or seen.height == 1:

@@ -110,6 +110,12 @@ def style_in(text: str) -> Style | None:
     return next((style for style, form in _PLAIN.items() if form.fullmatch(text)), None)
 
 
+def rewritten_text(text: str, style: Style) -> str:
+    """A text in another style, where it is a plainly written date; else as it is."""
+    day = read_text(text) if style_in(text) else None
+    return text_of(day, style) if day else text
+
+
 # ---- columns ---------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from cjit.dataset import Entity
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE
-from cjit.derive import plainly_value
+from cjit.engine.compare_frames import plainly
 from cjit.files.frames import repeating
 from cjit.web import worker
 from cjit.web.agencies.actions import Refused
@@ -595,7 +595,7 @@ def test_the_store_says_what_it_holds_as_a_file_that_changes_nothing(accepted, a
     accepted(FIRST, AGAIN, SECOND)
     again = store.whole({entity: store.held(agency, entity) for entity in RECORDS})
     assert again is not None
-    text = again.select(plainly_value(field, pl.col(field.header)).alias(field.header) for field in Q.fields)
+    text = again.select(plainly(field, pl.col(field.header)).alias(field.header) for field in Q.fields)
 
     same = sent(data=text.write_csv().encode())
 

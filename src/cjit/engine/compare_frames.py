@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from cjit.dataset import Changes, Dataset, Entity, Field
-from cjit.derive import plainly_value
+from cjit import dates
+from cjit.dataset import Changes, Dataset, Entity, Field, Kind
+from cjit.dates import Style
 from cjit.engine.compare import OF_CLASS, Change
 
 
@@ -21,7 +22,7 @@ def compare(
 ) -> pl.DataFrame:
     """Every record and value that differs.
 
-    Both frames have the dataset's headers as typed columns (`derive.columns`), one row an episode and referral;
+    Both frames have the dataset's headers as typed columns (`checking.records`), one row an episode and referral;
     text may be a Categorical that both share. `incoming` also has `row`. Returns row (null where absent), entity, id,
     header (null for whole records), change, value, previous: text as the dataset writes it. Unchanged values are not
     listed; with `unchanged`, records of which nothing differs are. Of a record that has other rows, the `rejected` ones
@@ -98,11 +99,22 @@ def _entity(
             .then(emptied)
             .otherwise(pl.lit(what))
             .alias("change"),
-            plainly_value(field, pl.col("value")).cast(pl.String),
-            plainly_value(field, pl.col("previous")).cast(pl.String),
+            plainly(field, pl.col("value")).cast(pl.String),
+            plainly(field, pl.col("previous")).cast(pl.String),
         )
     if unchanged:
         yield _whole(now[here.filter(same)], entity, key, Change.UNCHANGED)
+
+
+def plainly(field: Field, value: pl.Expr) -> pl.Expr:
+    """A typed value of a field as text, as people are shown it."""
+    match field.kind:
+        case Kind.DATE:
+            return dates.written(value, Style.SLASHED)
+        case Kind.NUMBER:
+            return value.cast(pl.String)
+        case _:
+            return value
 
 
 def first(frame: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -8,21 +8,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import polars as pl
-
-from cjit import dates, derive
-from cjit.conditions import Argument, Cell, is_told
-from cjit.dataset import SUBMITTER, TODAY, WITHHELD, CodeList, Dataset, Entity, Field, Kind, Rule
+from cjit.conditions import Argument, is_told
+from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.dates import Style
-from cjit.engine.columns import expression
+from cjit.dates import Style, read_text, rewritten_text, style_in
+from cjit.engine.records import Records, prepared
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
-from cjit.kinds import kinds_of
 
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Columns of text by header, blank as None.
+Columns: TypeAlias = Mapping[str, Sequence[str | None]]
+_Given = TypeVar("_Given", "Columns", "pl.DataFrame")
 _Row = Mapping[str, str | None]
 
 
@@ -40,15 +43,17 @@ class _Fault:
 
 
 def with_faults(
-    frame: pl.DataFrame,
+    given: _Given,
     dataset: Dataset,
     rate: float,
     seed: int | str,
     rules: Sequence[str] | None = None,
     *,
     today: date | None = None,
-) -> tuple[pl.DataFrame, Counter[str]]:
-    """A faultless frame of text (blank as null) with faults put in, and how many of each.
+) -> tuple[_Given, Counter[str]]:
+    """Faultless columns of text by header (blank as None) with faults put in, and how many of each.
+
+    The columns are a mapping or a frame of Polars; a frame gives a frame.
 
     `rate` is the share of all its cells to get wrong, from 0 to 1, drawn among those that hold anything; the
     faults are those people and systems make, and are counted by “HEADER: what is wrong”.
@@ -57,26 +62,39 @@ def with_faults(
     rows, at least one, and counted by its id: the rule's own example is laid over a row that is the only
     one of its client. An example of several records adds rows. Where no row is fit for the example, the
     row takes the values of dataset Q's example record, which supposes that `today` (left out: the latest
-    date in the frame) is no earlier than the example's; what cannot be broken is counted 0. Raises
+    date given) is no earlier than the example's; what cannot be broken is counted 0. Raises
     ValueError for a rule that is not in the book.
     """
     if not 0 <= rate <= 1:
         raise ValueError("Enter a rate of faults from 0 to 1, such as 0.02 for two cells in a hundred")
     rng = Random(f"{seed}/faults")  # noqa: S311  nothing is kept secret by it
+    columns = {header: list(given[header]) for header in dataset.headers}
+    broken: Counter[str]
     if rules is not None:
-        return _with_broken_rules(frame, dataset, rate, rng, rules, today or _latest(frame, dataset))
-    filled = frame.height * frame.width - sum(frame.null_count().row(0)) if frame.width else 0
-    if not rate or not filled:
-        return frame, Counter()
-    chance = rate * frame.height * frame.width / filled
+        spoilt, broken = _with_broken_rules(columns, dataset, rate, rng, rules, today or _latest(columns, dataset))
+    else:
+        spoilt, broken = _with_slips(columns, dataset, rate, rng)
+    if isinstance(given, Mapping):
+        return spoilt, broken
+    return type(given)(spoilt, schema=given.schema), broken
+
+
+def _with_slips(
+    columns: Mapping[str, list[str | None]], dataset: Dataset, rate: float, rng: Random
+) -> tuple[dict[str, list[str | None]], Counter[str]]:
+    """Columns with the faults that people and systems make."""
+    cells = sum(map(len, columns.values()))
+    filled = cells - sum(column.count(None) for column in columns.values())
     broken: Counter[str] = Counter()
-    columns = []
-    for header in dataset.headers:
-        column = frame[header]
-        given = column.is_not_null().arg_true()
-        at = given.gather(list(_drawn(given.len(), chance, rng)))
-        columns.append(_spoilt(frame, column, at, _faults_of(dataset, header), broken, rng))
-    return frame.with_columns(columns), broken
+    if not rate or not filled:
+        return dict(columns), broken
+    chance = rate * cells / filled
+    spoilt = {}
+    for header, column in columns.items():
+        given = [at for at, text in enumerate(column) if text is not None]
+        places = [given[at] for at in _drawn(len(given), chance, rng)]
+        spoilt[header] = _spoilt(columns, header, places, _faults_of(dataset, header), broken, rng)
+    return spoilt, broken
 
 
 def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
@@ -92,29 +110,23 @@ def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
 
 
 def _spoilt(
-    frame: pl.DataFrame,
-    column: pl.Series,
-    at: pl.Series,
-    faults: Sequence[_Fault],
-    broken: Counter[str],
-    rng: Random,
-) -> pl.Series:
-    if at.is_empty() or not faults:
+    columns: Columns, header: str, places: Iterable[int], faults: Sequence[_Fault], broken: Counter[str], rng: Random
+) -> list[str | None]:
+    column = list(columns[header])
+    if not faults:
         return column
-    beside = sorted({header for fault in faults for header in fault.beside} & set(frame.columns))
-    some = frame[at]
-    rows: Iterable[_Row] = some.select(beside).iter_rows(named=True) if beside else [{}] * at.len()
-    where, wrong = [], []
-    for place, value, row in zip(at, some[column.name], rows, strict=True):
+    beside = sorted({each for fault in faults for each in fault.beside} & set(columns))
+    for at in places:
+        value = column[at] or ""
+        row = {each: columns[each][at] for each in beside}
         first = int(rng.random() * len(faults))
         for fault in (*faults[first:], *faults[:first]):
             text = fault.spoil(value, row, rng)
             if text is not None and text != value:
-                where.append(place)
-                wrong.append(text or None)
-                broken[f"{column.name}: {fault.name}"] += 1
+                column[at] = text or None
+                broken[f"{header}: {fault.name}"] += 1
                 break
-    return column.clone().scatter(where, pl.Series(wrong, dtype=pl.String))
+    return column
 
 
 def _faults_of(dataset: Dataset, header: str) -> list[_Fault]:
@@ -298,49 +310,71 @@ def _days(dataset: Dataset) -> list[str]:
     return [f.header for f in dataset.fields if f.kind is Kind.DATE]
 
 
-def _style(frame: pl.DataFrame, dataset: Dataset) -> Style:
-    """How most plain dates of a frame are written."""
-    count = {
-        style: sum(frame.select(dates.is_written(pl.col(header), style).sum()).item() for header in _days(dataset))
-        for style in Style
-    }
+def _style(columns: Columns, dataset: Dataset) -> Style:
+    """How most plain dates are written."""
+    count = Counter(style_in(text or "") for header in _days(dataset) for text in columns[header])
     return max(Style, key=count.__getitem__)
 
 
-def _latest(frame: pl.DataFrame, dataset: Dataset) -> date:
-    """The latest date in a frame: no later than the day it was made."""
-    days = (dates.read(pl.col(header)).max() for header in _days(dataset))
-    latest = frame.select(pl.max_horizontal(*days)).item()
-    return latest if isinstance(latest, date) else EXAMPLE_TODAY
+def _latest(columns: Columns, dataset: Dataset) -> date:
+    """The latest date there is: no later than the day the records were made."""
+    texts = {text for header in _days(dataset) for text in columns[header]}
+    return max((day for text in texts if (day := read_text(text or ""))), default=EXAMPLE_TODAY)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A record that is to take the place of another, its place, and the agency that the other one is of."""
+
+    at: int
+    agency: str | None
+    cells: Mapping[str, str | None]
+
+    def laid(self, cells: Mapping[str, str | None]) -> _Record:
+        """The same with some cells laid over it."""
+        return replace(self, cells={**self.cells, **{h: text for h, text in cells.items() if h in self.cells}})
 
 
 def _with_broken_rules(
-    frame: pl.DataFrame, dataset: Dataset, rate: float, rng: Random, rules: Sequence[str], today: date
-) -> tuple[pl.DataFrame, Counter[str]]:
-    book = _Book(dataset, today, _style(frame, dataset))
+    columns: Mapping[str, list[str | None]],
+    dataset: Dataset,
+    rate: float,
+    rng: Random,
+    rules: Sequence[str],
+    today: date,
+) -> tuple[dict[str, list[str | None]], Counter[str]]:
+    book = _Book(dataset, today, _style(columns, dataset))
     for name in rules:
         if name not in book.rules:
             raise ValueError(f"There is no rule called {name}: “cjit rules” lists them")
-    alone = frame.select((pl.len().over(book.client) == 1).alias("alone"))["alone"].arg_true().to_list()
+    clients = columns[book.client]
+    times = Counter(clients)
+    alone = [at for at, client in enumerate(clients) if times[client] == 1]
     rng.shuffle(alone)
-    wanted = max(1, round(rate * frame.height))
+    wanted = max(1, round(rate * len(clients)))
     broken = Counter(dict.fromkeys(rules, 0))
-    replaced: list[int] = []
-    instead: list[pl.DataFrame] = []
+    instead: dict[int, list[_Record]] = {}
     for name in dict.fromkeys(rules):
-        some = alone[: wanted * _TRIES]
-        places, rows = _laid(frame, some, book, book.rules[name], wanted)
-        taken = set(places)
-        alone = [at for at in alone if at not in taken]
-        broken[name] = len(places)
-        replaced += places
-        instead += rows
-    kept = frame.with_row_index("at").filter(~pl.col("at").is_in(replaced))
-    return pl.concat([kept, *instead]).sort("at", maintain_order=True).drop("at"), broken
+        some = [
+            _Record(at, columns["AGNCY"][at], {header: column[at] for header, column in columns.items()})
+            for at in alone[: wanted * _TRIES]
+        ]
+        laid = _laid(some, book, book.rules[name], wanted)
+        alone = [at for at in alone if at not in laid]
+        broken[name] = len(laid)
+        instead |= laid
+    return {
+        header: [
+            text
+            for at, own in enumerate(column)
+            for text in ([record.cells[header] for record in instead[at]] if at in instead else [own])
+        ]
+        for header, column in columns.items()
+    }, broken
 
 
 class _Book:
-    """A dataset's rules, and what it takes to see which of them rows break, as the engine would."""
+    """A dataset's rules, and what it takes to see which of them records break."""
 
     def __init__(self, dataset: Dataset, today: date, style: Style) -> None:
         self.dataset = dataset
@@ -351,92 +385,70 @@ class _Book:
         self.client = dataset.entity(Entity.CLIENT)[0].header
         self.episode = dataset.entity(Entity.EPISODE)[0].header
         self.referral = dataset.entity(Entity.REFERRAL)[0].header
-        bad = {f.header: found for f in dataset.fields if (found := kinds_of(dataset)[f.header].no_value) is not None}
-        replacing = {rule.replaces: rule for rule in dataset.rules if rule.replaces}
 
-        def fails(rule: Rule) -> pl.Expr:
-            fails = rule.fails_when
-            for header in sorted(rule.values):
-                if header in bad:
-                    fails &= ~bad[header].surely
-            if rule.across:
-                fails &= Cell(rule.across).is_given
-            if rule.id in replacing:
-                fails &= ~replacing[rule.id].fails_when.surely
-            return expression(fails.surely)
-
-        self.fails = {rule.id: fails(rule) for rule in dataset.rules}
-        self.gates = [self.fails[rule.id] for rule in dataset.rules if rule.gate]
-        self.steps = derive.columns(dataset)
-
-    def breaking(self, rows: pl.DataFrame, rule: Rule) -> tuple[pl.Series, pl.Series]:
-        """The places (`at`) that break a rule, and those of them that break no other."""
+    def breaking(self, records: Sequence[_Record], rule: Rule) -> tuple[list[int], list[int]]:
+        """The places that break a rule, and those of them that break no other."""
         # A rule on who submits is silent where that is not told, and another may speak instead.
-        told = pl.col("AGNCY as laid") if is_told(rule.fails_when, Argument.SUBMITTER) else pl.lit(None, pl.String)
-        typed = rows.with_columns(pl.lit(self.today).alias(TODAY), told.alias(SUBMITTER))
-        for step in self.steps:
-            typed = typed.with_columns(step)
-        others = [pl.lit(False)]
-        gated = pl.Series([], dtype=pl.UInt32)
-        shown = pl.lit(True)
-        if not rule.gate:
-            # A gate that fails hides the row, and what else there is to say of it, but for whose it is.
-            typed = typed.with_columns(pl.any_horizontal(pl.lit(False), *self.gates).alias(WITHHELD))
-            gated = typed.filter(WITHHELD)["at"]
-            kept = ("at", self.client, WITHHELD, TODAY)
-            typed = typed.with_columns(pl.when(~pl.col(WITHHELD)).then(pl.exclude(kept)).name.keep())
-            shown = ~pl.col(WITHHELD)
-            others += [fails for name, fails in self.fails.items() if name != rule.id]
-        this, other = self.fails[rule.id].alias("this"), pl.any_horizontal(others).alias("other")
-        seen = typed.select("at", this, other, shown.alias("shown")).filter("shown")
-        places = seen.filter("this")["at"].unique(maintain_order=True)
-        more = pl.concat([gated, seen.filter("other")["at"]])
-        return places, places.filter(~places.is_in(more.implode()))
+        told = is_told(rule.fails_when, Argument.SUBMITTER)
+        of = [self._engine(record.agency if told else None) for record in records]
+        rows = [engine.rows([record.cells])[0] for engine, record in zip(of, records, strict=True)]
+        engine = self._engine(None)
+        fails = [set(row.fails) for row in rows]
+        seen = [(row.looked, row.gated) for row in rows]
+        for at, i in (*engine.across(seen), *engine.once(seen)):
+            fails[at].add(i)
+        this = engine.book.index[rule.id]
+        places = dict.fromkeys(record.at for record, found in zip(records, fails, strict=True) if this in found)
+        # A gate that fails hides the row, and what else there is to say of it.
+        others = {record.at for record, found in zip(records, fails, strict=True) if found - {this}}
+        return list(places), [at for at in places if at not in others]
+
+    def _engine(self, submitter: str | None) -> Records:
+        return prepared(self.dataset, self.today, submitter)
 
 
-def _laid(
-    frame: pl.DataFrame, some: Sequence[int], book: _Book, rule: Rule, wanted: int
-) -> tuple[list[int], list[pl.DataFrame]]:
-    """At most so many places where a rule's example breaks it, and the rows that do, each with its `at`.
+def _laid(some: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict[int, list[_Record]]:
+    """The records that break a rule, by place, at most at so many places: its example, laid over some records.
 
     First choice are places where the example breaks no other rule; last, the example record of dataset Q.
     """
-    headers = book.dataset.headers
-    whole = frame[some].select(pl.Series("at", some, pl.UInt32), *headers)
     # Several records of one episode differ by their referral, so there must be one.
     several = not isinstance(rule.breaks, Mapping) and book.referral not in rule.headers
-    first = whole.filter(pl.col(book.referral).is_not_null()) if several else whole
+    first = [record for record in some if record.cells[book.referral] is not None] if several else some
     # So does the example record: where the row has none, it gets an id made of the episode's.
-    referral = pl.coalesce(pl.col(book.referral), pl.col(book.episode) + "F").alias(book.referral)
-    example = [pl.lit(EXAMPLE.get(h) or None, pl.String).alias(h) for h in headers if h not in book.ids]
-    bases = [first, whole.with_columns(referral, *example)]
+    example = {h: EXAMPLE.get(h) or None for h in book.dataset.headers if h not in book.ids}
+    bases = [first, [record.laid(example | {book.referral: _referral(record, book)}) for record in some]]
     if _brings_an_id(rule, book) or rule.once:
         # On a second row it would be the same id again, or told no more: one row at a time, and one in all.
-        wanted, bases = 1, [base.slice(i, 1) for base in bases for i in range(3)]
-    chosen: list[int] = []
-    rows: list[pl.DataFrame] = []
+        wanted, bases = 1, [base[i : i + 1] for base in bases for i in range(3)]
+    chosen: dict[int, list[_Record]] = {}
 
-    def take(laid: pl.DataFrame, places: pl.Series) -> None:
+    def take(laid: Sequence[_Record], places: Iterable[int]) -> None:
         new = [at for at in places if at not in chosen][: wanted - len(chosen)]
-        chosen.extend(new)
-        rows.append(laid.filter(pl.col("at").is_in(new)).select("at", *headers))
+        chosen.update({at: [record for record in laid if record.at == at] for at in new})
 
-    also: list[tuple[pl.DataFrame, pl.Series]] = []
+    also: list[tuple[list[_Record], list[int]]] = []
     for base in bases:
         if len(chosen) < wanted:
-            laid = _in_style(_overlaid(base, rule, book), rule, book)
+            laid = [_in_style(record, rule, book) for record in _overlaid(base, rule, book)]
             fires, alone = book.breaking(laid, rule)
             take(laid, alone)
             also.append((laid, fires))
     for laid, fires in also:
         take(laid, fires)
-    return chosen, rows
+    return chosen
 
 
-def _in_style(laid: pl.DataFrame, rule: Rule, book: _Book) -> pl.DataFrame:
-    """Examples as the frame writes dates, but for what a rule told once a file says of their style."""
+def _referral(record: _Record, book: _Book) -> str | None:
+    own, episode = record.cells[book.referral], record.cells[book.episode]
+    return own if own is not None or episode is None else f"{episode}F"
+
+
+def _in_style(record: _Record, rule: Rule, book: _Book) -> _Record:
+    """Examples as the other records write dates, but for what a rule told once a file says of their style."""
     kept = {rule.header} if rule.once else set()
-    return laid.with_columns(dates.rewritten(pl.col(h), book.style) for h in _days(book.dataset) if h not in kept)
+    days = {h: record.cells[h] for h in _days(book.dataset) if h not in kept}
+    return record.laid({h: text and rewritten_text(text, book.style) for h, text in days.items()})
 
 
 def _brings_an_id(rule: Rule, book: _Book) -> bool:
@@ -444,27 +456,26 @@ def _brings_an_id(rule: Rule, book: _Book) -> bool:
     return isinstance(rule.breaks, Mapping) and any(text for header, text in rule.breaks.items() if header in book.ids)
 
 
-def _overlaid(base: pl.DataFrame, rule: Rule, book: _Book) -> pl.DataFrame:
-    """A rule's example laid over rows: one record in place of each, or several after one another.
+def _overlaid(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]:
+    """A rule's example laid over records: one in place of each, or several after one another.
 
     The ids that an example of several records brings are made different for each place, so that two
     places never meet; and each record is of another referral, unless the rule is about that.
     """
-    base = base.with_columns(pl.col("AGNCY").alias("AGNCY as laid"))
     if isinstance(rule.breaks, Mapping):
-        return base.with_columns(
-            pl.lit(text or None, pl.String).alias(h) for h, text in rule.breaks.items() if h in base.columns
-        )
+        example = {header: text or None for header, text in rule.breaks.items()}
+        return [record.laid(example) for record in base]
     laid = []
-    for i, record in enumerate(rule.breaks):
-        cells = {}
-        if book.referral not in (*rule.headers, rule.across) and i:
-            cells[book.referral] = pl.format("{}X{}", pl.col(book.referral), pl.lit(i))
-        for header, text in record.items():
-            value = pl.lit(text or None, pl.String)
-            if header not in book.ids or not text:
-                cells[header] = value
-            elif text != EXAMPLE.get(header):
-                cells[header] = pl.format("{}X{}", value, pl.col("at"))
-        laid.append(base.with_columns(cell.alias(h) for h, cell in cells.items() if h in base.columns))
-    return pl.concat(laid).sort("at", maintain_order=True)
+    for record in sorted(base, key=lambda record: record.at):
+        for i, part in enumerate(rule.breaks):
+            cells: dict[str, str | None] = {}
+            own = record.cells[book.referral]
+            if book.referral not in (*rule.headers, rule.across) and i and own is not None:
+                cells[book.referral] = f"{own}X{i}"
+            for header, text in part.items():
+                if header not in book.ids or not text:
+                    cells[header] = text or None
+                elif text != EXAMPLE.get(header):
+                    cells[header] = f"{text}X{record.at}"
+            laid.append(record.laid(cells))
+    return laid

@@ -1,6 +1,6 @@
 """The rules across fields and rows of CJIT dataset Q, in the document's order.
 
-Presence, type, range, list and "the same on every row" follow from the fields (`cjit.derive`); here is what
+Presence, type, range, list and "the same on every row" follow from the fields (`cjit.kinds`); here is what
 the business definitions say, or imply, of several fields together. Two conventions keep one mistake to
 one message: a value that is no value silences every rule that reads it (the engine sees to that), and
 where two rules could meet, one is silent when the other speaks (the conditions see to that).
