@@ -13,11 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from urllib.request import urlopen
-
-import polars as pl
 
 from cjit import dates
 from cjit.datasets.q import Q
@@ -115,10 +114,10 @@ def _submissions() -> tuple[str, str]:
     """The files of two months, the second with slips in it, and one fault of the extract on every row."""
     months = list(histories.histories(Q, agencies=1, clients=CLIENTS, months=2, today=TODAY, seed=SEED))
     before, now = months
-    frame, _ = with_faults(now.frame, Q, 0.006, SEED, SLIPS, today=TODAY)
-    day = dates.read(pl.col("REFLD"))
-    frame = frame.with_columns(pl.coalesce(day.dt.strftime("%Y-%m-%d"), "REFLD").alias("REFLD"))
-    paths = histories.write([before, histories.Submission(now.agency, now.month, frame, now.letter)], HERE)
+    columns, _ = with_faults(now.columns, Q, 0.006, SEED, SLIPS, today=TODAY)
+    days = [(text, dates.read_text(text or "")) for text in columns["REFLD"]]
+    columns = {**columns, "REFLD": [f"{day:%Y-%m-%d}" if day else text for text, day in days]}
+    paths = histories.write([before, replace(now, columns=columns)], HERE)
     first, second = (str(path.relative_to(ROOT)) for path in paths)
     return first, second
 

@@ -269,7 +269,7 @@ def test_a_file_is_named_by_agency_period_and_dataset(year: list[Submission]) ->
 
 def test_a_file_is_written_in_the_canonical_form(tmp_path: Path, year: list[Submission]) -> None:
     frame = year[-1].frame.with_columns(CMSID=pl.lit('He said "é", then left'))
-    (path,) = write([Submission("CJ900", TODAY, frame)], tmp_path / "new" / "folder")
+    (path,) = write([Submission("CJ900", TODAY, frame.to_dict(as_series=False))], tmp_path / "new" / "folder")
     data = path.read_bytes()
     head, first, *_, last = data.split(b"\r\n")
     assert head.decode() == ",".join(Q.headers)

@@ -589,9 +589,9 @@ def synth(
 
         def spoilt(each: histories.Submission) -> histories.Submission:
             nonlocal broken
-            frame, counts = with_faults(each.frame, book, faults, f"{seed}/{each.name}")
+            columns, counts = with_faults(each.columns, book, faults, f"{seed}/{each.name}")
             broken += counts.total()
-            return replace(each, frame=frame)
+            return replace(each, columns=columns)
 
         if faults:
             months_of = map(spoilt, months_of)

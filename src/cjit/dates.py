@@ -9,10 +9,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 class Style(StrEnum):
@@ -39,12 +35,7 @@ _FORMS = {Style.EIGHT: "%Y%m%d", Style.SLASHED: "%d/%m/%Y"}
 #: How a text in each plain style looks, real date or not.
 PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
 _PLAIN = {style: re.compile(pattern.strip("^$")) for style, pattern in PATTERNS.items()}
-#: Every way that is read, as pattern and form: the plain ones, and that of databases.
-_READ = (
-    *((PATTERNS[style], _FORMS[style]) for style in Style),
-    (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "%Y-%m-%d"),
-)
-#: The same for a text that a person typed, in which a leading nought may be missing: no doubt comes of that.
+#: What is read of a text that a person typed, in which a leading nought may be missing: no doubt comes of that.
 _TYPED = tuple(
     re.compile(form, re.ASCII)
     for form in (
@@ -97,7 +88,7 @@ def read_text(text: str) -> date | None:
         return None
 
 
-def text_of(day: date, style: Style) -> str:
+def written(day: date, style: Style) -> str:
     """A date as text, in a style."""
     # Of a year before 1000 `strftime` leaves the noughts out on some systems.
     if style is Style.EIGHT:
@@ -110,42 +101,7 @@ def style_in(text: str) -> Style | None:
     return next((style for style, form in _PLAIN.items() if form.fullmatch(text)), None)
 
 
-def rewritten_text(text: str, style: Style) -> str:
+def rewritten(text: str, style: Style) -> str:
     """A text in another style, where it is a plainly written date; else as it is."""
     day = read_text(text) if style_in(text) else None
-    return text_of(day, style) if day else text
-
-
-# ---- columns ---------------------------------------------------------------------------------------
-
-
-def read(text: pl.Expr) -> pl.Expr:
-    """A column of text without outer spaces as dates; null where it says none.
-
-    Each way has its pattern before any parser, which would take more than is meant.
-    """
-    import polars as pl
-
-    return pl.coalesce(
-        pl.when(text.str.contains(pattern)).then(text).str.to_date(form, strict=False) for pattern, form in _READ
-    )
-
-
-def written(value: pl.Expr, style: Style) -> pl.Expr:
-    """A column of dates as text."""
-    return value.dt.strftime(style.form)
-
-
-def is_written(text: pl.Expr, *styles: Style) -> pl.Expr:
-    """True where a text has the form of one of the styles, whether or not it is a real date."""
-    import polars as pl
-
-    return pl.any_horizontal(text.str.contains(PATTERNS[style]) for style in styles)
-
-
-def rewritten(text: pl.Expr, style: Style) -> pl.Expr:
-    """A column of text with its plainly written dates in one style; all else as it is."""
-    import polars as pl
-
-    plain = pl.when(is_written(text, *Style)).then(text)
-    return pl.coalesce(written(read(plain), style), text)
+    return written(day, style) if day else text

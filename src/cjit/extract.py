@@ -36,7 +36,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from cjit.conditions import in_python
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
-from cjit.dates import Style, day_of, rewritten_text, text_of
+from cjit.dates import Style, day_of, rewritten, written
 from cjit.engine.checking import check, texts_of
 from cjit.engine.findings import Findings, lines_of, polars
 from cjit.engine.records import Looked, Records, prepared
@@ -277,7 +277,7 @@ def _tidy(kind: FieldKind, looked: Looked, style: Style) -> str | None:
             # One that lies ahead is plainly written all the same: this form does not know the day.
             short = _SHORT_DATE.fullmatch(looked.sent.strip())
             day = day_of(short[0]) if short else None
-            return plain or (text_of(day, style) if day else looked.sent)
+            return plain or (written(day, style) if day else looked.sent)
         case Kind.NUMBER:
             return plain or looked.sent
         case Kind.POSTCODE:
@@ -369,7 +369,7 @@ def _telling(field: Field, dataset: Dataset) -> Callable[[str, bool], str]:
     """How a field is told, from its text and whether the client was taken onto the caseload."""
     codes = dataset.codes_of(field.header)
     if field.kind is Kind.DATE:
-        return lambda text, later: rewritten_text(text, Style.SLASHED)
+        return lambda text, later: rewritten(text, Style.SLASHED)
     if codes is None:
         apart = {code: f"{code} {label}" for code, label in field.apart.items()}
         return lambda text, later: apart.get(text, text)

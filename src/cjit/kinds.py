@@ -288,11 +288,11 @@ class DateKind(FieldKind):
 
     def plainly(self, value: Typed, style: Style = Style.SLASHED) -> str:
         """A date in a style."""
-        return dates.text_of(value, style) if isinstance(value, date) else ""
+        return dates.written(value, style) if isinstance(value, date) else ""
 
     def is_plain(self, text: str, value: Typed) -> bool:
         """Whether the text is the date in one of the two plain styles."""
-        return isinstance(value, date) and any(text == dates.text_of(value, style) for style in Style)
+        return isinstance(value, date) and any(text == dates.written(value, style) for style in Style)
 
     def _change(self, was: str, now: str, style: Style) -> str:
         return f"Date written as {style}"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from cjit import dates
 from cjit.dataset import Changes, Dataset, Entity, Field, Kind
 from cjit.dates import Style
 from cjit.engine.compare import OF_CLASS, Change
@@ -110,7 +109,7 @@ def plainly(field: Field, value: pl.Expr) -> pl.Expr:
     """A typed value of a field as text, as people are shown it."""
     match field.kind:
         case Kind.DATE:
-            return dates.written(value, Style.SLASHED)
+            return value.dt.strftime(Style.SLASHED.form)
         case Kind.NUMBER:
             return value.cast(pl.String)
         case _:

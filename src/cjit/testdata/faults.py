@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from cjit.conditions import Argument, is_told
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
-from cjit.dates import Style, read_text, rewritten_text, style_in
+from cjit.dates import Style, read_text, rewritten, style_in
 from cjit.engine.records import Records, prepared
 from cjit.geography import DEFAULT_SECTOR, authorities_of_sector
 
@@ -448,7 +448,7 @@ def _in_style(record: _Record, rule: Rule, book: _Book) -> _Record:
     """Examples as the other records write dates, but for what a rule told once a file says of their style."""
     kept = {rule.header} if rule.once else set()
     days = {h: record.cells[h] for h in _days(book.dataset) if h not in kept}
-    return record.laid({h: text and rewritten_text(text, book.style) for h, text in days.items()})
+    return record.laid({h: text and rewritten(text, book.style) for h, text in days.items()})
 
 
 def _brings_an_id(rule: Rule, book: _Book) -> bool:

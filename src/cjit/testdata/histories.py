@@ -10,24 +10,28 @@ seeded with the arguments, and today is an argument.
 
 from __future__ import annotations
 
+import csv
+import io
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from random import Random
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-import polars as pl
-
-from cjit import dates
 from cjit.dataset import CodeList, Dataset, Kind
 from cjit.datasets.q.tables import dat_of
-from cjit.dates import Style
+from cjit.dates import Style, rewritten
+from cjit.engine.findings import polars
 from cjit.geography import DEFAULT_SECTOR, upper_tiers
-from cjit.testdata.faults import with_faults
+from cjit.testdata.faults import Columns, with_faults
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # ---- how often -------------------------------------------------------------------------------------
 
@@ -173,14 +177,20 @@ _IDS = {"CLIENTID": ("C", 1), "CLIENT": ("R", 1), "EPISODID": ("E", EPISODES), "
 class Submission:
     """The full submission of one agency for one month.
 
-    `month` is the last day it covers. `frame` has a text column a header, in the dataset's order, blank as
-    null, and a row for each episode and referral the agency holds that day.
+    `month` is the last day it covers. `columns` has a column of text a header, in the dataset's order, blank as
+    None, and a row for each episode and referral the agency holds that day.
     """
 
     agency: str
     month: date
-    frame: pl.DataFrame
+    columns: Columns
     letter: str = "Q"
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The columns as a frame of text (String), blank as null. Needs Polars."""
+        frame: pl.DataFrame = polars().DataFrame(self.columns, schema=dict.fromkeys(self.columns, polars().String))
+        return frame
 
     @property
     def name(self) -> str:
@@ -219,12 +229,18 @@ def histories(
         rng = Random(f"{seed}/{number}")  # noqa: S311  nothing is kept secret by it
         held = _held(world, number, clients, ends, rng, stubs)
         if style is not _STYLE:
-            days = [field.header for field in dataset.fields if field.kind is Kind.DATE]
-            held = held.with_columns(dates.rewritten(pl.col(header), style) for header in days)
+            for place in (place for place, field in enumerate(dataset.fields) if field.kind is Kind.DATE):
+                for _, _, cells in held:
+                    cells[place] = cells[place] and rewritten(cells[place] or "", style)
         for i, end in enumerate(ends):
-            frame = held.filter((pl.col("since") <= i) & (pl.col("until") > i)).select(dataset.headers)
-            if frame.height:
-                yield Submission(agency_code(number), end, frame, dataset.letter)
+            rows = [cells for since, until, cells in held if since <= i < until]
+            if rows:
+                columns = dict(zip(dataset.headers, zip(*rows, strict=True), strict=True))
+                yield Submission(agency_code(number), end, columns, dataset.letter)
+
+
+#: The first month (counted from 0) in which a row stands, the first after it in which it does not, and its texts.
+_Held: TypeAlias = tuple[int, int, list[str | None]]
 
 
 def _month_ends(today: date, months: int) -> list[date]:
@@ -234,18 +250,13 @@ def _month_ends(today: date, months: int) -> list[date]:
     return ends[::-1]
 
 
-def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool) -> pl.DataFrame:
-    """Every row an agency holds at any month's end, as text, and the months it stands so.
-
-    `since` is the first month (counted from 0), `until` the first after it that has the row no more.
-    """
+def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool) -> list[_Held]:
+    """Every row an agency holds at any month's end."""
     headers = world.dataset.headers
     home = rng.choice(world.areas)
     begin = ends[0].replace(day=1) - timedelta(days=BEFORE_FIRST_MONTH)
     upgrade = begin + timedelta(days=rng.randint(0, (ends[-1] - begin).days))
-    rows: list[list[str | None]] = []
-    since: list[int] = []
-    until: list[int] = []
+    held: list[_Held] = []
     for i in range(clients):
         client = _client(world, agency * clients + i, home, begin, ends[-1], rng)
         looks = sorted({bisect_left(ends, day) for day in client.days()} | {bisect_left(ends, upgrade)})
@@ -257,14 +268,8 @@ def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: R
                 "CONSENT": "Y",
             }
             for cells in client.rows(ends[at], common, stubs):
-                rows.append([cells.get(header) for header in headers])
-                since.append(at)
-                until.append(after)
-    columns = list(zip(*rows, strict=True)) or [()] * len(headers)
-    return pl.DataFrame(
-        [pl.Series(h, column, pl.String) for h, column in zip(headers, columns, strict=True)]
-        + [pl.Series("since", since, pl.Int32), pl.Series("until", until, pl.Int32)]
-    )
+                held.append((at, after, [cells.get(header) for header in headers]))
+    return held
 
 
 # ---- a life ----------------------------------------------------------------------------------------
@@ -643,14 +648,20 @@ def write(submissions: Iterable[Submission], directory: Path) -> list[Path]:
     for submission in submissions:
         path = directory / submission.name
         with path.open("wb") as file:
-            _write_csv(submission.frame, file, headers=True)
+            _write_csv(submission.columns, file, headers=True)
         paths.append(path)
     return paths
 
 
-def _write_csv(frame: pl.DataFrame, file: BinaryIO, *, headers: bool) -> None:
+def _write_csv(columns: Columns, file: BinaryIO, *, headers: bool) -> None:
     """The canonical form: UTF-8, CRLF, and quotes only where a cell needs them (RFC 4180)."""
-    frame.write_csv(file, include_header=headers, line_terminator="\r\n", quote_style="necessary")
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    if headers:
+        writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    # Flushes, and leaves closing to who opened.
+    text.detach()
 
 
 def big_file(dataset: Dataset, path: Path, rows: int, faults: float, seed: int | str, today: date) -> Counter[str]:
@@ -660,23 +671,21 @@ def big_file(dataset: Dataset, path: Path, rows: int, faults: float, seed: int |
     file is long enough. The faults differ in every repeat. Returns them as `with_faults` does.
     """
     clients = min(rows, _SLICE) + 50
-    block = next(histories(dataset, agencies=1, clients=clients, months=1, today=today, seed=seed)).frame
-    block = block.head(_SLICE)
+    block = next(histories(dataset, agencies=1, clients=clients, months=1, today=today, seed=seed)).columns
+    height = min(_SLICE, len(block[dataset.headers[0]]))
     broken: Counter[str] = Counter()
     with path.open("wb") as file:
-        for i, start in enumerate(range(0, rows, block.height)):
-            frame = block.with_columns(
-                _next_id(header, kind, i * clients * each) for header, (kind, each) in _IDS.items()
-            ).head(rows - start)
-            frame, counts = with_faults(frame, dataset, faults, f"{seed}/{i}")
+        for i, start in enumerate(range(0, rows, height)):
+            columns = {header: column[: min(height, rows - start)] for header, column in block.items()}
+            for header, (kind, each) in _IDS.items():
+                columns[header] = [id_ and _next_id(id_, kind, i * clients * each) for id_ in columns[header]]
+            spoilt, counts = with_faults(columns, dataset, faults, f"{seed}/{i}")
             broken += counts
-            _write_csv(frame, file, headers=not i)
+            _write_csv(spoilt, file, headers=not i)
     return broken
 
 
-def _next_id(header: str, kind: str, step: int) -> pl.Expr:
-    """A column of made-up ids with `step` added to their number."""
-    halves = [pl.col(header).str.slice(at, 5).cast(pl.Int64) for at in (1, 7)]
-    number = halves[0] * 100_000 + halves[1] + step
-    first, second = ((half.cast(pl.String).str.zfill(5)) for half in (number // 100_000, number % 100_000))
-    return pl.format(f"T{{}}{kind}{{}}", first, second).alias(header)
+def _next_id(made_up: str, kind: str, step: int) -> str:
+    """A made-up id with `step` added to its number."""
+    number = int(made_up[1:6]) * 100_000 + int(made_up[7:12]) + step
+    return f"T{number // 100_000:05}{kind}{number % 100_000:05}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b32encode
+from dataclasses import replace
 from datetime import date, timedelta
 
 from django.conf import settings
@@ -137,10 +138,8 @@ def _files(agencies: list[Agency]) -> None:
         if month.month == last:
             sent[month.agency] = month
         else:
-            frame, _ = with_faults(month.frame, Q, 0.01, SEED, SLIPS, today=today)
-            histories.write(
-                [histories.Submission(month.agency, month.month, frame, month.letter)], settings.HOME / "demo"
-            )
+            columns, _ = with_faults(month.columns, Q, 0.01, SEED, SLIPS, today=today)
+            histories.write([replace(month, columns=columns)], settings.HOME / "demo")
     provider = Person.objects.get(email=next(iter(PEOPLE)))
     for agency in agencies[:-1]:
         [path] = histories.write([sent[agency.code]], settings.HOME / "demo")
