@@ -37,21 +37,6 @@ _REFUSED = ("Declined", "Refused", "Prefer not to say")
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9./_-]*")
 #: What a tick beside the postcode stands for. Of both the default postcode is recorded; the DAT tells them apart.
 NO_FIXED_ABODE, ABROAD = DEFAULT_POSTCODE, "abroad"
-#: Said beside a question; what a field is stands under "What to record".
-HINTS: Mapping[str, str] = {
-    "FINITIAL": "One letter: of a hyphenated name, that of its first part",
-    "SINITIAL": "One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
-    "DOB": "For example, 31 3 1980",
-    "CLIENT": "The same in all of the client's episodes here, and with nothing in it that tells who they are",
-    "PC": "For example, NR14 7UJ",
-    "UTLA": "Filled in from the postcode when you save. Of a client of no fixed abode, the area in which they were last"
-    " of no fixed abode",
-    "DAT": "Filled in when you save, where the area of the postcode is known here; correct it if it is wrong. Of a"
-    " client of no fixed abode it is that of your agency",
-    "PRISON": "Only for a client who was transferred to you",
-    "REFLD": "For example, 27 3 2026. If no event came before, give the contact/assessment date",
-    "CPLANDT": "Leave it blank until a care plan is agreed",
-}
 
 
 class Shape(StrEnum):
@@ -263,8 +248,8 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note
 
 
 def _hint(field: Field) -> str:
-    if field.header in HINTS:
-        return HINTS[field.header]
+    if field.hint:
+        return field.hint
     if field.kind is Kind.DATE:
         return "For example, 27 3 2026"
     if field.minimum is not None:

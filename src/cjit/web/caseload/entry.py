@@ -475,7 +475,7 @@ def _unsaved(
             for clash in saved.clashes
         ],
         "asks": [label(header) for header in saved.asks],
-        "facts": {actions.NEW_FACTS[header] for header in saved.asks if header in actions.NEW_FACTS},
+        "facts": {questions.NEW_FACTS[header] for header in saved.asks if header in questions.NEW_FACTS},
         "later": [
             {
                 "label": label(header),
