@@ -168,7 +168,7 @@ class Field:
     are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
     given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
     `system` marks what the software fills in, not the provider. `hint` helps whoever fills it in; `plain` is what it is
-    called to the client it is about, and empty where it is one more answer to the question before.
+    called to the client it is about (None: as in the document), empty where it is one more answer to the question before.
     """
 
     header: str
@@ -191,7 +191,7 @@ class Field:
     system: bool = False
     also: tuple[str, ...] = ()
     hint: str = ""
-    plain: str = ""
+    plain: str | None = None
 
     @property
     def bad(self) -> Severity:
@@ -321,6 +321,12 @@ class Dataset:
     roles: Roles | None = None
     questions: Questions | None = None
     derived: Callable[[Dataset], Iterable[Rule]] = lambda dataset: ()
+
+    @cached_property
+    def asked(self) -> Questions | None:
+        """The questions with every field in them: one that no group names is asked after the field before it."""
+        fields = [(field.header, field.entity.value, field.system) for field in self.fields]
+        return self.questions.fitted(fields) if self.questions else None
 
     @cached_property
     def headers(self) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ Values only: a dataset has them (`Dataset.questions`), a form or any other progr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cjit.geography import is_default
@@ -108,6 +108,37 @@ class Questions:
     transfers: tuple[str, ...] = ()
     retained: str = ""
     unplanned: tuple[str, ...] = ()
+
+    def fitted(self, fields: Sequence[tuple[str, str, bool]]) -> Questions:
+        """The same for some fields, in the document's order: each its header, what it is of, whether the system's.
+
+        A field that no group has is asked after the one before it in the document; one that is not there is not asked.
+        """
+        groups = {
+            each.name: [h for h in each.headers if any(h == header for header, _, _ in fields)] for each in self.all
+        }
+        asked = {header for headers in groups.values() for header in headers}
+        system = tuple(dict.fromkeys((*self.system, *(header for header, _, own in fields if own))))
+        before: dict[str, str] = {}
+        for header, of, _ in fields:
+            if header not in asked and header not in system and of in before:
+                headers = next(each for each in groups.values() if before[of] in each)
+                headers.insert(headers.index(before[of]) + 1, header)
+                asked.add(header)
+            if header in asked:
+                before[of] = header
+
+        def fit(group: Group) -> Group:
+            return replace(group, headers=tuple(groups[group.name]))
+
+        return replace(
+            self,
+            client=fit(self.client),
+            groups=tuple(map(fit, self.groups)),
+            closure=fit(self.closure),
+            referral=fit(self.referral),
+            system=system,
+        )
 
     @property
     def all(self) -> tuple[Group, ...]:

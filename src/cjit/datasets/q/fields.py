@@ -66,6 +66,7 @@ FIELDS: tuple[Field, ...] = (
         as_of="start of episode",
         missing=Severity.REJECT,
         hint="One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
+        plain="",
     ),
     Field(
         header="DOB",
@@ -415,6 +416,7 @@ FIELDS: tuple[Field, ...] = (
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="DISABLE3",
@@ -429,6 +431,7 @@ FIELDS: tuple[Field, ...] = (
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="ALCDDAYS",
@@ -604,6 +607,7 @@ FIELDS: tuple[Field, ...] = (
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="EHCSC3",
@@ -619,6 +623,7 @@ FIELDS: tuple[Field, ...] = (
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="DRUG1",
@@ -684,6 +689,7 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
         none=("9997",),
+        plain="",
     ),
     Field(
         header="INJSTAT",

@@ -22,6 +22,7 @@ from cjit.dataset import Code, Field, Kind
 from cjit.datasets.q.lists import NAMES
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND
 from cjit.geography import DEFAULT_POSTCODE
+from cjit.kinds import kinds_of
 from cjit.web.caseload import questions
 from cjit.web.caseload.record import is_abroad, is_default_postcode, plain, shown
 from cjit.web.dataset import DATASET
@@ -216,7 +217,7 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note
     given: dict[str, Any] = {"id": header, "idPrefix": header, "name": header}
     if error:
         given["errorMessage"] = {"text": error}
-    if hint := _hint(field):
+    if hint := kinds_of(DATASET)[field.header].hint:
         given["hint"] = {"text": hint}
     codes = DATASET.codes_of(header)
     asked_with = shape(field)
@@ -247,16 +248,6 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note
     )
 
 
-def _hint(field: Field) -> str:
-    if field.hint:
-        return field.hint
-    if field.kind is Kind.DATE:
-        return "For example, 27 3 2026"
-    if field.minimum is not None:
-        return f"A number from {field.minimum} to {field.maximum}"
-    return ""
-
-
 def _part(header: str, name: str, content: str, wrong: bool) -> dict[str, Any]:
     part = name.removeprefix(f"{header}-")
     width = "4" if part == "year" else "2"
@@ -271,16 +262,13 @@ def _part(header: str, name: str, content: str, wrong: bool) -> dict[str, Any]:
 
 def _writing(field: Field) -> dict[str, Any]:
     """How a text is typed."""
-    match field.kind:
-        case Kind.NUMBER:
-            return {"inputmode": "numeric", "classes": "govuk-input--width-3", "spellcheck": False}
-        case Kind.INITIAL:
-            # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
-            return {"attributes": {"maxlength": "1"}, "classes": "govuk-input--width-2", "spellcheck": False}
-        case Kind.POSTCODE:
-            return {"classes": "govuk-input--width-10", "spellcheck": False}
-        case _:
-            return {"classes": "govuk-input--width-20", "spellcheck": False}
+    boxes = kinds_of(DATASET)[field.header].boxes
+    written: dict[str, Any] = {"classes": f"govuk-input--width-{boxes.width}", "spellcheck": False}
+    if boxes.figures:
+        written["inputmode"] = "numeric"
+    if boxes.longest:
+        written["attributes"] = {"maxlength": str(boxes.longest)}
+    return written
 
 
 def _ticks(header: str, apart: Mapping[str, tuple[str, str]], made: Mapping[str, str]) -> dict[str, Any]:

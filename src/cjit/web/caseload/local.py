@@ -268,7 +268,8 @@ def _told(client: Client, episode: Episode | None, group: Group) -> list[tuple[s
     caseload = episode is not None and episode.started is not None
     lines: list[tuple[str, list[str]]] = []
     for header in group.headers:
-        if plain := DATASET.by_header[header].plain:
+        field = DATASET.by_header[header]
+        if plain := field.label if field.plain is None else field.plain:
             lines.append((plain, []))
         if text := values.get(header, "").strip():
             lines[-1][1].append(_plainly(header, text, caseload))

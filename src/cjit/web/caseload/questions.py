@@ -8,10 +8,10 @@ from cjit.web.dataset import DATASET
 
 __all__ = ["Group", "Test", "When"]
 
-if DATASET.questions is None or DATASET.roles is None:
+if DATASET.asked is None or DATASET.roles is None:
     raise RuntimeError(f"{DATASET.title} says of no field how it is asked: a caseload cannot be kept of it")
 
-QUESTIONS: Questions = DATASET.questions
+QUESTIONS: Questions = DATASET.asked
 _ROLES = DATASET.roles
 
 CLIENT_DETAILS, GROUPS = QUESTIONS.client, QUESTIONS.groups
