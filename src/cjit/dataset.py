@@ -168,7 +168,7 @@ class Field:
     are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
     given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
     `system` marks what the software fills in, not the provider. `hint` helps whoever fills it in; `plain` is what it is
-    called to the client it is about (None: as in the document), empty where it is one more answer to the question before.
+    called to the client it is about (None: as in the document), and empty where it is one more answer to the one before.
     """
 
     header: str
@@ -325,7 +325,9 @@ class Dataset:
     @cached_property
     def asked(self) -> Questions | None:
         """The questions with every field in them: one that no group names is asked after the field before it."""
-        fields = [(field.header, field.entity.value, field.system) for field in self.fields]
+        # Consent is asked on a page of its own.
+        consent = self.roles.consent if self.roles else None
+        fields = [(f.header, f.entity.value, f.system) for f in self.fields if f.header != consent]
         return self.questions.fitted(fields) if self.questions else None
 
     @cached_property

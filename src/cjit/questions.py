@@ -114,11 +114,12 @@ class Questions:
 
         A field that no group has is asked after the one before it in the document; one that is not there is not asked.
         """
-        groups = {
-            each.name: [h for h in each.headers if any(h == header for header, _, _ in fields)] for each in self.all
-        }
+        there = {header for header, _, _ in fields}
+        groups = {each.name: [header for header in each.headers if header in there] for each in self.all}
         asked = {header for headers in groups.values() for header in headers}
-        system = tuple(dict.fromkeys((*self.system, *(header for header, _, own in fields if own))))
+        system = tuple(
+            dict.fromkeys((*self.system, *(header for header, _, own in fields if own and header not in asked)))
+        )
         before: dict[str, str] = {}
         for header, of, _ in fields:
             if header not in asked and header not in system and of in before:
