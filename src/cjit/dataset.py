@@ -168,7 +168,7 @@ class Field:
     are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
     given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
     `system` marks what the software fills in, not the provider. `hint` helps whoever fills it in; `plain` is what it is
-    called to the client it is about (None: as in the document), and empty where it is one more answer to the one before.
+    called to the client it is about (None: as in the document), and empty where it is another answer to the one before.
     """
 
     header: str

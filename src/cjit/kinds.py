@@ -46,7 +46,8 @@ def kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
 
 @lru_cache(maxsize=16)
 def _kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
-    return {field.header: _CLASSES[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
+    classes = {each.kind: each for each in FieldKind.__subclasses__()}
+    return {field.header: classes[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ def _dated(text: str) -> bool:
 class FieldKind(ABC):
     """A field of one kind, with the code list it takes its values from (None: it has none).
 
-    good: a value of it, as text; other: another one.
+    kind: which. good: a value of it, as text; other: another one.
     typed: what a value is in Python. boxes: how it is typed in.
     """
 
+    kind: Kind
     good = ""
     other = ""
     typed: type[str | int | date] = str
@@ -224,6 +226,7 @@ class FieldKind(ABC):
 class IdKind(FieldKind):
     """A technical identifier: text, taken as it is but for spaces round it."""
 
+    kind = Kind.ID
     good, other = "10001", "10002"
 
     def tidied(self, text: str) -> str:
@@ -260,6 +263,7 @@ class IdKind(FieldKind):
 class InitialKind(FieldKind):
     """One letter, A to Z."""
 
+    kind = Kind.INITIAL
     good, other = "M", "N"
     # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
     boxes = Boxes(2, longest=1)
@@ -328,6 +332,7 @@ def in_style(header: str, style: Style) -> Condition:
 class DateKind(FieldKind):
     """A day, written dd/mm/yyyy or yyyymmdd; yyyy-mm-dd is read too."""
 
+    kind = Kind.DATE
     good, other = f"{_GOOD_DATE:{Style.SLASHED.form}}", "02/02/2020"
     typed = date
 
@@ -421,6 +426,7 @@ _FIGURES = re.compile("[0-9]{1,9}")
 class NumberKind(FieldKind):
     """A whole number within bounds, or an answer apart from them."""
 
+    kind = Kind.NUMBER
     typed = int
     boxes = Boxes(3, figures=True)
 
@@ -524,6 +530,8 @@ _ONE_LEADING_NOUGHT = "^0([1-9])$"
 
 class CodeKind(FieldKind):
     """One of a code list; what is in no list that is complete is no value."""
+
+    kind = Kind.CODE
 
     def __init__(self, field: Field, codes: CodeList | None) -> None:
         super().__init__(field, codes)
@@ -641,6 +649,7 @@ _WHOLE_UNSPACED = re.compile(WHOLE_UNSPACED.replace("$", r"\Z"))
 class PostcodeKind(FieldKind):
     """A postcode less its last two characters; a whole one is cut."""
 
+    kind = Kind.POSTCODE
     good, other = "NR14 7", "NR14 8"
     boxes = Boxes(10)
 
@@ -709,16 +718,6 @@ class PostcodeKind(FieldKind):
 
     def _not_plain(self) -> Condition:
         return (self.sent != self.read) & ~self.is_whole
-
-
-_CLASSES: Mapping[Kind, type[FieldKind]] = {
-    Kind.ID: IdKind,
-    Kind.INITIAL: InitialKind,
-    Kind.DATE: DateKind,
-    Kind.CODE: CodeKind,
-    Kind.NUMBER: NumberKind,
-    Kind.POSTCODE: PostcodeKind,
-}
 
 
 # ---- all rules that follow from the fields ---------------------------------------------------------
