@@ -63,7 +63,7 @@ class UnknownHeader(ValueError):  # noqa: N818 - a slip of the caller's, told in
 # ---- the calls -------------------------------------------------------------------------------------
 
 
-def check(
+def check(  # noqa: PLR0913 - an argument an option
     source: Given,
     dataset: Dataset | str = "Q",
     *,
