@@ -75,7 +75,8 @@ def test_every_field_and_every_kind_of_field_goes_wrong_in_several_ways(faultles
         header, what = name.split(": ")
         ways[header].add(what)
     assert all(ways.values())
-    for field in Q.fields:
+    filled = [field for field in Q.fields if faultless[field.header].null_count() < faultless.height]
+    for field in filled:
         least = {Kind.ID: 1, Kind.INITIAL: 4, Kind.DATE: 7, Kind.CODE: 2, Kind.NUMBER: 5, Kind.POSTCODE: 4}
         assert len(ways[field.header]) >= least[field.kind], field.header
 

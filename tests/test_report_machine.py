@@ -11,6 +11,7 @@ from cjit.dataset import Code, CodeList, Status
 from cjit.datasets import dataset
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.engine.checking import check
+from cjit.engine.findings import FindingBatch, Line, frame_of
 from cjit.files.opening import open_file
 from cjit.report import version
 from cjit.report.findings_csv import csv_findings
@@ -254,3 +255,24 @@ def test_batches_follow_one_another(csv_of):
     written = csv_written(open_file(csv_of({}), Q), *batches)
 
     assert [line["row"] for line in lines_of(written)] == ["2", "3", "4"]
+
+
+# ---- from either engine ----------------------------------------------------------------------------
+
+VALUES = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(st.integers(2, 10**6), st.sampled_from(BOOK), VALUES, VALUES, VALUES, VALUES), max_size=8))
+def test_findings_as_lists_and_as_a_frame_are_written_in_the_same_bytes(found):
+    batch = FindingBatch([Line(row, rule.id, *texts) for row, rule, *texts in found], compared=True)
+    as_frame = frame_of(batch, [rule.id for rule in BOOK])
+    source = open_file(",".join(Q.headers).encode() + b"\n" + b"," * (len(Q.headers) - 1) + b"1\n", Q)
+    written = []
+    for each in (batch, as_frame):
+        out = io.BytesIO()
+        csv_findings(out, BOOK, source, compared=True)(each)
+        with JsonFindings(BOOK) as sink:
+            sink(each)
+            sink.write(out, FAULTLESS)
+        written.append(out.getvalue())
+    assert written[0] == written[1]

@@ -21,6 +21,8 @@ from cjit.report.words import cautions, gaps
 from cjit.testdata.histories import histories
 
 Q = dataset("Q")
+#: How many fields stand before the closure.
+DISD = Q.headers.index("DISD")
 ENDS = Ends(Q, Q.headers)
 
 
@@ -154,20 +156,20 @@ def ending(**tail: str) -> list[str]:
 
 def test_what_the_cells_leave_open_goes_as_the_rows_saved_with_it():
     # Naloxone issued, or administered: of a code that neither list has, none tells which was meant.
-    open_ = ending(CPLANDT="22/01/2026", NALOXISS="Q9")[:45]
+    open_ = ending(CPLANDT="22/01/2026", NALOXISS="Q9")[:DISD]
     assert ENDS.reading(open_) is Reading.AS_ITS_BLOCK
 
     full = ending(REFERID="970001", REFDATE="22/01/2026")
-    assert told(source([list(Q.headers), full, open_]))[0] == [(3, 45)]
-    wide = ending(CPLANDT="22/01/2026", NALOXISS="Q9", NALOXAD="N")[:45]
+    assert told(source([list(Q.headers), full, open_]))[0] == [(3, DISD)]
+    wide = ending(CPLANDT="22/01/2026", NALOXISS="Q9", NALOXAD="N")[:DISD]
     assert told(source([list(Q.headers), full, open_, wide])) == ([], 2, 0)
-    assert told(source([list(Q.headers), *[full] * 14, open_, wide]))[0] == [(16, 45)], "row 17 is of the next block"
+    assert told(source([list(Q.headers), *[full] * 14, open_, wide]))[0] == [(16, DISD)], "row 17 is of the next block"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("name", ["Example system 1.0", '"Example, 1.0"'])
 def test_a_short_row_may_end_with_a_date(end, name):
-    short = ending(CPLANDT="22/01/2026")[:43]
+    short = ending(CPLANDT="22/01/2026")[: DISD - 2]
     short[Q.headers.index("CMSID")] = name
     opened = open_file(end.join([",".join(Q.headers), ",".join(short), ""]).encode(), Q)
     assert frame(opened)["CPLANDT"].to_list() == ["22/01/2026"]
@@ -180,11 +182,11 @@ def test_a_row_without_a_cell_for_what_every_record_needs_is_not_completed():
 
 @pytest.mark.parametrize("lines", ["in one line", "with a line end in quotes"])
 def test_a_file_cut_off_within_its_last_row_is_never_completed(month, lines):
-    rows = [*month[:5], month[5][:45]]
+    rows = [*month[:5], month[5][:DISD]]
     if lines != "in one line":
         rows = split_over_lines(rows)
     *_, batch = (piece() for piece in pieces_of(source(rows, end="")))
-    assert (batch.ragged, batch.cut_off) == (((6, 45),), 6)
+    assert (batch.ragged, batch.cut_off) == (((6, DISD),), 6)
     *_, batch = (piece() for piece in pieces_of(source(rows, end="\r\n")))
     assert (batch.ragged, batch.cut_off) == ((), None)
 
@@ -199,7 +201,7 @@ def test_the_sign_with_which_old_systems_end_a_file_is_no_record(month):
 
 
 def test_a_short_row_with_something_wrong_in_it_is_still_read():
-    row = ending(CPLANDT="2/1/26")[:43]
+    row = ending(CPLANDT="2/1/26")[: DISD - 2]
     row[Q.headers.index("DOB")] = "31 Feb"
     row[Q.headers.index("HOUSING")] = "Owns home"
     assert ENDS.reading(row) is Reading.SURE
@@ -208,10 +210,10 @@ def test_a_short_row_with_something_wrong_in_it_is_still_read():
 # ---- columns that every row has lost --------------------------------------------------------------
 
 
-CUT = Q.headers[38:]
+CUT = Q.headers[Q.headers.index("ROUTE") :]
 
 
-def cut(rows: list[list[str]], at: int = 38) -> list[list[str]]:
+def cut(rows: list[list[str]], at: int = -len(CUT)) -> list[list[str]]:
     """The headers whole, and every row cut behind a cell."""
     return [rows[0], *(row[:at] for row in rows[1:])]
 
@@ -241,7 +243,7 @@ def test_what_a_spreadsheet_or_a_program_leaves_out_of_blank_cells_is_no_missing
 
 def test_a_file_in_which_no_case_is_closed_and_nobody_referred_has_all_columns_as_a_spreadsheet_saves_it(month):
     """The first rows, beside the headers, have a separator for each."""
-    open_cases = [month[0], *([*row[:45], "", "", "", ""] for row in month[1:])]
+    open_cases = [month[0], *([*row[:DISD], "", "", "", ""] for row in month[1:])]
 
     assert source(saved(open_cases)).missing == ()
 
@@ -283,7 +285,7 @@ def test_a_corrected_copy_says_which_columns_it_has_as_blank_because_they_were_l
 
 
 def test_a_row_that_lost_its_end_among_others_that_have_theirs_is_named(month):
-    rows = [*month[:40], month[40][:45], *month[41:]]
+    rows = [*month[:40], month[40][:DISD], *month[41:]]
     found = check(source(rows), Q, today=date(2026, 3, 31))
 
     assert "Row 41 ends before the rows beside it: look whether cells at its end were lost" in found.notes

@@ -150,7 +150,7 @@ def main() -> None:
 @click.option("--output", "-o", metavar="PATH", help="Write the report here (a folder, for several files).")
 @click.option("--corrected", metavar="PATH", help="Write a copy with mechanical faults mended, and a list of them.")
 @click.option("--annotated", metavar="PATH", help="Write a copy of your file with the findings beside each row.")
-def check(
+def check(  # noqa: PLR0913 - an argument an option
     files: tuple[str, ...],
     letter: str,
     today: date | None,
@@ -272,7 +272,7 @@ def _keep_apart(inputs: Sequence[str], outputs: Sequence[str | None]) -> None:
         written.add(place)
 
 
-def _report(
+def _report(  # noqa: PLR0913 - an argument an option
     source: Source,
     dataset: Dataset,
     before: Source | None,
@@ -561,7 +561,7 @@ def _service() -> Iterator[None]:
 @_dates_option("yyyymmdd", "yyyymmdd")
 @click.option("--output", "-o", required=True, metavar="DIR")
 @dataset_option
-def synth(
+def synth(  # noqa: PLR0913 - an argument an option
     agencies: int,
     clients: int,
     months: int,

@@ -8,14 +8,18 @@ function here reads a file, a clock or a global: the engines (`read`, `check`,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cjit.conditions import Condition, FirstRow, Stage, cells_of, headers_of
+
+if TYPE_CHECKING:
+    from cjit.questions import Questions
 
 #: What a rule cites when the document only hints at it. Each such rule says why in `reading`
 #: and is listed in docs/source.md.
@@ -163,7 +167,8 @@ class Field:
     number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged. `none`
     are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
     given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
-    `system` marks what the software fills in, not the provider.
+    `system` marks what the software fills in, not the provider. `hint` helps whoever fills it in; `plain` is what it is
+    called to the client it is about (None: as in the document), and empty where it is another answer to the one before.
     """
 
     header: str
@@ -185,6 +190,8 @@ class Field:
     withdraws: tuple[str, ...] = ()
     system: bool = False
     also: tuple[str, ...] = ()
+    hint: str = ""
+    plain: str | None = None
 
     @property
     def bad(self) -> Severity:
@@ -260,13 +267,45 @@ class Rule:
         return self.fails_when.conditions if isinstance(self.fails_when, FirstRow) else ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """Which field of a dataset says what a program must know of a record: so that none names a header.
+
+    consent: whether the client's data may be shared. agency: who sends. reference: the client at the agency.
+    initials: of the first name and the surname. born: the birth date. sex.
+    postcode, authority, area: where the client lives, its upper tier authority, and its partnership.
+    event: the day of what brought the client. contact: the day of the first contact. caseload: the day on which the
+    caseload began. closed, reason: the day of the closure, and why; `before` and `after` are the groups of the reasons
+    before the caseload began and from then on. referred: the day of a referral.
+    """
+
+    consent: str
+    agency: str
+    reference: str
+    initials: tuple[str, str]
+    born: str
+    sex: str
+    postcode: str
+    authority: str
+    area: str
+    event: str
+    contact: str
+    caseload: str
+    closed: str
+    reason: str
+    referred: str
+    before: str
+    after: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A lettered version of the national collection: its fields, code lists and rules.
 
     `written` are the rules across fields; `rules` adds those derived from the fields. `elsewhere` says
     which letter has a header this one has not: a file that carries it is of that letter. `words` are the text patterns
-    of the written rules in words.
+    of the written rules in words. `example` is a whole record that breaks no rule on `example_day`. `roles` says which
+    field says what, `questions` how they are asked. `derived` makes the rules that follow from the fields.
     """
 
     letter: str
@@ -277,6 +316,19 @@ class Dataset:
     written: tuple[Rule, ...] = ()
     elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
     words: Mapping[str, Wording] = dataclasses.field(default_factory=dict)
+    example: Record = dataclasses.field(default_factory=dict)
+    example_day: date = date.min
+    roles: Roles | None = None
+    questions: Questions | None = None
+    derived: Callable[[Dataset], Iterable[Rule]] = lambda dataset: ()
+
+    @cached_property
+    def asked(self) -> Questions | None:
+        """The questions with every field in them: one that no group names is asked after the field before it."""
+        # Consent is asked on a page of its own.
+        consent = self.roles.consent if self.roles else None
+        fields = [(f.header, f.entity.value, f.system) for f in self.fields if f.header != consent]
+        return self.questions.fitted(fields) if self.questions else None
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
@@ -291,10 +343,8 @@ class Dataset:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The whole rule book in the document's order: derived from the fields, then written."""
-        from cjit.kinds import rules_of
-
         order = {header: i for i, header in enumerate(self.headers)}
-        found = (*rules_of(self), *self.written)
+        found = (*self.derived(self), *self.written)
         return tuple(sorted(found, key=lambda rule: order[rule.header]))
 
     def codes_of(self, header: str) -> CodeList | None:
@@ -357,4 +407,9 @@ class Dataset:
             written=(*kept, *new.values()),
             elsewhere={header: self.letter for header in self.headers if header not in known},
             words=self.words,
+            example={header: text for header, text in self.example.items() if header in known},
+            example_day=self.example_day,
+            roles=self.roles,
+            questions=self.questions,
+            derived=self.derived,
         )

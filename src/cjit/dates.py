@@ -7,6 +7,7 @@ in which style.
 from __future__ import annotations
 
 import re
+from calendar import month_name
 from datetime import date
 from enum import StrEnum
 
@@ -63,6 +64,38 @@ def day_of(text: str) -> date | None:
             except ValueError:
                 return None
     return None
+
+
+#: More ways in which a person types a date: with dots, dashes or spaces, the month in figures or by its name.
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
+_MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
+
+
+def one_way(text: str) -> str:
+    """A text that says a date, as dd/mm/yyyy; any other as it is."""
+    day = day_of(text)
+    return f"{day.day:02}/{day.month:02}/{day.year:04}" if day else text
+
+
+def plainly_typed(text: str) -> str:
+    """What somebody typed for a date as dd/mm/yyyy, real date or not; what cannot be one, as it is."""
+    if day_of(text):
+        return one_way(text)
+    if parts := _ISO.fullmatch(text):
+        year, month, day = parts.groups()
+    elif parts := _PARTS.fullmatch(text):
+        day, month, year = parts.groups()
+    else:
+        return text
+    number = month if month.isdecimal() else month_named(month)
+    return f"{day:0>2}/{number:0>2}/{year}" if number else text
+
+
+def month_named(text: str) -> int | None:
+    """The number of the month whose name begins so (feb, March); None where that is no month, or more than one."""
+    named = [number for name, number in _MONTHS.items() if name.startswith(text.lower())]
+    return named[0] if len(named) == 1 else None
 
 
 def read_text(text: str) -> date | None:

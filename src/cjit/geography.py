@@ -123,6 +123,14 @@ def truncate(postcode: str) -> str:
     raise ValueError("Enter a postcode such as NR14 7UJ, or one less its last two characters, such as NR14 7")
 
 
+def is_default(postcode: str) -> bool:
+    """True for the default postcode, whole or truncated: no fixed abode, or outside the United Kingdom."""
+    try:
+        return truncate(postcode) == DEFAULT_SECTOR
+    except ValueError:
+        return False
+
+
 def _whole(postcode: str) -> str | None:
     """A whole postcode as it is written, or None."""
     joined = "".join(_parts(postcode))

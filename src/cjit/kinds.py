@@ -31,9 +31,9 @@ from cjit.conditions import (
 )
 from cjit.dataset import OUR_READING, CodeList, Dataset, Entity, Field, Kind, Record, Rule, Severity
 from cjit.dates import Style
+from cjit.engine import shown
 from cjit.engine.plain import Typed
-from cjit.engine.shown import is_whole
-from cjit.geography import TRUNCATED, WHOLE_UNSPACED
+from cjit.geography import TRUNCATED, WHOLE, WHOLE_UNSPACED, is_whole
 
 #: No date in this dataset can be earlier: a year such as 0020 is a slip.
 EARLIEST = date(1900, 1, 1)
@@ -48,7 +48,28 @@ def kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
 
 @lru_cache(maxsize=16)
 def _kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
-    return {field.header: _CLASSES[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
+    classes = {each.kind: each for each in FieldKind.__subclasses__()}
+    return {field.header: classes[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """How a value is typed in: how many characters wide, in figures only, and how many at most (None: any number)."""
+
+    width: int
+    figures: bool = False
+    longest: int | None = None
+
+
+#: A text that is put together as a date is.
+_PARTED = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
+#: Eight figures that can be a date.
+_EIGHT = re.compile(r"(19|20)[0-9]{6}")
+
+
+def _dated(text: str) -> bool:
+    """Whether a text looks like a date, real or not."""
+    return bool(_PARTED.fullmatch(text)) or (_EIGHT.fullmatch(text) is not None and dates.day_of(text) is not None)
 
 
 class Stages(Protocol):
@@ -70,12 +91,15 @@ class Stages(Protocol):
 class FieldKind(ABC):
     """A field of one kind, with the code list it takes its values from (None: it has none).
 
-    `good` is a value of it, as text, and `other` another one. `unplain` is a text that is understood and is not
-    written as the dataset writes it; `plain_rule` says how it should be.
+    kind: which. good: a value of it, as text; other: another one.
+    typed: what a value is in Python. boxes: how it is typed in.
     """
 
+    kind: Kind
     good = ""
     other = ""
+    typed: type[str | int | date] = str
+    boxes = Boxes(20)
 
     def __init__(self, field: Field, codes: CodeList | None) -> None:
         self.field = field
@@ -129,6 +153,44 @@ class FieldKind(ABC):
 
     def _change(self, was: str, now: str, style: Style) -> str:
         return "Written in capitals" if now == was.upper() else "Leading nought removed"
+
+    def understood(self, text: str) -> str:
+        """What somebody typed as the dataset writes it, where nobody can doubt what was meant; else as it was typed."""
+        return text
+
+    @abstractmethod
+    def fits(self, text: str) -> int:
+        """Whether a text without outer spaces may be a value, by its look: 1 it is, -1 it cannot be, 0 not known."""
+
+    # ---- in words ------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def described(self) -> str:
+        """How a value is written, in words."""
+
+    @property
+    def shortly(self) -> str:
+        """The same in two or three words."""
+        return self.described
+
+    @property
+    def hint(self) -> str:
+        """What helps whoever fills it in."""
+        return self.field.hint
+
+    @property
+    @abstractmethod
+    def pattern(self) -> str:
+        """A regular expression, without anchors, of the text a value is written as; empty where any text may be one.
+
+        It keeps to what Python and ECMAScript read alike.
+        """
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The least and the greatest value, where a number is one and nothing else."""
+        return None
 
     # ---- rules ---------------------------------------------------------------------------------
 
@@ -203,11 +265,26 @@ class FieldKind(ABC):
 class IdKind(FieldKind):
     """A technical identifier: text, taken as it is but for spaces round it."""
 
+    kind = Kind.ID
     good, other = "10001", "10002"
 
     def tidied(self, text: str) -> str:
         """The text without outer spaces."""
         return text.strip(WHITE)
+
+    def fits(self, text: str) -> int:
+        """Nearly any text may be an id; eight figures too, and no other date."""
+        return -1 if _PARTED.fullmatch(text) else 0
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        return "text"
+
+    @property
+    def pattern(self) -> str:
+        """Any text without outer spaces."""
+        return "[^ ](.*[^ ])?"
 
     def _own_rules(self) -> Iterator[Rule]:
         yield from ()
@@ -225,7 +302,10 @@ class IdKind(FieldKind):
 class InitialKind(FieldKind):
     """One letter, A to Z."""
 
+    kind = Kind.INITIAL
     good, other = "M", "N"
+    # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
+    boxes = Boxes(2, longest=1)
 
     def tidied(self, text: str) -> str:
         """The text in upper case, without outer spaces."""
@@ -239,6 +319,29 @@ class InitialKind(FieldKind):
     def is_certain(self, text: Stages) -> bool:
         """Whether it is one letter, A to Z."""
         return not text.is_no_value and not _is_foreign(text)
+
+    def understood(self, text: str) -> str:
+        """The letter as a capital one."""
+        return text.upper() if text.isascii() else text
+
+    def fits(self, text: str) -> int:
+        """One letter, and nothing else."""
+        return 1 if len(text) == 1 and text.isalpha() else -1
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        return "one capital letter, A to Z"
+
+    @property
+    def shortly(self) -> str:
+        """The same in two words."""
+        return "one letter"
+
+    @property
+    def pattern(self) -> str:
+        """One capital letter."""
+        return "[A-Z]"
 
     def _own_rules(self) -> Iterator[Rule]:
         message = f"The {self.field.noun} must be one letter, A to Z, without an accent"
@@ -255,6 +358,8 @@ _ONE_WAY = (
     "column in one of them only, and a column that has both was put together from two."
 )
 _GOOD_DATE = date(2020, 2, 1)
+#: The days of a month and the months that have them, leap years apart.
+_DAYS = (("(0[1-9]|[12][0-9])", "(0[1-9]|1[0-2])"), ("30", "(0[13-9]|1[0-2])"), ("31", "(0[13578]|1[02])"))
 
 
 def is_written(text: Value, *styles: Style) -> Condition:
@@ -270,7 +375,9 @@ def in_style(header: str, style: Style) -> Condition:
 class DateKind(FieldKind):
     """A day, written dd/mm/yyyy or yyyymmdd; yyyy-mm-dd is read too."""
 
+    kind = Kind.DATE
     good, other = f"{_GOOD_DATE:{Style.SLASHED.form}}", "02/02/2020"
+    typed = date
 
     def tidied(self, text: str) -> date | None:
         """The date a text says, in one of the ways that are read; None where it says none."""
@@ -296,6 +403,37 @@ class DateKind(FieldKind):
 
     def _change(self, was: str, now: str, style: Style) -> str:
         return f"Date written as {style}"
+
+    def understood(self, text: str) -> str:
+        """The date as people are shown it: 1.3.2026, 20260301 and 1 March 2026 are 01/03/2026."""
+        return dates.plainly_typed(text)
+
+    def fits(self, text: str) -> int:
+        """A text that is put together as a date is, real or not."""
+        return 1 if _dated(text) else -1
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        return f"date, {dates.PLAINLY}, the same way throughout a file"
+
+    @property
+    def shortly(self) -> str:
+        """The same in two or three words."""
+        return dates.PLAINLY
+
+    @property
+    def hint(self) -> str:
+        """What helps whoever fills it in."""
+        return self.field.hint or "For example, 27 3 2026"
+
+    @property
+    def pattern(self) -> str:
+        """A date in one of the two plain styles; 29 February stands in every year."""
+        year = f"({EARLIEST.year // 100}|[2-9][0-9])[0-9]{{2}}"
+        slashed = "|".join(f"{day}/{month}" for day, month in _DAYS)
+        eight = "|".join(f"{month}{day}" for day, month in _DAYS)
+        return f"({slashed})/{year}|{year}({eight})"
 
     def _own_rules(self) -> Iterator[Rule]:
         noun = self.field.noun
@@ -334,6 +472,10 @@ _FIGURES = re.compile("[0-9]{1,9}")
 class NumberKind(FieldKind):
     """A whole number within bounds, or an answer apart from them."""
 
+    kind = Kind.NUMBER
+    typed = int
+    boxes = Boxes(3, figures=True)
+
     def __init__(self, field: Field, codes: CodeList | None) -> None:
         super().__init__(field, codes)
         self.good, self.other = str(field.minimum or 0), str((field.minimum or 0) + 1)
@@ -369,6 +511,46 @@ class NumberKind(FieldKind):
     def _change(self, was: str, now: str, style: Style) -> str:
         return "Leading noughts removed"
 
+    def fits(self, text: str) -> int:
+        """Figures that are in range, or an answer apart."""
+        if not (text.isascii() and text.isdigit()):
+            return -1
+        number, (least, most) = int(text[:9]), (self.field.minimum, self.field.maximum)
+        inside = (least is None or number >= least) and (most is None or number <= most)
+        return 1 if inside or str(number) in self.field.apart else -1
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        apart = "".join(f", or {code} ({label})" for code, label in self.field.apart.items())
+        return f"whole number from {self.field.minimum} to {self.field.maximum}{apart}"
+
+    @property
+    def shortly(self) -> str:
+        """The same in two or three words."""
+        return f"{self.field.minimum} to {self.field.maximum}" + "".join(f", {code}" for code in self.field.apart)
+
+    @property
+    def hint(self) -> str:
+        """What helps whoever fills it in."""
+        return self.field.hint or f"A number from {self.field.minimum} to {self.field.maximum}"
+
+    @property
+    def pattern(self) -> str:
+        """The numbers in range, ten at a time, and the answers apart."""
+        low, high = self.field.minimum or 0, self.field.maximum or 999_999_999
+        numbers = []
+        for tens in range(low // 10, high // 10 + 1):
+            first, last = max(low, tens * 10) % 10, min(high, tens * 10 + 9) % 10
+            numbers.append(f"{tens or ''}{f'[{first}-{last}]' if first != last else first}")
+        return "|".join((*numbers, *self.field.apart))
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The least and the greatest value, where no answer stands apart."""
+        least, most = self.field.minimum, self.field.maximum
+        return None if self.field.apart or least is None or most is None else (least, most)
+
     def _own_rules(self) -> Iterator[Rule]:
         field = self.field
         apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
@@ -397,6 +579,8 @@ _ONE_LEADING_NOUGHT = "^0([1-9])$"
 
 class CodeKind(FieldKind):
     """One of a code list; what is in no list that is complete is no value."""
+
+    kind = Kind.CODE
 
     def __init__(self, field: Field, codes: CodeList | None) -> None:
         super().__init__(field, codes)
@@ -429,6 +613,34 @@ class CodeKind(FieldKind):
         if self.codes is not None and was.upper() in self.codes.also:
             return "Code written as the list has it"
         return super()._change(was, now, style)
+
+    def understood(self, text: str) -> str:
+        """The code in capitals, as the list has it."""
+        if not text.isascii():
+            return text
+        return self.codes.also.get(text.upper(), text.upper()) if self.codes else text.upper()
+
+    def fits(self, text: str) -> int:
+        """A code of the list; of a list that is not complete, anything that is no date may be one."""
+        codes = (*(self.codes.codes if self.codes else ()), *self.field.none)
+        if text.upper() in codes or text.removeprefix("0") in codes:
+            return 1
+        return -1 if (self.codes and self.codes.complete) or _dated(text) else 0
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        return f"code of the list {self.field.codes}"
+
+    @property
+    def shortly(self) -> str:
+        """The same in two words."""
+        return f"code: {self.field.codes}"
+
+    @property
+    def pattern(self) -> str:
+        """The codes of a complete list."""
+        return "|".join(self.codes.codes) if self.codes and self.codes.complete else ""
 
     def plain_code(self, text: Value) -> Value:
         """A text without outer spaces as a code is written, before it is read as another."""
@@ -490,13 +702,16 @@ def _choices(noun: str, codes: CodeList) -> str:
 # ---- postcodes -------------------------------------------------------------------------------------
 
 _SPACES = re.compile(f"{WHITE_SPACE}+")
+_TRUNCATED, _WHOLE = re.compile(TRUNCATED, re.ASCII), re.compile(WHOLE, re.ASCII)
 _WHOLE_UNSPACED = re.compile(WHOLE_UNSPACED.replace("$", r"\Z"))
 
 
 class PostcodeKind(FieldKind):
     """A postcode less its last two characters; a whole one is cut."""
 
+    kind = Kind.POSTCODE
     good, other = "NR14 7", "NR14 8"
+    boxes = Boxes(10)
 
     def tidied(self, text: str) -> str:
         """The postcode in capitals with single spaces, less its last two characters where it is a whole one."""
@@ -517,9 +732,35 @@ class PostcodeKind(FieldKind):
         return not text.is_no_value and not _is_foreign(text)
 
     def _change(self, was: str, now: str, style: Style) -> str:
-        if is_whole(was):
+        if shown.is_whole(was):
             return "Last two characters of the postcode removed"
         return "Postcode written in capitals with one space"
+
+    def understood(self, text: str) -> str:
+        """A whole postcode in capitals with its space; any other text as it is."""
+        if not is_whole(text):
+            return text
+        joined = "".join(text.split()).upper()
+        return f"{joined[:-3]} {joined[-3:]}"
+
+    def fits(self, text: str) -> int:
+        """A postcode, whole or less its last two characters."""
+        return 1 if _TRUNCATED.search(text.upper()) or _WHOLE.search(text.upper()) else -1
+
+    @property
+    def described(self) -> str:
+        """How a value is written, in words."""
+        return "postcode less its last two characters, such as NR14 7"
+
+    @property
+    def shortly(self) -> str:
+        """The same in two or three words."""
+        return "such as NR14 7"
+
+    @property
+    def pattern(self) -> str:
+        """A postcode less its last two characters."""
+        return TRUNCATED.removeprefix("^").removesuffix("$").replace("(?:", "(")
 
     @property
     def is_whole(self) -> Condition:
@@ -552,16 +793,6 @@ def _is_foreign(text: Stages) -> bool:
     """Whether a text has a letter beyond A to Z, which in capitals may become another one: ı and ſ would be I and S."""
     sent = text.sent or ""
     return not sent.isascii() and any(letter.isalpha() and not letter.isascii() for letter in sent)
-
-
-_CLASSES: Mapping[Kind, type[FieldKind]] = {
-    Kind.ID: IdKind,
-    Kind.INITIAL: InitialKind,
-    Kind.DATE: DateKind,
-    Kind.CODE: CodeKind,
-    Kind.NUMBER: NumberKind,
-    Kind.POSTCODE: PostcodeKind,
-}
 
 
 # ---- all rules that follow from the fields ---------------------------------------------------------

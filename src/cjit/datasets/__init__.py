@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date
 from importlib import import_module
+from pkgutil import iter_modules
 
 from cjit.dataset import Dataset
 
@@ -19,7 +20,8 @@ class UnknownDataset(ValueError):  # noqa: N818  the message is the error
 class _ByLetter(Mapping[str, Dataset]):
     """Dataset by letter, the newest first; the module `cjit.datasets.<letter>` holds each."""
 
-    _letters = ("Q", "P")
+    #: A module with a name of one letter is a dataset; letters are given out in order.
+    _letters = sorted((name.upper() for _, name, _ in iter_modules(__path__) if len(name) == 1), reverse=True)
 
     def __getitem__(self, letter: str) -> Dataset:
         if letter not in self._letters:

@@ -184,7 +184,7 @@ class _Reader:
         self.words = {**WORDS, **dataset.words}
         self.gates = _and([rule.header for rule in dataset.written if rule.gate]) or "no rule"
 
-    def says(self, condition: Condition, *, yes: bool, known: bool) -> _Said:
+    def says(self, condition: Condition, *, yes: bool, known: bool) -> _Said:  # noqa: PLR0911 - one case a node
         """That a condition is surely true (or false); if it need not be `known`, that or not known."""
         match condition:
             case And(parts):
@@ -442,7 +442,7 @@ class _Reader:
                 return f"without {self.wording(pattern).without or 'certain characters'}"
         return ""
 
-    def named(self, value: Value) -> str:
+    def named(self, value: Value) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
         match value:
             case Cell(header, stage):
                 return header if stage is Stage.VALUE else f"{header} {stage.value}"

@@ -11,10 +11,10 @@ from cjit.dictionary.overview import (
     STATUSES,
     _labelled,
     _short_changes,
-    _short_kind,
     _short_missing,
     facts_of,
 )
+from cjit.kinds import kinds_of
 
 
 def markdown(dataset: Dataset) -> Iterator[str]:
@@ -33,7 +33,7 @@ def markdown(dataset: Dataset) -> Iterator[str]:
             cells = (
                 f"[{field.header}](#{field.header.lower()})",
                 field.label,
-                _short_kind(field),
+                kinds_of(dataset)[field.header].shortly,
                 _short_missing(field),
                 _short_changes(field),
             )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from textwrap import fill, indent, wrap
 
-from cjit import dates
-from cjit.dataset import Changes, Code, CodeList, Dataset, Entity, Field, Kind, Rule, Severity, Status
+from cjit.dataset import Changes, Code, CodeList, Dataset, Entity, Field, Rule, Severity, Status
+from cjit.kinds import kinds_of
 
 ATTRIBUTION = (
     "Contains public sector information licensed under the Open Government Licence v3.0: the business "
@@ -26,14 +26,6 @@ SECTIONS = {
     Entity.EPISODE: "Episode details",
     Entity.INTERVENTION: "Interventions",
     Entity.REFERRAL: "Referrals to structured treatment",
-}
-_KINDS = {
-    Kind.ID: "text",
-    Kind.INITIAL: "one capital letter, A to Z",
-    Kind.DATE: f"date, {dates.PLAINLY}, the same way throughout a file",
-    Kind.CODE: "code",
-    Kind.NUMBER: "whole number",
-    Kind.POSTCODE: "postcode less its last two characters, such as NR14 7",
 }
 _MISSING = {
     Severity.REJECT: "the record will be rejected",
@@ -60,8 +52,15 @@ class DictionaryProblem(ValueError):  # noqa: N818  the message is the error
 
 def overview(dataset: Dataset) -> str:
     """Every field on one line, in the document's order: plain text, sections as headings."""
+    kinds = kinds_of(dataset)
     rows = [
-        (field.header, _short_kind(field), _short_missing(field), _short_changes(field), field.label)
+        (
+            field.header,
+            kinds[field.header].shortly,
+            _short_missing(field),
+            _short_changes(field),
+            field.label,
+        )
         for field in dataset.fields
     ]
     heads = ("HEADER", "WRITTEN AS", "IF MISSING", "MAY CHANGE", "LABEL")
@@ -160,7 +159,7 @@ def _concerns(rule: Rule, field: Field) -> bool:
 def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
     """What there is to say of a field beside its definition, codes and rules, name by name, as plain text."""
     yield "Section", SECTIONS[field.entity]
-    yield "Written as", _written(field)
+    yield "Written as", kinds_of(dataset)[field.header].described
     yield "If missing", missing_in_words(dataset, field)
     yield "Updatability", field.changes.value
     if field.as_of:
@@ -190,15 +189,6 @@ def missing_in_words(dataset: Dataset, field: Field) -> str:
         return _MISSING[field.missing]
     held = next(rule for rule in dataset.written if rule.id.startswith(f"{field.header}.is_given"))
     return f"required {field.required}, or {_MISSING[held.severity]}; otherwise left blank"
-
-
-def _written(field: Field) -> str:
-    if field.kind is Kind.CODE:
-        return f"code of the list {field.codes}"
-    if field.kind is not Kind.NUMBER:
-        return _KINDS[field.kind]
-    apart = "".join(f", or {code} ({label})" for code, label in field.apart.items())
-    return f"{_KINDS[field.kind]} from {field.minimum} to {field.maximum}{apart}"
 
 
 def _code_lines(codes: CodeList) -> Iterator[str]:
@@ -233,22 +223,6 @@ def _labelled(row: Code) -> str:
 def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
     padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
     return f"  {'  '.join(padded)}".rstrip()
-
-
-def _short_kind(field: Field) -> str:
-    match field.kind:
-        case Kind.DATE:
-            return dates.PLAINLY
-        case Kind.CODE:
-            return f"code: {field.codes}"
-        case Kind.NUMBER:
-            return f"{field.minimum} to {field.maximum}" + "".join(f", {code}" for code in field.apart)
-        case Kind.INITIAL:
-            return "one letter"
-        case Kind.POSTCODE:
-            return "such as NR14 7"
-        case Kind.ID:
-            return "text"
 
 
 def _short_missing(field: Field) -> str:

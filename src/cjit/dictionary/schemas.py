@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from cjit import dates
-from cjit.dataset import CodeList, Dataset, Field, Kind, Severity
+from cjit.dataset import CodeList, Dataset, Field, Severity
 from cjit.dictionary.markdown import markdown
 from cjit.dictionary.overview import ATTRIBUTION, STATUSES, DictionaryProblem, missing_in_words, other_headers
-from cjit.geography import TRUNCATED
-from cjit.kinds import EARLIEST
+from cjit.kinds import kinds_of
 
 #: The formats of `export`.
 FORMATS = ("json-schema", "table-schema", "csvw", "markdown")
@@ -68,50 +68,13 @@ def _about(dataset: Dataset, field: Field) -> str:
         about.append(f"(Codes: {STATUSES[codes.status]}.)")
     if others := other_headers(dataset, field):
         about.append(f"(Read, and not written: {others}.)")
-    if field.kind is Kind.DATE:
+    if kinds_of(dataset)[field.header].typed is date:
         about.append(f"(Written {dates.PLAINLY}, the same way throughout a file.)")
     return " ".join(about)
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def pattern_of(dataset: Dataset, field: Field) -> str:
-    """A regular expression, without anchors, of the text a field is written as.
-
-    It keeps to what Python and ECMAScript read alike. Empty for a list that is not closed.
-    """
-    match field.kind:
-        case Kind.DATE:
-            year = f"({EARLIEST.year // 100}|[2-9][0-9])[0-9]{{2}}"
-            slashed = "|".join(f"{day}/{month}" for day, month in _DAYS)
-            eight = "|".join(f"{month}{day}" for day, month in _DAYS)
-            return f"({slashed})/{year}|{year}({eight})"
-        case Kind.NUMBER:
-            numbers = _numbers(field.minimum or 0, field.maximum or 999_999_999)
-            return "|".join((*numbers, *field.apart))
-        case Kind.CODE:
-            codes = closed(dataset, field)
-            return "|".join(codes.codes) if codes else ""
-        case Kind.INITIAL:
-            return "[A-Z]"
-        case Kind.POSTCODE:
-            return TRUNCATED.removeprefix("^").removesuffix("$").replace("(?:", "(")
-        case Kind.ID:
-            return "[^ ](.*[^ ])?"
-
-
-#: The days of a month and the months that have them, leap years apart.
-_DAYS = (("(0[1-9]|[12][0-9])", "(0[1-9]|1[0-2])"), ("30", "(0[13-9]|1[0-2])"), ("31", "(0[13578]|1[02])"))
-
-
-def _numbers(low: int, high: int) -> Iterator[str]:
-    """Patterns of the whole numbers from `low` to `high`, ten at a time."""
-    for tens in range(low // 10, high // 10 + 1):
-        first, last = max(low, tens * 10) % 10, min(high, tens * 10 + 9) % 10
-        units = f"[{first}-{last}]" if first != last else str(first)
-        yield f"{tens or ''}{units}"
 
 
 def _json_schema(dataset: Dataset) -> dict[str, Any]:
@@ -138,7 +101,7 @@ def _json_property(dataset: Dataset, field: Field) -> dict[str, Any]:
         choices = [{"const": code, "title": codes.labels[code]} for code in codes.codes]
         found["oneOf"] = choices if _required(field) else [*choices, {"const": "", "title": "Blank"}]
         return found
-    pattern = pattern_of(dataset, field) or "[^ ](.*[^ ])?"
+    pattern = kinds_of(dataset)[field.header].pattern or "[^ ](.*[^ ])?"
     found["pattern"] = f"^({pattern})$" if _required(field) else f"^({pattern})?$"
     return found
 
@@ -162,12 +125,12 @@ def _table_field(dataset: Dataset, field: Field) -> dict[str, Any]:
     }
     constraints: dict[str, Any] = {"required": True} if _required(field) else {}
     codes = closed(dataset, field)
-    if field.kind is Kind.NUMBER and not field.apart:
+    if bounds := kinds_of(dataset)[field.header].bounds:
         found["type"] = "integer"
-        constraints |= {"minimum": field.minimum, "maximum": field.maximum}
+        constraints |= dict(zip(("minimum", "maximum"), bounds, strict=True))
     elif codes:
         constraints["enum"] = list(codes.codes)
-    elif pattern := pattern_of(dataset, field):
+    elif pattern := kinds_of(dataset)[field.header].pattern:
         constraints["pattern"] = f"^({pattern})$"
     return {**found, "constraints": constraints} if constraints else found
 
@@ -192,9 +155,9 @@ def _csvw_column(dataset: Dataset, field: Field) -> dict[str, Any]:
         "dc:description": _about(dataset, field),
         "datatype": "string",
     }
-    if field.kind is Kind.NUMBER and not field.apart:
-        found["datatype"] = {"base": "integer", "minimum": field.minimum, "maximum": field.maximum}
-    elif pattern := pattern_of(dataset, field):
+    if bounds := kinds_of(dataset)[field.header].bounds:
+        found["datatype"] = {"base": "integer", "minimum": bounds[0], "maximum": bounds[1]}
+    elif pattern := kinds_of(dataset)[field.header].pattern:
         found["datatype"] = {"base": "string", "format": f"^({pattern})$"}
     if _required(field):
         found["required"] = True

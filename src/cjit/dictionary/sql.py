@@ -63,7 +63,7 @@ from cjit.dataset import WITHHELD, Dataset
 ROW = "ROW"
 
 
-def in_sql(node: Node) -> str:
+def in_sql(node: Node) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
     """A condition or value as an expression in SQL."""
     match node:
         case Cell(header, stage):
@@ -108,7 +108,7 @@ def in_sql(node: Node) -> str:
             return _of_rows(node) if isinstance(node, ACROSS) else _of_text(node)
 
 
-def _of_text(node: Node) -> str:
+def _of_text(node: Node) -> str:  # noqa: PLR0911 - one case a node
     match node:
         case Capitals(text):
             return f"cjit_capitals({in_sql(text)})"

@@ -69,7 +69,7 @@ class UnknownHeader(ValueError):  # noqa: N818 - a slip of the caller's, told in
 # ---- the calls -------------------------------------------------------------------------------------
 
 
-def check(
+def check(  # noqa: PLR0913 - an argument an option
     source: Given,
     dataset: Dataset | str = "Q",
     *,
@@ -148,7 +148,7 @@ class Checked:
         return self.judged.batches(outcome.ragged(self.judged.odd))
 
 
-def checked(
+def checked(  # noqa: PLR0913 - what a check can be told, by name
     source: Given,
     dataset: Dataset | str = "Q",
     *,

@@ -89,7 +89,7 @@ def columns_of(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(expression(node).meta.root_names()))
 
 
-def expression(node: Node) -> pl.Expr:
+def expression(node: Node) -> pl.Expr:  # noqa: C901, PLR0911, PLR0912 - one case a node
     """A tree as an expression: a condition is Boolean, null where not known; a value is null where blank."""
     match node:
         case Cell():
@@ -138,7 +138,7 @@ def expression(node: Node) -> pl.Expr:
             return _of_rows(node) if isinstance(node, ACROSS) else _of_text(node)
 
 
-def _of_text(node: Node) -> pl.Expr:
+def _of_text(node: Node) -> pl.Expr:  # noqa: PLR0911 - one case a node
     match node:
         case Capitals(text):
             return _text(text).str.to_uppercase()

@@ -37,13 +37,13 @@ from cjit.conditions import (
     looks_across,
     said,
 )
-from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD, Kind
+from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD
 from cjit.engine.columns import Column, Number, Placed, expression, places_in
 from cjit.engine.plain import Function
 from cjit.engine.records import Looked, Records
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shortcuts import alone, as_sent, is_sieve, necessary, sieve
-from cjit.engine.table import SAMPLE, Table
+from cjit.engine.table import SAMPLE, Table, column_type
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
@@ -359,8 +359,7 @@ class Judge:
 
     def _type(self, value: Value) -> pl.DataType:
         if isinstance(value, Cell) and value.stage is not Stage.SENT:
-            kind = self.book.dataset.by_header[value.header].kind
-            return {Kind.DATE: pl.Date(), Kind.NUMBER: pl.Int32()}.get(kind, pl.String())
+            return column_type(self.book.kinds[value.header])
         return pl.Date() if isinstance(value, Told) and value.name is Argument.TODAY else pl.String()
 
     def _frame(self, conditions: Iterable[Condition], rows: slice | Places) -> pl.DataFrame:

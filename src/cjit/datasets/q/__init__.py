@@ -7,10 +7,33 @@ from __future__ import annotations
 
 from datetime import date
 
-from cjit.dataset import Dataset
+from cjit.dataset import Dataset, Roles
+from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.datasets.q.fields import FIELDS
 from cjit.datasets.q.lists import LISTS
+from cjit.datasets.q.questions import QUESTIONS
 from cjit.datasets.q.rules import PATTERN_WORDS, RULES
+from cjit.kinds import rules_of
+
+ROLES = Roles(
+    consent="CONSENT",
+    agency="AGNCY",
+    reference="CLIENT",
+    initials=("FINITIAL", "SINITIAL"),
+    born="DOB",
+    sex="SEX",
+    postcode="PC",
+    authority="UTLA",
+    area="DAT",
+    event="REFLD",
+    contact="TRIAGED",
+    caseload="CPLANDT",
+    closed="DISD",
+    reason="CJDISRSN",
+    referred="REFDATE",
+    before="prior to caseload",
+    after="from caseload",
+)
 
 #: "Dropped headers" of the revision history, in its order: dataset P had them.
 DROPPED = (
@@ -42,4 +65,9 @@ Q = Dataset(
     written=RULES,
     elsewhere=dict.fromkeys(DROPPED, "P"),
     words=PATTERN_WORDS,
+    example=EXAMPLE,
+    example_day=EXAMPLE_TODAY,
+    roles=ROLES,
+    questions=QUESTIONS,
+    derived=rules_of,
 )

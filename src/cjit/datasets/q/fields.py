@@ -46,6 +46,8 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MISMATCH,
         as_of="start of episode",
         missing=Severity.REJECT,
+        hint="One letter: of a hyphenated name, that of its first part",
+        plain="Initials",
     ),
     Field(
         header="SINITIAL",
@@ -63,6 +65,8 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MISMATCH,
         as_of="start of episode",
         missing=Severity.REJECT,
+        hint="One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
+        plain="",
     ),
     Field(
         header="DOB",
@@ -75,6 +79,8 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MISMATCH,
         as_of="start of episode",
         missing=Severity.REJECT,
+        hint="For example, 31 3 1980",
+        plain="Date of birth",
     ),
     Field(
         header="SEX",
@@ -88,6 +94,7 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MISMATCH,
         as_of="start of episode",
         missing=Severity.REJECT,
+        plain="Sex",
     ),
     Field(
         header="ETHNIC",
@@ -103,6 +110,7 @@ FIELDS: tuple[Field, ...] = (
         codes="ETHNIC",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Ethnicity",
     ),
     Field(
         header="NATION",
@@ -117,6 +125,7 @@ FIELDS: tuple[Field, ...] = (
         codes="NATION",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Country of birth",
     ),
     Field(
         header="AGNCY",
@@ -146,6 +155,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.ID,
         changes=Changes.SHOULD_NOT,
         missing=Severity.REJECT,
+        hint="The same in all of the client's episodes here, and with nothing in it that tells who they are",
+        plain="Your reference here",
     ),
     # ---- Episode details -----------------------------------------------------------------------
     Field(
@@ -209,6 +220,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.POSTCODE,
         changes=Changes.MAY,
         as_of="current living situation",
+        hint="For example, NR14 7UJ",
+        plain="Postcode",
     ),
     Field(
         header="DAT",
@@ -227,6 +240,11 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MAY,
         as_of="current situation",
         missing=Severity.EXCLUDE,
+        hint=(
+            "Filled in when you save, where the area of the postcode is known here; correct it if it is wrong. Of a"
+            " client of no fixed abode it is that of your agency"
+        ),
+        plain="Partnership area",
     ),
     Field(
         header="UTLA",
@@ -244,6 +262,11 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.MAY,
         as_of="current situation",
         system=True,
+        hint=(
+            "Filled in from the postcode when you save. Of a client of no fixed abode, the area in which they were last"
+            " of no fixed abode"
+        ),
+        plain="Council",
     ),
     Field(
         header="REFLD",
@@ -260,6 +283,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.DATE,
         changes=Changes.MISMATCH,
         missing=Severity.EXCLUDE,
+        hint="For example, 27 3 2026. If no event came before, give the contact/assessment date",
+        plain="When it happened",
     ),
     Field(
         header="CJRFLS",
@@ -276,6 +301,7 @@ FIELDS: tuple[Field, ...] = (
         codes="CJRFLS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="What brought you here",
     ),
     Field(
         header="TRIAGED",
@@ -290,6 +316,7 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.DATE,
         changes=Changes.SHOULD_NOT,
         missing=Severity.EXCLUDE,
+        plain="First meeting with us",
     ),
     Field(
         header="OFFENCE",
@@ -302,6 +329,7 @@ FIELDS: tuple[Field, ...] = (
         codes="OFFENCE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Offence",
     ),
     Field(
         header="PRISON",
@@ -314,6 +342,8 @@ FIELDS: tuple[Field, ...] = (
         codes="PRISON",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        hint="Only for a client who was transferred to you",
+        plain="Transferred to us from",
     ),
     Field(
         header="SEXUALO",
@@ -326,6 +356,7 @@ FIELDS: tuple[Field, ...] = (
         codes="SEXUALO",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Sexual orientation",
     ),
     Field(
         header="PREGNANT",
@@ -338,6 +369,7 @@ FIELDS: tuple[Field, ...] = (
         codes="PREGNANT",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Pregnant",
     ),
     Field(
         header="RELIGION",
@@ -352,6 +384,7 @@ FIELDS: tuple[Field, ...] = (
         codes="RELIGION",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Religion",
     ),
     Field(
         header="DISABLE1",
@@ -368,6 +401,7 @@ FIELDS: tuple[Field, ...] = (
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Disability",
     ),
     Field(
         header="DISABLE2",
@@ -382,6 +416,7 @@ FIELDS: tuple[Field, ...] = (
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="DISABLE3",
@@ -396,6 +431,7 @@ FIELDS: tuple[Field, ...] = (
         codes="DISABLE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="ALCDDAYS",
@@ -409,6 +445,7 @@ FIELDS: tuple[Field, ...] = (
         as_of="start of episode",
         minimum=0,
         maximum=28,
+        plain="Days with alcohol, of 28",
     ),
     Field(
         header="ALCUNITS",
@@ -426,6 +463,7 @@ FIELDS: tuple[Field, ...] = (
         as_of="start of episode",
         minimum=0,
         maximum=200,
+        plain="Units on a drinking day",
     ),
     Field(
         header="HOUSING",
@@ -441,6 +479,7 @@ FIELDS: tuple[Field, ...] = (
         codes="HOUSING",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Housing",
     ),
     Field(
         header="HOMELESS",
@@ -456,6 +495,7 @@ FIELDS: tuple[Field, ...] = (
         codes="HOMELESS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Could lose your home within 8 weeks",
     ),
     Field(
         header="VETERAN",
@@ -473,6 +513,7 @@ FIELDS: tuple[Field, ...] = (
         codes="VETERAN",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Served in the armed forces",
     ),
     Field(
         header="PARENT",
@@ -490,6 +531,7 @@ FIELDS: tuple[Field, ...] = (
         codes="PARENT",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Responsible for a child",
     ),
     Field(
         header="PRNTSTAT",
@@ -507,6 +549,7 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
         required="where the client has parental responsibility",
+        plain="Your children live with you",
     ),
     Field(
         header="CHILDWTH",
@@ -526,6 +569,7 @@ FIELDS: tuple[Field, ...] = (
         # Our reading: high enough for any household, low enough to catch 89 or 99 typed for 98.
         maximum=20,
         apart={"98": "client declined to answer"},
+        plain="Children in your home",
     ),
     Field(
         header="EHCS",
@@ -547,6 +591,7 @@ FIELDS: tuple[Field, ...] = (
         required="where the client has parental responsibility or lives with children",
         # The field table prints EHCS; the texts, Appendix C and the revision history EHCSC and EHCSC1.
         also=("EHCSC", "EHCSC1"),
+        plain="Help the children receive",
     ),
     Field(
         header="EHCSC2",
@@ -562,6 +607,7 @@ FIELDS: tuple[Field, ...] = (
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="EHCSC3",
@@ -577,6 +623,7 @@ FIELDS: tuple[Field, ...] = (
         codes="EHCS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="",
     ),
     Field(
         header="DRUG1",
@@ -594,6 +641,7 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
         missing=Severity.REJECT,
+        plain="Drug or alcohol problem",
     ),
     Field(
         header="ROUTE",
@@ -606,6 +654,7 @@ FIELDS: tuple[Field, ...] = (
         codes="ROUTE",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="How you take the first",
     ),
     Field(
         header="DRUG2",
@@ -623,6 +672,7 @@ FIELDS: tuple[Field, ...] = (
         as_of="start of episode",
         # Earlier core datasets wrote "no second substance" as a code; dataset Q leaves the field blank.
         none=("9996",),
+        plain="Other drugs",
     ),
     Field(
         header="DRUG3",
@@ -639,6 +689,7 @@ FIELDS: tuple[Field, ...] = (
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
         none=("9997",),
+        plain="",
     ),
     Field(
         header="INJSTAT",
@@ -651,6 +702,7 @@ FIELDS: tuple[Field, ...] = (
         codes="INJSTAT",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Injecting",
     ),
     Field(
         header="CPLANDT",
@@ -666,6 +718,8 @@ FIELDS: tuple[Field, ...] = (
         kind=Kind.DATE,
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        hint="Leave it blank until a care plan is agreed",
+        plain="Care plan agreed",
     ),
     Field(
         header="NALOXISS",
@@ -682,6 +736,7 @@ FIELDS: tuple[Field, ...] = (
         codes="NALOXISS",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Naloxone from us",
     ),
     Field(
         header="NALOXAD",
@@ -697,6 +752,7 @@ FIELDS: tuple[Field, ...] = (
         codes="NALOXAD",
         changes=Changes.SHOULD_NOT,
         as_of="start of episode",
+        plain="Ever given naloxone",
     ),
     Field(
         header="DISD",
@@ -717,6 +773,7 @@ FIELDS: tuple[Field, ...] = (
         # Printed beside the reason only; the two are given together, so it holds for both.
         changes=Changes.FILLED_ONLY,
         required="when the case is closed, together with the case closure reason",
+        plain="Last day with us",
     ),
     Field(
         header="CJDISRSN",
@@ -732,6 +789,7 @@ FIELDS: tuple[Field, ...] = (
         codes="CJDISRSN",
         changes=Changes.FILLED_ONLY,
         required="when the case is closed, together with the case closure date",
+        plain="Why it ended",
     ),
     # ---- Referrals to structured treatment -----------------------------------------------------
     Field(

@@ -78,13 +78,6 @@ KEPT_FOR = timedelta(days=1)
 _GOES_ON = (Stage.ORDERED, Stage.MAKING, Stage.MADE)
 #: What is answered where a field that should not change was changed.
 CORRECTION, NEW_FACT = "correction", "new fact"
-#: The fields of which a new fact is recorded in the record as it is, and what it is; of others it belongs into the
-#: next episode. Of the initials the document says so; of SEX it is our reading (a gender recognition certificate).
-NEW_FACTS: Mapping[str, str] = {
-    "FINITIAL": "a legal change of name",
-    "SINITIAL": "a legal change of name",
-    "SEX": "a gender recognition certificate",
-}
 #: The longest text kept of a field.
 LONGEST = 400
 #: Where a closure asks for a destination that nobody knows.
@@ -365,7 +358,7 @@ def _held_back(record: Record, wanted: Mapping[str, str], why: str) -> tuple[tup
     if why == CORRECTION:
         return (), ()
     if why == NEW_FACT:
-        return (), tuple(h for h in asked if h not in NEW_FACTS)
+        return (), tuple(h for h in asked if h not in questions.NEW_FACTS)
     return asked, ()
 
 

@@ -22,6 +22,7 @@ from cjit.dataset import Code, Field, Kind
 from cjit.datasets.q.lists import NAMES
 from cjit.datasets.q.rules import DATS_OUTSIDE_ENGLAND, OUT_OF_ENGLAND
 from cjit.geography import DEFAULT_POSTCODE
+from cjit.kinds import kinds_of
 from cjit.web.caseload import questions
 from cjit.web.caseload.record import is_abroad, is_default_postcode, plain, shown
 from cjit.web.dataset import DATASET
@@ -37,21 +38,6 @@ _REFUSED = ("Declined", "Refused", "Prefer not to say")
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9./_-]*")
 #: What a tick beside the postcode stands for. Of both the default postcode is recorded; the DAT tells them apart.
 NO_FIXED_ABODE, ABROAD = DEFAULT_POSTCODE, "abroad"
-#: Said beside a question; what a field is stands under "What to record".
-HINTS: Mapping[str, str] = {
-    "FINITIAL": "One letter: of a hyphenated name, that of its first part",
-    "SINITIAL": "One letter: O for O'Brian, M for McNeil; of a hyphenated name, that of its first part",
-    "DOB": "For example, 31 3 1980",
-    "CLIENT": "The same in all of the client's episodes here, and with nothing in it that tells who they are",
-    "PC": "For example, NR14 7UJ",
-    "UTLA": "Filled in from the postcode when you save. Of a client of no fixed abode, the area in which they were last"
-    " of no fixed abode",
-    "DAT": "Filled in when you save, where the area of the postcode is known here; correct it if it is wrong. Of a"
-    " client of no fixed abode it is that of your agency",
-    "PRISON": "Only for a client who was transferred to you",
-    "REFLD": "For example, 27 3 2026. If no event came before, give the contact/assessment date",
-    "CPLANDT": "Leave it blank until a care plan is agreed",
-}
 
 
 class Shape(StrEnum):
@@ -231,7 +217,7 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note
     given: dict[str, Any] = {"id": header, "idPrefix": header, "name": header}
     if error:
         given["errorMessage"] = {"text": error}
-    if hint := _hint(field):
+    if hint := kinds_of(DATASET)[field.header].hint:
         given["hint"] = {"text": hint}
     codes = DATASET.codes_of(header)
     asked_with = shape(field)
@@ -262,16 +248,6 @@ def ask(header: str, values: Mapping[str, str], errors: Iterable[str] = (), note
     )
 
 
-def _hint(field: Field) -> str:
-    if field.header in HINTS:
-        return HINTS[field.header]
-    if field.kind is Kind.DATE:
-        return "For example, 27 3 2026"
-    if field.minimum is not None:
-        return f"A number from {field.minimum} to {field.maximum}"
-    return ""
-
-
 def _part(header: str, name: str, content: str, wrong: bool) -> dict[str, Any]:
     part = name.removeprefix(f"{header}-")
     width = "4" if part == "year" else "2"
@@ -286,16 +262,13 @@ def _part(header: str, name: str, content: str, wrong: bool) -> dict[str, Any]:
 
 def _writing(field: Field) -> dict[str, Any]:
     """How a text is typed."""
-    match field.kind:
-        case Kind.NUMBER:
-            return {"inputmode": "numeric", "classes": "govuk-input--width-3", "spellcheck": False}
-        case Kind.INITIAL:
-            # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
-            return {"attributes": {"maxlength": "1"}, "classes": "govuk-input--width-2", "spellcheck": False}
-        case Kind.POSTCODE:
-            return {"classes": "govuk-input--width-10", "spellcheck": False}
-        case _:
-            return {"classes": "govuk-input--width-20", "spellcheck": False}
+    boxes = kinds_of(DATASET)[field.header].boxes
+    written: dict[str, Any] = {"classes": f"govuk-input--width-{boxes.width}", "spellcheck": False}
+    if boxes.figures:
+        written["inputmode"] = "numeric"
+    if boxes.longest:
+        written["attributes"] = {"maxlength": str(boxes.longest)}
+    return written
 
 
 def _ticks(header: str, apart: Mapping[str, tuple[str, str]], made: Mapping[str, str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.contrib import messages
@@ -22,7 +22,7 @@ from cjit.web.agencies.actions import Refused
 from cjit.web.caseload import access, actions
 from cjit.web.caseload.forms import SUPPORT, ConsentForm, ContactForm, InterventionForm, NoteForm
 from cjit.web.caseload.models import Change, Client, Episode, Practice
-from cjit.web.caseload.questions import CLIENT_DETAILS, CLOSURE, GROUPS
+from cjit.web.caseload.questions import CLIENT_DETAILS, CLOSURE, GROUPS, Group
 from cjit.web.caseload.record import NO, YES, day_of, label, met, shown
 from cjit.web.dataset import DATASET
 
@@ -234,68 +234,6 @@ def destination(text: str) -> str:
 
 # ---- for the client --------------------------------------------------------------------------------
 
-#: What a client reads over each group of questions, by its name: those on the left half of the sheet, and the right.
-TITLES: Sequence[Mapping[str, str]] = (
-    {
-        "client": "Who you are",
-        "contact": "What brought you here",
-        "living": "Where you live",
-        "about": "About you",
-    },
-    {
-        "children": "Children",
-        "substances": "Drugs and alcohol",
-        "plan": "Care plan and naloxone",
-        "closure": "The end of your time with us",
-    },
-)
-#: And of each field that is recorded of them. Where several are answers to one question, those after the first have no
-#: name of their own.
-PLAINLY: Mapping[str, str] = {
-    "FINITIAL": "Initials",
-    "SINITIAL": "",
-    "DOB": "Date of birth",
-    "SEX": "Sex",
-    "ETHNIC": "Ethnicity",
-    "NATION": "Country of birth",
-    "CLIENT": "Your reference here",
-    "REFLD": "When it happened",
-    "CJRFLS": "What brought you here",
-    "TRIAGED": "First meeting with us",
-    "OFFENCE": "Offence",
-    "PRISON": "Transferred to us from",
-    "PC": "Postcode",
-    "UTLA": "Council",
-    "DAT": "Partnership area",
-    "HOUSING": "Housing",
-    "HOMELESS": "Could lose your home within 8 weeks",
-    "SEXUALO": "Sexual orientation",
-    "PREGNANT": "Pregnant",
-    "RELIGION": "Religion",
-    "DISABLE1": "Disability",
-    "DISABLE2": "",
-    "DISABLE3": "",
-    "VETERAN": "Served in the armed forces",
-    "PARENT": "Responsible for a child",
-    "PRNTSTAT": "Your children live with you",
-    "CHILDWTH": "Children in your home",
-    "EHCS": "Help the children receive",
-    "EHCSC2": "",
-    "EHCSC3": "",
-    "DRUG1": "Drug or alcohol problem",
-    "ROUTE": "How you take the first",
-    "DRUG2": "Other drugs",
-    "DRUG3": "",
-    "INJSTAT": "Injecting",
-    "ALCDDAYS": "Days with alcohol, of 28",
-    "ALCUNITS": "Units on a drinking day",
-    "CPLANDT": "Care plan agreed",
-    "NALOXISS": "Naloxone from us",
-    "NALOXAD": "Ever given naloxone",
-    "DISD": "Last day with us",
-    "CJDISRSN": "Why it ended",
-}
-
 
 @require_safe
 def summary(request: HttpRequest, pk: int) -> HttpResponse:
@@ -303,7 +241,11 @@ def summary(request: HttpRequest, pk: int) -> HttpResponse:
     client = access.client(request, pk)
     episodes = list(client.episodes.prefetch_related("referrals"))
     newest = episodes[0] if episodes else None
-    left, right = ([(titles[name], _told(client, newest, name)) for name in titles] for titles in TITLES)
+    told = (CLIENT_DETAILS, *GROUPS, CLOSURE)
+    left, right = (
+        [(group.plain, _told(client, newest, group)) for group in told if group.half == half]
+        for half in ("left", "right")
+    )
     other = {
         "Referred to treatment": [each.dated for each in newest.referrals.all()] if newest else [],
         "Also with us from": [each.triaged for each in episodes[1:]],
@@ -320,15 +262,15 @@ def summary(request: HttpRequest, pk: int) -> HttpResponse:
     return pages.render(request, "caseload/summary.html", context)
 
 
-def _told(client: Client, episode: Episode | None, group: str) -> list[tuple[str, str]]:
+def _told(client: Client, episode: Episode | None, group: Group) -> list[tuple[str, str]]:
     """What the newest episode has of a group of questions: in plain words, and only what has an answer."""
     values = client.values | (episode.values if episode else {})
     caseload = episode is not None and episode.started is not None
-    [headers] = (each.headers for each in (CLIENT_DETAILS, *GROUPS, CLOSURE) if each.name == group)
     lines: list[tuple[str, list[str]]] = []
-    for header in headers:
-        if PLAINLY[header]:
-            lines.append((PLAINLY[header], []))
+    for header in group.headers:
+        field = DATASET.by_header[header]
+        if plain := field.label if field.plain is None else field.plain:
+            lines.append((plain, []))
         if text := values.get(header, "").strip():
             lines[-1][1].append(_plainly(header, text, caseload))
     return [(name, ", ".join(answers)) for name, answers in lines if answers]

@@ -5,8 +5,6 @@ Nothing here writes: `settle` sets the computed columns of records that an actio
 
 from __future__ import annotations
 
-import re
-from calendar import month_name
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -29,6 +27,7 @@ from cjit.geography import (
     truncate,
     upper_tier_of,
 )
+from cjit.kinds import kinds_of
 from cjit.web.caseload.models import Client, Contact, Episode, Intervention, Referral
 from cjit.web.dataset import DATASET
 
@@ -95,7 +94,7 @@ def as_sent(row: Texts) -> Texts:
 
     And all dates are written one way, and codes of a list as the list has them.
     """
-    cells = {**row, "PC": cut(row["PC"])} | {h: _one_way(row[h]) for h in _DATES if h in row}
+    cells = {**row, "PC": cut(row["PC"])} | {h: dates.one_way(row[h]) for h in _DATES if h in row}
     cells |= {h: also.get(row[h].strip().upper(), row[h]) for h, also in _OTHERS.items() if h in row}
     return {header: "" if is_blank(DATASET, header, text) else text for header, text in cells.items()}
 
@@ -235,9 +234,6 @@ def _review(episode: Episode, assessed: Sequence[Intervention]) -> date | None:
 _DATES = tuple(field.header for field in DATASET.fields if field.kind is Kind.DATE)
 #: The other codes that are read, by the header of their list's field.
 _OTHERS = {f.header: codes.also for f in DATASET.fields if (codes := DATASET.codes_of(f.header)) and codes.also}
-_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
-_PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
-_MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
 
 
 def plain(header: str, text: str) -> str:
@@ -248,42 +244,7 @@ def plain(header: str, text: str) -> str:
     """
     # PostgreSQL keeps no NUL.
     text = text.replace("\0", "").strip()
-    match DATASET.by_header[header].kind:
-        case Kind.DATE:
-            return _plain_date(text)
-        case Kind.INITIAL | Kind.CODE if text.isascii():
-            codes = DATASET.codes_of(header)
-            return codes.also.get(text.upper(), text.upper()) if codes else text.upper()
-        case Kind.POSTCODE if is_whole(text):
-            joined = "".join(text.split()).upper()
-            return f"{joined[:-3]} {joined[-3:]}"
-        case _:
-            return text
-
-
-def _one_way(text: str) -> str:
-    """A text that says a date, as dd/mm/yyyy; any other as it is."""
-    day = dates.day_of(text)
-    return f"{day.day:02}/{day.month:02}/{day.year:04}" if day else text
-
-
-def _plain_date(text: str) -> str:
-    if dates.day_of(text):
-        return _one_way(text)
-    if parts := _ISO.fullmatch(text):
-        year, month, day = parts.groups()
-    elif parts := _PARTS.fullmatch(text):
-        day, month, year = parts.groups()
-    else:
-        return text
-    number = month if month.isdecimal() else month_named(month)
-    return f"{day:0>2}/{number:0>2}/{year}" if number else text
-
-
-def month_named(text: str) -> int | None:
-    """The number of the month whose name begins so (feb, March); None where that is no month, or more than one."""
-    named = [number for name, number in _MONTHS.items() if name.startswith(text.lower())]
-    return named[0] if len(named) == 1 else None
+    return kinds_of(DATASET)[header].understood(text)
 
 
 def day_of(text: str) -> date | None:

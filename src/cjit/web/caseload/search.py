@@ -17,13 +17,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from cjit import dates
 from cjit.web import pages
 from cjit.web.agencies.access import whoever, works_at
 from cjit.web.agencies.models import Agency
 from cjit.web.caseload import access
 from cjit.web.caseload.due import worst
 from cjit.web.caseload.models import Client, Episode
-from cjit.web.caseload.record import month_named, months_after
+from cjit.web.caseload.record import months_after
 
 #: How many clients are shown, and the longest text that is read.
 MOST, LONGEST = 20, 100
@@ -92,7 +93,7 @@ def _figures(word: str, today: date) -> Q:
 
 def _born(parts: Mapping[str, str], today: date) -> Q | None:
     """Whom a birth date is of, whatever parts of it are known; None where it cannot be one."""
-    month = int(parts["m"]) if parts["m"].isdecimal() else month_named(parts["m"])
+    month = int(parts["m"]) if parts["m"].isdecimal() else dates.month_named(parts["m"])
     # Of a year of two figures those of both centuries, of none all there are.
     years = [year for year in range(EARLIEST, today.year + 1) if str(year).endswith(parts.get("y", ""))]
     firsts = [day for year in years if (day := _day(year, month or 0, int(parts.get("d", "1"))))]

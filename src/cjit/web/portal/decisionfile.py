@@ -105,7 +105,7 @@ class Decided(NamedTuple):
     rejected: int
 
 
-def read(submission: Submission, file: BinaryIO) -> Decided:
+def read(submission: Submission, file: BinaryIO) -> Decided:  # noqa: PLR0912 - to be divided when it is next opened
     """What a file decides; raises `Unfit`.
 
     A record with several lines needs its decision at one of them. A line that is of another submission is refused,

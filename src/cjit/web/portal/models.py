@@ -6,12 +6,15 @@ migration, and nothing else here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
-from cjit.dataset import Entity, Field, Kind
+from cjit.dataset import Entity, Field
+from cjit.kinds import kinds_of
 from cjit.web.agencies.models import Agency, Person
 from cjit.web.dataset import DATASET
 from cjit.web.jobs import Job
@@ -149,11 +152,8 @@ class Decision(models.Model):
 
 def _column(field: Field) -> models.Field[Any, Any]:
     """The column of a Field: dates and numbers as such, everything else as text; null where blank."""
-    if field.kind is Kind.DATE:
-        return models.DateField(field.label, null=True)
-    if field.kind is Kind.NUMBER:
-        return models.IntegerField(field.label, null=True)
-    return models.TextField(field.label, null=True)
+    of: Mapping[type, type[models.Field[Any, Any]]] = {date: models.DateField, int: models.IntegerField}
+    return of.get(kinds_of(DATASET)[field.header].typed, models.TextField)(field.label, null=True)
 
 
 class _Record(models.Model):

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from cjit.conditions import Never
 from cjit.dataset import OUR_READING, Rule
-from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dictionary.english import in_english
 from cjit.engine import compare
 from cjit.report import version, words
@@ -33,8 +32,8 @@ def rules(request: HttpRequest) -> HttpResponseBase:
         "report": words,
         "rules_version": version.rules_version(DATASET),
         "our_reading": OUR_READING,
-        "faultless": EXAMPLE,
-        "faultless_on": EXAMPLE_TODAY,
+        "faultless": DATASET.example,
+        "faultless_on": DATASET.example_day,
     }
     return pages.render(request, "portal/rules.html", context)
 
@@ -64,7 +63,7 @@ def examples(rule: Rule) -> dict[str, list[dict[str, str]]]:
     headers = [header for header in DATASET.headers if header in given]
     if not headers:
         return {}
-    return {name: [{h: row.get(h, EXAMPLE[h]) for h in headers} for row in rows] for name, rows in told.items()}
+    return {name: [{h: row.get(h, DATASET.example[h]) for h in headers} for row in rows] for name, rows in told.items()}
 
 
 def template_csv(request: HttpRequest) -> HttpResponseBase:

@@ -18,12 +18,13 @@ from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from cjit.dataset import Entity, Kind
+from cjit.dataset import Entity
+from cjit.engine.table import column_type
+from cjit.kinds import kinds_of
 from cjit.web.agencies.models import Agency
 from cjit.web.dataset import DATASET
 from cjit.web.portal.models import RECORDS, Submission
 
-_TYPES: Mapping[Kind, pl.DataType] = {Kind.DATE: pl.Date(), Kind.NUMBER: pl.Int32()}
 _ROWS = 20_000
 _Line = TypeVar("_Line")
 
@@ -68,7 +69,8 @@ def held(
 
 
 def _type_of(header: str, kinds: Mapping[str, pl.DataType]) -> pl.DataType:
-    return _TYPES.get(DATASET.by_header[header].kind) or kinds.get(header, pl.String())
+    own = column_type(kinds_of(DATASET)[header])
+    return kinds.get(header, own) if own == pl.String() else own
 
 
 def _select(source: str, params: list[int], types: Mapping[str, pl.DataType]) -> pl.DataFrame:
