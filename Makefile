@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV := .venv/bin/uv
 UV_VERSION := 0.13.9
 RUN := .venv/bin
+# Tests start many processes, each of which would compile all it imports anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What is tested there is the same whatever database is beneath it.
 SAME_ON_BOTH := caseload_questions nginx pages rulebook
