@@ -256,6 +256,7 @@ def test_what_is_wrong_anywhere_is_sent_to_an_address_of_each_module_of_pages(ad
     assert ODD.keys() > ANYWHERE
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("odd", "accepted"), list(zip(ODD, cycle(["text/html", "application/json", "a;q=b,;;, */*;q=nan"]), strict=False))
 )
@@ -274,6 +275,7 @@ def test_whatever_is_sent_to_a_page_is_no_fault_of_ours(addresses, manager, sign
             assert browser.get(address).status_code in (200, 302, 404, 405), name
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 10**30])
 def test_a_record_that_cannot_be_is_not_found(keyworker, signed_in, number):
     browser = signed_in(keyworker)

@@ -226,6 +226,7 @@ def test_who_has_several_roles_may_do_each_where_it_is_theirs(person_with, agenc
     assert list(access.works_at(somebody)) == [agency, other_agency]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("role", OF_AN_AGENCY)
 def test_the_database_refuses_a_role_of_an_agency_without_one_or_with_a_region(person_with, agency, region, role):
     for place in ({}, {"region": region}, {"agency": agency, "region": region}):
@@ -694,6 +695,7 @@ def test_an_audit_event_is_never_altered(provider):
     assert AuditEvent.objects.get().action == "did something"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "statement",
     [

@@ -778,6 +778,7 @@ def test_without_its_findings_nothing_is_accepted(sent, provider, uploads):
         actions.accept(by=provider, submission=submission)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "odd", ['a "quoted" one', "a, b", "two\nlines", 'ends with a quote"', "Łódź’s", "'1", "\\N", "0x1"]
 )
