@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV := .venv/bin/uv
 UV_VERSION := 0.13.9
 RUN := .venv/bin
+# Tests start many processes, each of which would compile all it imports anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What is tested there is the same whatever database is beneath it.
 SAME_ON_BOTH := caseload_questions nginx pages rulebook
@@ -30,7 +32,7 @@ demo: setup ## make a made-up submission with some faults, check it, and start t
 
 test: check ## all that `check` does, and every test, those that use the database on SQLite and on PostgreSQL
 	$(RUN)/pytest -n 2 --dist worksteal
-	CJIT_TEST_DATABASE=postgresql $(RUN)/pytest -n 2 --dist worksteal tests/web -m "not browser" $(SAME_ON_BOTH:%=--ignore=tests/web/test_%.py)
+	CJIT_TEST_DATABASE=postgresql POLARS_MAX_THREADS=1 $(RUN)/pytest -n 2 --dist worksteal tests/web -m "not browser" $(SAME_ON_BOTH:%=--ignore=tests/web/test_%.py)
 
 # What is measured of the coverage costs a third more time, so it is shown here and not by `test`.
 test-quick: setup ## the tests that open no browser, start no process and try no law at length, and what they cover

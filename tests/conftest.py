@@ -52,20 +52,28 @@ hypothesis_settings.load_profile("cjit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL are the tests that use the database, and those that begin the whole service."""
+    """On PostgreSQL are the tests that use the database, and those that begin the whole service.
+
+    Of a test with several cases the first is there, where its cases are not marked to ask the database something else:
+    they differ in what is typed and said, and what is asked of the database is the same.
+    """
     if "DATABASE_URL" not in os.environ:
         return
     of_it = {"db", "transactional_db"}
-    left = [
-        item
-        for item in items
-        if not (
+    begun: set[str] = set()
+    left = []
+    for item in items:
+        test, _, case = item.nodeid.partition("[")
+        uses = (
             of_it & set(getattr(item, "fixturenames", ()))
             or item.get_closest_marker("django_db")
             or item.path.stem == "test_serve"
         )
-    ]
-    items[:] = [item for item in items if item not in left]
+        if not uses or (case and test in begun and not item.get_closest_marker("every_case")):
+            left.append(item)
+        begun.add(test)
+    gone = set(left)
+    items[:] = [item for item in items if item not in gone]
     config.hook.pytest_deselected(items=left)
 
 

@@ -281,6 +281,23 @@ def test_paper_shows_the_findings_and_not_the_controls(opened):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "heading.style.color = '#ddd'",
+        "heading.parentElement.style.background = getComputedStyle(heading).color",
+        "heading.style.opacity = '0.3'",
+    ],
+)
+def test_a_text_that_can_hardly_be_seen_is_noticed_on_a_page_that_was_looked_at_before(opened, harm):
+    tab = opened({})
+    assert barriers(tab) == ""
+
+    tab.evaluate(f"() => {{ const heading = document.querySelector('h1'); {harm} }}")
+    assert "color-contrast" in barriers(tab)
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("changes", [MIXED, [{}]], ids=["some findings", "perfect file"])
 def test_the_page_is_accessible_by_day_by_night_and_on_a_phone(opened, changes):
     tab = opened(*changes, color_scheme="light")

@@ -146,6 +146,7 @@ def test_another_agencys_clients_are_not_in_it(other_agency, enter):
     assert made(other_agency).extracted.frame.is_empty()
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("typed", "until", "inside"),
     [

@@ -77,6 +77,7 @@ def names(agency, people: dict[int, str], text: str, *, only_open: bool = False)
 # ---- what is read ----------------------------------------------------------------------------------
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -102,6 +103,7 @@ def test_a_client_is_found_by_reference_or_initials(agency, people, text, found)
     assert names(agency, people, text) == found
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,6 +126,7 @@ def test_a_birth_date_is_read_as_people_write_it(agency, people, text):
     assert names(agency, people, text) == "ann"
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -151,6 +154,7 @@ def test_a_part_of_a_birth_date_is_enough(agency, people, text, found):
     assert names(agency, people, text) == found
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("text", ["ab c12", "c12 a b", "1/2/1980 ab", "ab, 1/2/1980", "c12 feb 1980 ab", "1980 a"])
 def test_they_are_put_together_in_any_order(agency, people, text):
     assert names(agency, people, text) == "ann"
@@ -191,6 +195,7 @@ def test_clients_with_an_open_episode_come_first(agency, client_of):
     assert [each.client for each in search.look(agency, "ms", only_open=True, today=TODAY)] == [opened]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("told", "words"),
     [

@@ -492,6 +492,7 @@ def _many(agency, number: int = 4_000) -> None:
     )
 
 
+@pytest.mark.every_case
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.6])
@@ -510,6 +511,7 @@ def test_a_worker_killed_at_any_moment_of_a_check_loses_nothing(asked, agency, a
     assert [path.name for path in folders(uploads)] == [extract.stored]
 
 
+@pytest.mark.every_case
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.3])
@@ -533,6 +535,7 @@ def test_a_worker_killed_while_it_sends_sends_once_and_marks_all(checked, both, 
     assert [path.name for path in folders(uploads)] == [sent.stored]
 
 
+@pytest.mark.every_case
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.8])

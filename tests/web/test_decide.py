@@ -225,12 +225,12 @@ def test_choosing_for_all_without_a_choice_says_so_and_keeps_the_page(browser, m
     assert not many.decisions.exclude(choice="").exists()
 
 
-@pytest.mark.parametrize("name", ["choice x", "choice 99999999999999999999", "choice -1", "choice ½"])
-def test_a_choice_of_nothing_changes_nothing(browser, mismatched, name):
-    answer = browser.post(reverse("decide", args=[mismatched.pk]), {name: "replace"})
+def test_a_choice_of_nothing_changes_nothing(browser, mismatched):
+    for name in ("choice x", "choice 99999999999999999999", "choice -1", "choice ½"):
+        answer = browser.post(reverse("decide", args=[mismatched.pk]), {name: "replace"})
 
-    assert answer.status_code == 302
-    assert not mismatched.decisions.exclude(choice="").exists()
+        assert answer.status_code == 302, name
+        assert not mismatched.decisions.exclude(choice="").exists(), name
 
 
 def test_a_choice_that_does_not_fit_is_told_in_one_sentence(browser, mismatched):
@@ -304,22 +304,19 @@ def test_a_choice_for_many_that_is_not_sent_by_its_button_is_told_to_be_unsaved(
     assert "What you chose for many at once is not saved" in words(browser.get(answer.url))
 
 
-@pytest.mark.parametrize(
-    ("group", "choice", "told"),
-    [
+def test_a_choice_for_many_that_cannot_be_is_told_in_one_sentence(browser, many):
+    for group, choice, told in (
         ("client SINITIAL", "keep", "Choose replace, delete or later for these records"),
         ("client SINITIAL", "x", "Choose replace, delete or later for these records"),
         ("client SEX", "replace", "These records are not of this submission"),
         ("client \0", "replace", "These records are not of this submission"),
         ("SINITIAL", "replace", "These records are not of this submission"),
-    ],
-)
-def test_a_choice_for_many_that_cannot_be_is_told_in_one_sentence(browser, many, group, choice, told):
-    answer = browser.post(reverse("decide", args=[many.pk]), {"rest": group, f"for {group}": choice})
+    ):
+        answer = browser.post(reverse("decide", args=[many.pk]), {"rest": group, f"for {group}": choice})
 
-    assert answer.status_code == 422
-    assert told in words(answer)
-    assert not many.decisions.exclude(choice="").exists()
+        assert answer.status_code == 422, (group, choice)
+        assert told in words(answer), (group, choice)
+        assert not many.decisions.exclude(choice="").exists(), (group, choice)
 
 
 def test_the_groups_are_named_as_people_would_say_it(browser, accepted, sent):
@@ -421,14 +418,12 @@ def test_records_of_one_kind_can_be_shown_alone(browser, accepted, sent):
     assert "Show all 6" in words(browser.get(address, {"group": "client SEX", "show": "decided"}))
 
 
-@pytest.mark.parametrize(
-    "query", ["group=client+PC", "group=%00", "group=x", "show=x", "page=x", "page=99999999999999"]
-)
-def test_what_nobody_asks_for_is_no_error(browser, many, query):
-    page = browser.get(f"{reverse('decide', args=[many.pk])}?{query}")
+def test_what_nobody_asks_for_is_no_error(browser, many):
+    for query in ("group=client+PC", "group=%00", "group=x", "show=x", "page=x", "page=99999999999999"):
+        page = browser.get(f"{reverse('decide', args=[many.pk])}?{query}")
 
-    assert page.status_code == 200
-    assert cards(page) or "None of them is of this kind" in words(page)
+        assert page.status_code == 200, query
+        assert cards(page) or "None of them is of this kind" in words(page), query
 
 
 def test_what_is_shown_stays_so_over_pages_and_after_saving(browser, many, provider):
@@ -700,16 +695,16 @@ SLIPS = [
 ]
 
 
-@pytest.mark.parametrize(("data", "said"), SLIPS, ids=[said for _, said in SLIPS])
-def test_a_slip_in_the_file_is_told_in_one_sentence_and_nothing_is_decided(browser, mismatched, data, said):
-    answer = decide_by(browser, mismatched, data)
+def test_a_slip_in_the_file_is_told_in_one_sentence_and_nothing_is_decided(browser, mismatched):
+    for data, said in SLIPS:
+        answer = decide_by(browser, mismatched, data)
 
-    assert answer.status_code == 422
-    [told] = re.findall(r'<a href="#file">(.*?)</a>', answer.content.decode())
-    told = unescape(told)
-    assert said in told
-    assert not told.endswith(".")
-    assert not mismatched.decisions.exclude(choice="").exists()
+        assert answer.status_code == 422, said
+        [told] = re.findall(r'<a href="#file">(.*?)</a>', answer.content.decode())
+        told = unescape(told)
+        assert said in told
+        assert not told.endswith(".")
+        assert not mismatched.decisions.exclude(choice="").exists(), said
 
 
 def test_no_file_is_told_in_one_sentence(browser, mismatched):
@@ -821,23 +816,23 @@ def test_many_who_will_be_forgotten_are_all_listed_folded_away(browser, accepted
     assert all(f"A{n} {n} " in page for n in range(100, 160))
 
 
-@pytest.mark.parametrize("typed", ["", " ", "0", "1", "3", "-2", "two", "2.0", "²", "99999999999"])
-def test_a_wrong_number_of_clients_is_refused_and_nothing_happens(browser, withdrawing, agency, typed):
-    answer = browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": typed})
+def test_a_wrong_number_of_clients_is_refused_and_nothing_happens(browser, withdrawing, agency):
+    for typed in ("", " ", "0", "1", "3", "-2", "two", "2.0", "²", "99999999999"):
+        answer = browser.post(reverse("accept", args=[withdrawing.pk]), {"forget": typed})
 
-    assert answer.status_code == 422
-    page = words(answer)
-    assert (
-        page.count("Enter how many clients are to be forgotten, as this page lists them: nothing has been accepted")
-        == 2
-    )
-    assert "A1 1 A2 2" in page
-    assert '<a href="#forget">' in answer.text
-    assert answer.text.count("<title>Error: ") == 1
-    assert f'value="{typed}"' in answer.text or not typed.strip()
-    assert held(agency, "CLIENTID") == ["1", "2", "3"]
-    assert Submission.objects.get(pk=withdrawing.pk).state == State.READY
-    assert not AuditEvent.objects.filter(action="accepted a submission", about=withdrawing.number).exists()
+        assert answer.status_code == 422, typed
+        page = words(answer)
+        assert (
+            page.count("Enter how many clients are to be forgotten, as this page lists them: nothing has been accepted")
+            == 2
+        ), typed
+        assert "A1 1 A2 2" in page, typed
+        assert '<a href="#forget">' in answer.text, typed
+        assert answer.text.count("<title>Error: ") == 1, typed
+        assert f'value="{typed}"' in answer.text or not typed.strip()
+        assert held(agency, "CLIENTID") == ["1", "2", "3"], typed
+        assert Submission.objects.get(pk=withdrawing.pk).state == State.READY, typed
+        assert not AuditEvent.objects.filter(action="accepted a submission", about=withdrawing.number).exists(), typed
 
 
 @pytest.mark.parametrize("typed", ["2", " 2 ", "02"])
@@ -1101,31 +1096,34 @@ def test_undoing_twice_undoes_once(browser, accepted, agency):
 # ---- who may ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["other provider", "regional", "national", "analyst", "administrator"])
-def test_nobody_else_finds_these_pages(role, signed_in, person_with, other_agency, region, mismatched):
-    if role == "other provider":
-        somebody = person_with("provider", agency=other_agency)
-    else:
-        somebody = person_with(role, region=region if role == "regional" else None)
-    browser = signed_in(somebody)
+def test_nobody_else_finds_these_pages(signed_in, person_with, other_agency, region, mismatched):
     open_one, done = mismatched, Submission.objects.get(state=State.ACCEPTED)
-    for submission in (open_one, done):
-        for name in ("decide", "decide-file", "accept", "receipt", "receipt-pdf", "undo"):
-            address = reverse(name, args=[submission.pk])
-            assert browser.get(address).status_code == 404
-            if name not in ("receipt", "receipt-pdf"):
-                assert browser.post(address, {"all": "client SINITIAL and DOB"}).status_code == 404
+    for role, place in (
+        ("provider", {"agency": other_agency}),
+        ("regional", {"region": region}),
+        ("national", {}),
+        ("analyst", {}),
+        ("administrator", {}),
+    ):
+        browser = signed_in(person_with(role, **place))
+        for submission in (open_one, done):
+            for name in ("decide", "decide-file", "accept", "receipt", "receipt-pdf", "undo"):
+                address = reverse(name, args=[submission.pk])
+                assert browser.get(address).status_code == 404, (role, name)
+                if name not in ("receipt", "receipt-pdf"):
+                    answer = browser.post(address, {"all": "client SINITIAL and DOB"})
+                    assert answer.status_code == 404, (role, name)
 
-    open_one.refresh_from_db()
-    done.refresh_from_db()
-    assert (open_one.state, done.state) == (State.DECISIONS, State.ACCEPTED)
+        open_one.refresh_from_db()
+        done.refresh_from_db()
+        assert (open_one.state, done.state) == (State.DECISIONS, State.ACCEPTED), role
 
 
-@pytest.mark.parametrize("name", ["decide", "decide-file", "accept"])
-def test_what_is_settled_leads_away(browser, accepted, name):
+def test_what_is_settled_leads_away(browser, accepted):
     done = accepted(FIRST)
 
-    assert browser.get(reverse(name, args=[done.pk])).status_code == 302
+    for name in ("decide", "decide-file", "accept"):
+        assert browser.get(reverse(name, args=[done.pk])).status_code == 302, name
 
 
 # ---- in a browser ----------------------------------------------------------------------------------

@@ -149,6 +149,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(sent):
     assert "PDF document" in submission.problem
 
 
+@pytest.mark.every_case
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0.0, 0.5])

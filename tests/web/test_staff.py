@@ -285,6 +285,7 @@ def codes(browser, **asked: str) -> list[str]:
     return shown
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
@@ -304,6 +305,7 @@ def test_the_table_and_the_export_are_sorted_by_what_is_asked(national, three, s
     assert codes(national, sort=sort) == expected
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
