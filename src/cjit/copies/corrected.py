@@ -222,7 +222,7 @@ class _Corrector:
                 for key, (text, _) in self.cells[gate].items()
             }
         self.unclear = self._unclear()
-        self.filled_in, self.filled = filled(judged, self.cells, self.gone)
+        self.filled_in, self.filled = _filled(judged, self.cells, self.gone)
 
     def _gives(self) -> str | None:
         """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
@@ -344,7 +344,7 @@ class _Corrector:
 # ---- the upper tier local authority ----------------------------------------------------------------
 
 
-def filled(
+def _filled(
     judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], gone: Collection[int]
 ) -> tuple[str, dict[int, str]]:
     """The upper tier local authority where it is blank and the postcode leaves no doubt.
@@ -409,7 +409,9 @@ class _Against:
         self.known = dict(cells[header].values())
         several = judged.book.of_several_fields.values()
         #: Nothing else of a row bears on the rules that read the field.
-        self.headers = sorted({h for each in several if header in headers_of(each) for h in headers_of(each)})
+        self.headers = sorted(
+            {header, *(h for each in several if header in headers_of(each) for h in headers_of(each))}
+        )
         self.answers: dict[tuple[tuple[Key, ...], str], bool] = {}
 
     def places(self, codes: Mapping[int, str]) -> set[int]:

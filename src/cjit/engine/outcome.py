@@ -117,6 +117,8 @@ class Judged(ABC):
         fields = self.book.dataset.fields
         # Of nearly all rows the gate's own field says that they are none of these.
         for field in sorted(fields, key=lambda field: field.header != self.gate.header):
+            if not places:
+                break
             names, cells = (field.header, *field.also), self.cells(field.header)
             texts = [cells[key].text if key in cells else key for key in self.keys(field.header, places)]
             same = [not text or str(text).strip(WHITE).upper() in names for text in texts]
