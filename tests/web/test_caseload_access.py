@@ -243,15 +243,13 @@ OF_EACH_KIND = {
 }
 
 #: The pages that say what they showed when they were opened. To the others that box is as any box they do not have.
-ENTERED = {str(each.name) for each in urls.urlpatterns if each.callback and each.callback.__module__.endswith(".entry")}
+ENTERED = {str(each.name) for each in urls.urlpatterns if each.callback.__module__.endswith(".entry")}
 
 
 def test_what_is_wrong_anywhere_is_sent_to_an_address_of_each_module_of_pages(addresses):
-    modules = {each.callback.__module__ for each in urls.urlpatterns if each.callback and each.name in OF_EACH_KIND}
+    modules = {each.callback.__module__ for each in urls.urlpatterns if each.name in OF_EACH_KIND}
     # On the pages of what is due there is no form.
-    assert {each.callback.__module__ for each in urls.urlpatterns if each.callback} - modules == {
-        "cjit.web.caseload.due"
-    }
+    assert {each.callback.__module__ for each in urls.urlpatterns} - modules == {"cjit.web.caseload.due"}
     assert addresses.keys() > OF_EACH_KIND
     assert ODD.keys() > ANYWHERE
 

@@ -520,10 +520,10 @@ import django
 from django.conf import settings
 settings.UPLOADS = sys.argv[1]
 django.setup()
-from cjit import read
+from cjit.files import temporary
 from cjit.web import kept
-read._leads_to = lambda *_: False
-copy = read.Aside(kept.aside())
+temporary._leads_to = lambda *_: False
+copy = temporary.Aside(kept.aside())
 print(copy.path, flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -534,8 +534,9 @@ def test_where_a_copy_must_have_a_name_what_a_killed_process_left_is_removed(db,
     told = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_IT_READS, str(uploads)], capture_output=True, text=True, check=False
     )
+    assert told.returncode == -signal.SIGKILL, told.stderr
     left = Path(told.stdout.strip())
-    assert left.exists()
+    assert left.is_file()
     os.utime(left, (time.time() - 700,) * 2)
 
     kept.sweep()
