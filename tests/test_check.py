@@ -72,6 +72,11 @@ def test_a_faultless_file_is_met_with_silence():
     assert not findings.notes
 
 
+def test_an_id_of_nothing_but_spaces_is_blank_to_every_rule():
+    spaces = record(1, REFERID="  ", REFDATE="")
+    assert check(csv(record(0), spaces), today=TODAY).total == 0
+
+
 def test_row_two_is_the_first_below_the_headers():
     findings = check(csv(record(0), record(1, SEX="")), today=TODAY)
     assert found(findings) == [(3, "SEX.is_given")]

@@ -166,7 +166,7 @@ class Judge:
             texts = ids.gather(odd)
             looked = {text: self.records.look(header, text) for text in texts.unique()}
             self.looked_ids[header] = {None: self.records.look(header, None), **looked}
-            spaced = [text for text, each in looked.items() if each.sent != each.read]
+            spaced = [text for text, each in looked.items() if each.read != text]
             if spaced:
                 self._spaced[header] = odd.filter(texts.is_in(pl.Series(spaced, dtype=pl.String).implode()))
             blank = [text for text, each in looked.items() if each.sent is None]
