@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from csv import writer
 from datetime import date
 from typing import Any
 
@@ -23,6 +24,7 @@ from cjit.engine.findings import Batch
 from cjit.engine.records import prepared
 from cjit.extract import extract
 from cjit.files.opening import open_file
+from cjit.files.source import Unusable
 
 
 @pytest.fixture(scope="module", params=[0, checking.FEW_ROWS], ids=["by columns", "row by row"], autouse=True)
@@ -799,3 +801,62 @@ def test_what_stands_for_an_id_and_is_none_makes_no_one_client_whichever_rules_a
     rows = [record(CLIENTID="NULL"), record(1, CLIENTID="NULL", ETHNIC="B")]
     names = [name for _, name in found(check(frame(*rows), today=TODAY, skip=skip))]
     assert names == ([] if skip else ["CLIENTID.is_no_placeholder"] * 2)
+
+
+# ---- engine against engine -------------------------------------------------------------------------
+
+WORDS = """
+a"b "x"y " "" , ,, é ſ NULL N/A 1e5 31/02/2020 2020-02-01 20200201 01/02/0020 Y N yes =1+1 １ 000 98 007
+"""
+ODD_TEXTS = st.sampled_from(
+    [*WORDS.split(), "", " ", "\t", "\n", "\x0b", "\x1a", "\x85", "\u00a0", "\u200b", "NR14 7UJ", "ZZ99 3VZ", "Z" * 50]
+)
+DAMAGE = st.lists(
+    st.one_of(
+        st.tuples(st.just("cell"), st.integers(1, 9), st.integers(0, 48), ODD_TEXTS),
+        st.tuples(st.just("copy"), st.integers(1, 9), st.integers(0, 48), st.integers(1, 9)),
+        st.tuples(st.just("short"), st.integers(1, 9), st.integers(0, 48), st.none()),
+        st.tuples(st.just("long"), st.integers(1, 9), st.integers(0, 48), st.sampled_from(["", "x"])),
+        st.tuples(st.just("blank"), st.integers(1, 9), st.integers(0, 48), st.none()),
+    ),
+    max_size=12,
+)
+
+
+def damaged(damage, separator: str, end: str) -> bytes:
+    rows = [list(Q.headers), *([r[h] for h in Q.headers] for r in (record(i // 2, REFERID=str(i)) for i in range(9)))]
+    for what, row, place, with_what in damage:
+        cells = rows[row]
+        match what:
+            case "cell":
+                cells[place : place + 1] = [with_what]
+            case "copy":
+                cells[place : place + 1] = rows[with_what][place : place + 1]
+            case "short":
+                del cells[place:]
+            case "long":
+                cells.insert(place, with_what)
+            case "blank":
+                cells[:] = [""] * len(cells)
+    out = io.StringIO(newline="")
+    writer(out, delimiter=separator, lineterminator=end).writerows(rows)
+    return out.getvalue().encode()
+
+
+@pytest.mark.dear
+@given(DAMAGE, st.sampled_from([",", ";"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_both_engines_say_the_same_of_any_damaged_file(damage, separator, end, compared):
+    data = damaged(damage, separator, end)
+    previous = damaged((), ",", "\n") if compared else None
+    told = []
+    few = checking.FEW_ROWS
+    for limit in (-1, 10**9):
+        checking.FEW_ROWS = limit
+        try:
+            found = check(data, today=TODAY, previous=previous)
+            told.append((key(found), summary(found), found.notes, found.above, found.ledger))
+        except Unusable as refused:
+            told.append((str(refused),))
+        finally:
+            checking.FEW_ROWS = few
+    assert told[0] == told[1]
