@@ -848,7 +848,7 @@ def damaged(damage, separator: str, end: str) -> bytes:
 def test_both_engines_say_the_same_of_any_damaged_file(damage, separator, end, compared):
     data = damaged(damage, separator, end)
     previous = damaged((), ",", "\n") if compared else None
-    told = []
+    told: list[tuple[object, ...]] = []
     few = checking.FEW_ROWS
     for limit in (-1, 10**9):
         checking.FEW_ROWS = limit
