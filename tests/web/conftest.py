@@ -214,28 +214,55 @@ def visitor() -> Client | None:
     return None
 
 
+@pytest.fixture(scope="session")
+def window(chromium):
+    """A window that one test after another has, each as if it were new: to begin one costs more than most pages."""
+    page = chromium.new_context().new_page()
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def tab(chromium, live_server, visitor):
+def tab(chromium, window, live_server, visitor):
     """Open a page in a real browser; whatever its script or policy complains of fails the test."""
     faults: list[str] = []
     contexts = []
 
+    def wrong(error) -> None:
+        faults.append(str(error))
+
+    def told(message) -> None:
+        # GOV.UK Frontend tells what it cannot set up as a mere log.
+        faults.append(message.text)
+
     def opened(address: str, width: int = 1200, **options):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
+        # The second window of a test, and one of its own kind, are new.
+        page = window if not (options or contexts) else chromium.new_context(**options).new_page()
+        contexts.append(page.context)
+        page.set_viewport_size({"width": width, "height": 900})
         if visitor is not None:
             session = visitor.cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        # GOV.UK Frontend tells what it cannot set up as a mere log.
-        page.on("console", lambda message: faults.append(message.text))
+            page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+        page.on("pageerror", wrong)
+        page.on("console", told)
         page.goto(live_server.url + address)
         return page
 
     yield opened
     for context in contexts:
-        context.close()
+        if context is not window.context:
+            context.close()
+    if window.context in contexts:
+        of_it = window.context.new_cdp_session(window)
+        of_it.send("Storage.clearDataForOrigin", {"origin": live_server.url, "storageTypes": "all"})
+        of_it.send("Network.clearBrowserCache")
+        of_it.detach()
+        window.context.clear_cookies()
+        window.unroute_all()
+        window.emulate_media(media="null")
+        window.goto("about:blank")
+        window.remove_listener("pageerror", wrong)
+        window.remove_listener("console", told)
     assert faults == []
 
 

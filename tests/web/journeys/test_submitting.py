@@ -30,7 +30,7 @@ def file(csv_of, agency):
 
 @pytest.fixture
 def before(agency, provider, file):
-    """Given that two clients are held already."""
+    """Given that two clients are held already. It comes before `working`, which would take its job."""
     sent = actions.receive(by=provider, agency=agency, file=io.BytesIO(file(FIRST, SECOND)), name="a.csv", scope="new")
     worker.run(threading.Event(), once=True)
     return actions.accept(by=provider, submission=sent)
@@ -91,7 +91,7 @@ def test_three_faults_corrected_then_a_mismatch_replaced_and_accepted(
     assert initials(agency) == {"1": "X", "2": initials(agency)["2"], "3": initials(agency)["3"]}
 
 
-def test_a_record_of_somebody_else_is_deleted_and_the_new_one_taken(somebody, working, before, provider, agency, file):
+def test_a_record_of_somebody_else_is_deleted_and_the_new_one_taken(somebody, before, working, provider, agency, file):
     priya = somebody()
     priya.signs_in(provider)
 
@@ -198,7 +198,7 @@ def test_many_who_withdraw_are_looked_at_on_a_telephone_without_javascript(someb
     assert sorted(initials(agency)) == ["1"]
 
 
-def test_a_file_of_another_agency_is_refused_and_what_is_held_stays(somebody, working, before, provider, agency, file):
+def test_a_file_of_another_agency_is_refused_and_what_is_held_stays(somebody, before, working, provider, agency, file):
     priya = somebody()
     priya.signs_in(provider)
 
