@@ -100,10 +100,12 @@ def test_what_is_no_condition_is_told_in_a_sentence(data, told):
 # ---- the book --------------------------------------------------------------------------------------
 
 
+@pytest.mark.dear
 def test_the_book_keeps_to_its_schema(read, validator):
     assert [error.message for error in validator.iter_errors(read)] == []
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize(
     "spoil",
     [

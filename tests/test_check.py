@@ -415,6 +415,7 @@ def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
     assert summary(cut) == summary(whole)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize(("rows_together", "findings_together"), [(3, 10**6), (10**6, 2), (3, 2)])
 @pytest.mark.parametrize("order", [lambda i: i % 7, lambda i: i // 2, lambda i: (i + 1) // 2])
 def test_a_file_looked_at_some_rows_at_a_time_gives_the_same(monkeypatch, rows_together, findings_together, order):

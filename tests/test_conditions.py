@@ -499,6 +499,7 @@ def conditions(rules: Sequence[Rule]) -> list[Node]:
     return [rule.fails_when for rule in rules]
 
 
+@pytest.mark.dear
 def test_the_engines_agree_on_every_rule_of_a_row_over_all_examples(examples, database):
     rows = pl.concat(examples)
     for submitter in (None, EXAMPLE["AGNCY"]):
@@ -522,6 +523,7 @@ def test_the_engines_agree_on_what_is_told_once_a_file(examples, database):
             agree([rule.fails_when], frame(example), database)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize(("seed", "rate"), [(1, 0.02), (2, 0.15)])
 def test_the_engines_agree_on_every_rule_over_rows_with_faults(seed, rate, database):
     rows = faulty(seed, rate)
@@ -645,12 +647,14 @@ _row = st.fixed_dictionaries(
 _rows = st.lists(_row, min_size=1, max_size=8)
 
 
+@pytest.mark.dear
 @settings(max_examples=150)
 @given(tree=in_a_row(), rows=_rows)
 def test_the_engines_agree_on_any_tree_of_a_row(tree, rows, database):
     agree([tree, Not(tree), tree.surely], table(*rows), database)
 
 
+@pytest.mark.dear
 @settings(max_examples=100)
 @given(tree=over_rows(), rows=_rows)
 def test_the_engines_agree_on_any_tree_across_rows(tree, rows, database):
@@ -716,6 +720,7 @@ def texts_for(pattern: str) -> st.SearchStrategy[str]:
     return st.one_of(found, near, letters, st.text(max_size=10))
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: ascii(pattern)[1:40])
 @settings(max_examples=15)
 @given(data=st.data())

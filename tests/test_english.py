@@ -265,6 +265,7 @@ class Recorder(_Reader):
         return And((always, *parts)) if isinstance(told, _All) else Or((~always, *parts))
 
 
+@pytest.mark.dear
 def test_what_is_said_of_a_rule_is_so_where_it_is_broken_and_nowhere_else():
     ids = [dict.fromkeys(IDS, text) for text in (*IDENTIFYING, *NOT_IDENTIFYING, *NHS_NUMBERS)]
     others = [*(example for _, example in BREAKS), *HOLDS, *(example for _, example in SILENT), *ids]
@@ -277,6 +278,7 @@ def test_what_is_said_of_a_rule_is_so_where_it_is_broken_and_nowhere_else():
         assert [row[place] for row in said_so] == [row[place] for row in broken], rule.id
 
 
+@pytest.mark.dear
 @settings(max_examples=150)
 @given(tree=in_a_row(), rows=_rows)
 def test_what_is_said_of_any_tree_is_so_where_it_is_true_and_nowhere_else(tree, rows):

@@ -298,6 +298,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert not set(first) & set(other)
 
 
+@pytest.mark.dear
 def test_a_long_file_has_as_many_rows_as_asked_by_client_with_ids_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     assert not big_file(Q, path, 23_456, 0, 1, TODAY)
@@ -310,6 +311,7 @@ def test_a_long_file_has_as_many_rows_as_asked_by_client_with_ids_of_their_own(t
     assert (found.total, found.rows, found.notes) == (0, 23_456, ())
 
 
+@pytest.mark.dear
 def test_the_faults_of_a_long_file_are_drawn_anew_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
     def made(name: str, seed: int) -> tuple[bytes, Counter[str]]:
         counts = big_file(Q, tmp_path / name, 21_000, 0.002, seed, TODAY)

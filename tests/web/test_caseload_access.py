@@ -254,6 +254,7 @@ def test_what_is_wrong_anywhere_is_sent_to_an_address_of_each_module_of_pages(ad
     assert ODD.keys() > ANYWHERE
 
 
+@pytest.mark.dear
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("odd", "accepted"), list(zip(ODD, cycle(["text/html", "application/json", "a;q=b,;;, */*;q=nan"]), strict=False))
