@@ -226,7 +226,7 @@ def window(chromium):
 def tab(chromium, window, live_server, visitor):
     """Open a page in a real browser; whatever its script or policy complains of fails the test."""
     faults: list[str] = []
-    contexts = []
+    contexts: list[Any] = []
 
     def wrong(error) -> None:
         faults.append(str(error))
