@@ -1,4 +1,4 @@
-"""The findings for programs and spreadsheets: JSON, and CSV; as they are made, never all in memory.
+"""Findings as JSON, for programs: written as they are made, never all in memory.
 
 A finding's texts depend on its rule alone, so they are written out once a rule and gathered; what is left
 to do for each of some million findings is its row, its value and its ids.
