@@ -12,7 +12,7 @@ from tests.test_conditions import PAIRS, by_columns, in_a_row, over_rows
 from tests.test_rules import frame, submitter_for
 
 from cjit.cli import main
-from cjit.conditions import NODES, Cell, every, said, tables_of
+from cjit.conditions import NODES, Cell, as_text, every, tables_of
 from cjit.dataset import Severity
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
@@ -46,24 +46,24 @@ def validator():
 def test_every_rule_can_be_read_back(dataset, read):
     tables = rules_json.tables_from(read)
     for rule, data in zip(dataset.rules, read["rules"], strict=True):
-        assert said(from_json(data["condition"], tables)) == said(rule.fails_when)
+        assert as_text(from_json(data["condition"], tables)) == as_text(rule.fails_when)
 
 
 @settings(max_examples=200)
 @given(tree=in_a_row())
 def test_any_tree_can_be_read_back(tree):
-    assert said(from_json(json.loads(json.dumps(as_json(tree))), {"pairs": PAIRS})) == said(tree)
+    assert as_text(from_json(json.loads(json.dumps(as_json(tree))), {"pairs": PAIRS})) == as_text(tree)
 
 
 @settings(max_examples=100)
 @given(tree=over_rows())
 def test_any_tree_across_rows_can_be_read_back(tree):
-    assert said(from_json(json.loads(json.dumps(as_json(tree))), {"pairs": PAIRS})) == said(tree)
+    assert as_text(from_json(json.loads(json.dumps(as_json(tree))), {"pairs": PAIRS})) == as_text(tree)
 
 
 def test_a_text_that_looks_like_a_date_stays_a_text():
     condition = from_json(as_json(A == "2020-02-01"))
-    assert said(condition) == said(A == "2020-02-01")
+    assert as_text(condition) == as_text(A == "2020-02-01")
     assert as_json(condition)["other"] == {"node": "Constant", "value": "2020-02-01"}
 
 

@@ -95,7 +95,7 @@ def test_a_record_without_what_must_be_completed_is_rejected(header):
 @pytest.mark.parametrize("header", ["DAT", "REFLD", "TRIAGED"])
 def test_a_record_without_these_may_be_excluded_but_is_accepted(header):
     findings = check(frame(record(**{header: ""})), today=TODAY)
-    assert (findings.rejected, findings.worst[Severity.EXCLUDE]) == (0, 1)
+    assert (findings.rejected, findings.gravest[Severity.EXCLUDE]) == (0, 1)
     assert findings.severities["exclude"] == 1
 
 
@@ -475,7 +475,7 @@ def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
     kept = text[columns["row"]]
 
     assert {h: columns[h].to_list() for h in Q.headers} == {
-        h: [engine.look(h, each).value for each in kept[h]] for h in Q.headers
+        h: [engine.parse(h, each).value for each in kept[h]] for h in Q.headers
     }
 
 
@@ -531,7 +531,7 @@ def test_the_ledger_has_every_rule_run_or_not_applicable():
 def test_a_sink_is_handed_what_the_frame_would_hold_and_keep_bounds_the_frame():
     rows = [record(i, SEX="") for i in range(9)]
     seen: list[Batch] = []
-    findings = check(frame(*rows), today=TODAY, keep=4, sink=seen.append)
+    findings = check(frame(*rows), today=TODAY, limit=4, sink=seen.append)
     assert findings.frame.height == 4
     assert findings.total == sum(part.height for part in seen) == 9
 

@@ -63,6 +63,7 @@ from cjit.conditions import (
     all_of,
     any_of,
     any_row,
+    as_text,
     cells,
     check_pattern,
     differs,
@@ -76,7 +77,6 @@ from cjit.conditions import (
     newest,
     oldest,
     rows_with_the_same,
-    said,
 )
 from cjit.dataset import Rule
 from cjit.datasets.p import P
@@ -367,14 +367,16 @@ ACROSS_ROWS: list[tuple[Node, list[tuple[dict[str, Any], Any]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("node", "rows"), ONE_ROW, ids=lambda part: said(part)[:60] if isinstance(part, Node) else "")
+@pytest.mark.parametrize(
+    ("node", "rows"), ONE_ROW, ids=lambda part: as_text(part)[:60] if isinstance(part, Node) else ""
+)
 def test_what_a_node_says_of_a_row(engine, node, rows):
     # Each row by itself: a row alone is none the wiser for others.
     assert engine([node], table(*(row for row, _ in rows))) == [(wanted,) for _, wanted in rows]
 
 
 @pytest.mark.parametrize(
-    ("node", "rows"), ACROSS_ROWS, ids=lambda part: said(part)[:60] if isinstance(part, Node) else ""
+    ("node", "rows"), ACROSS_ROWS, ids=lambda part: as_text(part)[:60] if isinstance(part, Node) else ""
 )
 def test_what_a_node_says_across_rows(engine, node, rows):
     assert engine([node], table(*(row for row, _ in rows))) == [(wanted,) for _, wanted in rows]
@@ -445,7 +447,7 @@ def agree(nodes: Sequence[Node], rows: pl.DataFrame, database: duckdb.DuckDBPyCo
         return
     for at, by_engine in enumerate(zip(function, columns, sql, strict=True)):
         for place, answers in enumerate(zip(*by_engine, strict=True)):
-            assert answers[1:] == answers[:1] * 2, (said(nodes[place]), rows.row(at, named=True))
+            assert answers[1:] == answers[:1] * 2, (as_text(nodes[place]), rows.row(at, named=True))
     raise AssertionError("the engines differ in the type of an answer")
 
 

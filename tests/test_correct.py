@@ -414,28 +414,28 @@ UNSURE = {f.header for f in Q.fields if (codes := Q.codes_of(f.header)) and not 
 def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_both_copies(
     tmp_path, csv_of, monkeypatch
 ):
-    looked: Counter[tuple[str, str | None]] = Counter()
+    parsed: Counter[tuple[str, str | None]] = Counter()
     stretches, made = [], parsing.stretches_of
 
     def counting(source):
         stretches.append(source.path)
         return made(source)
 
-    def look(self, header, text, real=Records.look):
-        looked[header, text or None] += 1
+    def parse(self, header, text, real=Records.parse):
+        parsed[header, text or None] += 1
         return real(self, header, text)
 
     for module in (by_rows, frames):
         monkeypatch.setattr(module, "stretches_of", counting)
-    monkeypatch.setattr(Records, "look", look)
+    monkeypatch.setattr(Records, "parse", parse)
     data = csv_of({}, {"SEX": "m", "UTLA": ""}, {"CONSENT": "N"}, {"CLIENT": " x "}, {"DOB": "1986-02-14"}, {})
-    done = checked(data, today=EXAMPLE_TODAY, keep=0)
+    done = checked(data, today=EXAMPLE_TODAY, limit=0)
     annotate(done, tmp_path / "annotated.csv")
     changed = correct(done, tmp_path / "corrected.csv", tmp_path / "changes.csv", again=False)
 
     assert changed.cells == 4
     assert len(stretches) == 1
-    given = {each: count for each, count in looked.items() if each[1] is not None}
+    given = {each: count for each, count in parsed.items() if each[1] is not None}
     assert {header for header, _ in given} >= {"SEX", "CONSENT", "PC", "CLIENT"}
     assert set(given.values()) == {1}
 
@@ -682,7 +682,7 @@ def test_columns_of_the_senders_that_are_called_like_ours_are_kept(annotated, cs
 
 def test_a_check_that_kept_nothing_gives_the_same_copy(annotated):
     _, whole = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"])
-    _, again = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"], keep=0)
+    _, again = annotated({"SEX": "", "DOB": "1986-02-14"}, skip=["DOB.*"], limit=0)
 
     assert whole == again
     assert whole[-2] == "Select the client's stated sex [SEX.is_given]"
@@ -690,7 +690,7 @@ def test_a_check_that_kept_nothing_gives_the_same_copy(annotated):
 
 def test_what_differs_from_the_last_submission_is_said_too(tmp_path, csv_of):
     source, before = (open_file(csv_of({"SEX": sex}), Q) for sex in "MF")
-    annotate(checked(source, Q, today=EXAMPLE_TODAY, previous=before, keep=0), tmp_path / "copy.csv")
+    annotate(checked(source, Q, today=EXAMPLE_TODAY, previous=before, limit=0), tmp_path / "copy.csv")
 
     assert rows_of(tmp_path / "copy.csv")[1][-1] == "mismatch"
     assert "(“M” (Male), last time “F” (Female)) [SEX.is_unchanged]" in rows_of(tmp_path / "copy.csv")[1][-2]

@@ -132,8 +132,8 @@ def test_a_row_without_consent_has_its_number_and_no_value(checked):
 
 
 def test_json_needs_all_findings_or_a_sink(checked):
-    with pytest.raises(ValueError, match="keep=None"):
-        to_json(checked(NO_SEX, NO_SEX, keep=1))
+    with pytest.raises(ValueError, match="limit=None"):
+        to_json(checked(NO_SEX, NO_SEX, limit=1))
 
 
 def test_findings_come_one_a_line(checked):

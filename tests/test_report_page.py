@@ -109,7 +109,7 @@ def test_the_page_says_how_many_findings_it_leaves_out(checked, monkeypatch):
 
 
 def test_a_check_that_kept_fewer_findings_than_it_made_says_so_too(checked):
-    text = Reader(page.render(checked(NO_SEX, NO_SEX, NO_SEX, keep=1))).text
+    text = Reader(page.render(checked(NO_SEX, NO_SEX, NO_SEX, limit=1))).text
 
     assert "The table holds the first 1 of 3 findings" in text
 

@@ -160,8 +160,8 @@ def test_no_note_reaches_the_screen_with_control_characters_or_a_header_of_any_l
 def test_a_hundred_thousand_rows_fit_their_column(checked):
     findings = checked(NO_SEX, {})
     runs = tuple(replace(run, count=1_234_567) if run.count else run for run in findings.ledger)
-    worst = {**findings.worst, Severity.REJECT: 1_234_567}
-    many = replace(findings, ledger=runs, rows=1_234_567, looked=1_234_567, worst=worst)
+    gravest = {**findings.gravest, Severity.REJECT: 1_234_567}
+    many = replace(findings, ledger=runs, rows=1_234_567, examined=1_234_567, gravest=gravest)
 
     assert "All 1,234,567 rows  Select the client's stated sex" in text.plain(many)
 

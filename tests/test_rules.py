@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cjit.conditions import And, Equal, Given, Less, Node, Not, Or, Withheld, every, said
+from cjit.conditions import And, Equal, Given, Less, Node, Not, Or, Withheld, as_text, every
 from cjit.dataset import SUBMITTER, TODAY, WITHHELD, Kind, Rule, Severity
 from cjit.datasets.p import P
 from cjit.datasets.q import Q
@@ -298,8 +298,8 @@ def test_what_the_document_allows_is_met_with_silence(example):
 
 @pytest.mark.parametrize(("rule_id", "example"), SILENT)
 def test_a_rule_is_silent_where_another_speaks(rule_id, example):
-    assert (said := found(example))
-    assert rule_id not in said
+    assert (fired := found(example))
+    assert rule_id not in fired
 
 
 # ---- what the document says, by name ---------------------------------------------------------------
@@ -534,8 +534,10 @@ def test_a_caseload_start_after_a_closure_prior_to_caseload_is_told_at_the_reaso
 @pytest.mark.parametrize("dataset", [P, Q], ids=lambda dataset: dataset.letter)
 def test_a_referral_whose_date_is_none_is_not_accepted_without_its_id(dataset, sent):
     record = {header: text for header, text in EXAMPLE.items() if header in dataset.headers}
-    said = check_rows(dataset, [record | {"REFERID": "", "REFDATE": sent}], today=EXAMPLE_TODAY)
-    assert [seen.rule.id for seen in said if seen.rule.severity is Severity.REJECT] == ["REFERID.is_given_with_a_date"]
+    findings = check_rows(dataset, [record | {"REFERID": "", "REFDATE": sent}], today=EXAMPLE_TODAY)
+    assert [seen.rule.id for seen in findings if seen.rule.severity is Severity.REJECT] == [
+        "REFERID.is_given_with_a_date"
+    ]
 
 
 def test_a_file_is_told_of_a_referral_without_its_id_whatever_its_date_is(checked):
@@ -802,10 +804,10 @@ def each_alone(*records: tuple[tuple[str, str], ...], submitter: str | None = No
     columns = {}
     for field in Q.fields:
         of = {Kind.DATE: pl.Date, Kind.NUMBER: pl.Int32}.get(field.kind, pl.String)
-        looked = [engine.look(field.header, row.get(field.header)) for row in rows]
-        columns[f"{field.header} as sent"] = pl.Series([each.sent for each in looked], dtype=pl.String)
-        columns[f"{field.header} as read"] = pl.Series([each.read for each in looked], dtype=of)
-        columns[field.header] = pl.Series([each.value for each in looked], dtype=of)
+        parsed = [engine.parse(field.header, row.get(field.header)) for row in rows]
+        columns[f"{field.header} as sent"] = pl.Series([each.sent for each in parsed], dtype=pl.String)
+        columns[f"{field.header} as read"] = pl.Series([each.read for each in parsed], dtype=of)
+        columns[field.header] = pl.Series([each.value for each in parsed], dtype=of)
     text = pl.DataFrame(columns).with_columns(
         pl.lit(EXAMPLE_TODAY).alias(TODAY), pl.lit(submitter, pl.String).alias(SUBMITTER)
     )
@@ -880,7 +882,7 @@ def test_a_message_is_one_sentence_without_full_stop_or_bare_codes(rule):
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "wording"),
     [
         ("SEX", "Write the client's stated sex in capitals, with no spaces"),
         ("HOUSING", "Write the housing situation with no leading nought (1, not 01) and no spaces"),
@@ -891,13 +893,13 @@ def test_a_message_is_one_sentence_without_full_stop_or_bare_codes(rule):
         ("CONSENT", "Write the consent for NDTMS as a capital Y with no spaces"),
     ],
 )
-def test_how_a_code_is_written_is_said_of_what_its_list_can_get_wrong(header, said):
+def test_how_a_code_is_written_is_said_of_what_its_list_can_get_wrong(header, wording):
     (rule,) = (rule for rule in Q.rules if rule.id == f"{header}.is_plainly_written")
-    assert said in rule.message
+    assert wording in rule.message
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "wording"),
     [
         ("SEX", "must be M (Male) or F (Female)"),
         ("INJSTAT", "must be one of the 4 codes of its list, such as C, Currently injecting"),
@@ -905,9 +907,9 @@ def test_how_a_code_is_written_is_said_of_what_its_list_can_get_wrong(header, sa
         ("PRNTSTAT", "must be one of the 4 codes of its list, such as 11, All the children live with client"),
     ],
 )
-def test_a_list_is_spelt_out_where_it_can_be_read_at_a_glance(header, said):
+def test_a_list_is_spelt_out_where_it_can_be_read_at_a_glance(header, wording):
     (rule,) = (rule for rule in Q.rules if rule.id == f"{header}.is_in_list")
-    assert rule.message.endswith(said)
+    assert rule.message.endswith(wording)
 
 
 ACROSS = [rule for rule in Q.written if rule.across]
@@ -972,4 +974,4 @@ def verdicts(conditions: Sequence[Node], examples: list[pl.DataFrame]) -> list[t
 def test_an_altered_rule_is_noticed_by_the_examples(rule):
     mutants = list(altered(rule.fails_when))
     right, *wrong = verdicts([rule.fails_when, *mutants], examples_of(rule))
-    assert [said(mutant) for mutant, told in zip(mutants, wrong, strict=True) if told == right] == []
+    assert [as_text(mutant) for mutant, told in zip(mutants, wrong, strict=True) if told == right] == []

@@ -95,7 +95,7 @@ dataset_option = click.option(
 )
 
 
-def _dates_option(otherwise: str | None, told: str) -> Callable[[_Command], _Command]:
+def _dates_option(otherwise: str | None, default: str) -> Callable[[_Command], _Command]:
     """How a command writes dates: by default in a style, or as the installation is set."""
     return click.option(
         "--dates",
@@ -103,7 +103,7 @@ def _dates_option(otherwise: str | None, told: str) -> Callable[[_Command], _Com
         type=_Style(),
         default=otherwise,
         metavar="STYLE",
-        help=f"How dates are written: yyyymmdd or dd/mm/yyyy (default: {told}).",
+        help=f"How dates are written: yyyymmdd or dd/mm/yyyy (default: {default}).",
     )
 
 
@@ -195,7 +195,7 @@ def check(  # noqa: PLR0913 - an argument an option
     reports = [_where(name, chosen, output) for name in files] if output is not None else []
     _keep_apart([*files, *([previous] if previous else [])], [*reports, annotated, corrected, _changes(corrected)])
     day = today or date.today()  # noqa: DTZ011 - the user's own calendar
-    worst = 0
+    status = 0
     with _plainly():
         from cjit.files.opening import open_file
         from cjit.files.source import Unusable
@@ -209,12 +209,12 @@ def check(  # noqa: PLR0913 - an argument an option
                 done = _report(source, dataset, before, day, agency, only, skip, chosen, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
-                worst = 2
+                status = 2
                 continue
             if annotated or corrected:
                 _copies(done, annotated, corrected)
-            worst = max(worst, 1 if done.findings.rejected else 0)
-    sys.exit(worst)
+            status = max(status, 1 if done.findings.rejected else 0)
+    sys.exit(status)
 
 
 def _where(name: str, form: Format, output: str | None) -> str | None:
@@ -300,7 +300,7 @@ def _report(  # noqa: PLR0913 - an argument an option
                 submitter=agency,
                 only=only,
                 skip=skip,
-                keep=form.keep,
+                limit=form.limit,
                 sink=sink,
                 progress=progress,
             )
@@ -332,7 +332,7 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
     started = time.monotonic()
     shown = False
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         nonlocal shown
         if not shown and time.monotonic() - started > 1:
             bar.start()
@@ -340,7 +340,7 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
         bar.update(task, completed=done, total=total)
 
     try:
-        yield tell
+        yield report
     finally:
         if shown:
             bar.stop()
@@ -360,8 +360,8 @@ def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None
     if corrected:
         changes = _changes(corrected)
         mended = correct(done, to(corrected), changes or io.BytesIO())
-        told = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
-        click.echo(f"{mended}: the corrected copy is in {_place(corrected)}, and {told}", err=True)
+        listed = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
+        click.echo(f"{mended}: the corrected copy is in {_place(corrected)}, and {listed}", err=True)
 
 
 def _place(path: str) -> str:
@@ -516,8 +516,8 @@ def extract(
     with _plainly():
         made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output)
         done = made.extracted
-        told = Counter(rule.message for rules in done.rejected.values() for rule in rules)
-        for message, count in told.most_common():
+        reasons = Counter(rule.message for rules in done.rejected.values() for rule in rules)
+        for message, count in reasons.most_common():
             click.echo(f"{message} ({count:,} {'episode' if count == 1 else 'episodes'})", err=True)
         if done.rejected:
             many, them = (len(done.rejected), "it" if len(done.rejected) == 1 else "them")

@@ -39,7 +39,7 @@ class Stage(StrEnum):
     VALUE = "value"  # blank, too, where what was sent is no value of the field
 
 
-class Argument(StrEnum):
+class Parameter(StrEnum):
     """What a check is told, beside the record."""
 
     TODAY = "TODAY"  # the day nothing may be later than: a date
@@ -54,7 +54,7 @@ class BadPattern(ValueError):  # noqa: N818 - a slip of whoever writes a rule, t
 
 
 class Node:
-    """A part of a tree. Two nodes are compared by `said`: `==` between values makes a condition."""
+    """A part of a tree. Two nodes are compared by `as_text`: `==` between values makes a condition."""
 
     __slots__ = ()
 
@@ -199,10 +199,10 @@ class Cell(Value):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Told(Value):
+class ParameterValue(Value):
     """What the check is told. The submitter is blank where it is not told; today never is."""
 
-    name: Argument
+    name: Parameter
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -539,8 +539,8 @@ def _entries(table: Table) -> Entries:
 # ---- writing conditions ----------------------------------------------------------------------------
 
 
-TODAY = Told(Argument.TODAY)
-SUBMITTER = Told(Argument.SUBMITTER)
+TODAY = ParameterValue(Parameter.TODAY)
+SUBMITTER = ParameterValue(Parameter.SUBMITTER)
 WITHHELD = Withheld()
 
 
@@ -644,9 +644,9 @@ def tables_of(*nodes: Node) -> tuple[Table, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def is_told(node: Node, argument: Argument) -> bool:
+def reads_parameter(node: Node, parameter: Parameter) -> bool:
     """Whether a tree reads what the check is told under a name."""
-    return any(isinstance(each, Told) and each.name is argument for each in every(node))
+    return any(isinstance(each, ParameterValue) and each.name is parameter for each in every(node))
 
 
 def looks_across(node: Node) -> bool:
@@ -654,19 +654,19 @@ def looks_across(node: Node) -> bool:
     return any(isinstance(each, ACROSS) for each in every(node))
 
 
-def said(node: Node) -> str:
+def as_text(node: Node) -> str:
     """A tree as one line of text, the same for two trees that say the same in the same words."""
-    told = []
+    parts = []
     for field in dataclasses.fields(node):  # type: ignore[arg-type]
-        told.append(_said(getattr(node, field.name)))
-    return f"{type(node).__name__}({', '.join(told)})"
+        parts.append(_as_text(getattr(node, field.name)))
+    return f"{type(node).__name__}({', '.join(parts)})"
 
 
-def _said(part: object) -> str:
+def _as_text(part: object) -> str:
     if isinstance(part, Node):
-        return said(part)
+        return as_text(part)
     if isinstance(part, tuple):
-        return f"[{', '.join(map(_said, part))}]"
+        return f"[{', '.join(map(_as_text, part))}]"
     if isinstance(part, Table):
         return part.name
     return repr(part.isoformat() if isinstance(part, date) else str(part) if isinstance(part, StrEnum) else part)
@@ -750,7 +750,7 @@ def in_python(pattern: str) -> str:
 NODES: Mapping[str, type[Node]] = {
     kind.__name__: kind
     for kind in (
-        *(Cell, Told, Constant, FirstGiven, Latest, Days, Where),
+        *(Cell, ParameterValue, Constant, FirstGiven, Latest, Days, Where),
         *(Capitals, Trimmed, Start, Without, Found, Joined, Written),
         *(Given, Equal, Less, OneOf, Matches, HasCheckFigure, LookedUp, Withheld, Never),
         *(And, Or, Not, Surely),

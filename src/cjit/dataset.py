@@ -384,12 +384,12 @@ class Dataset:
         header to the attributes that differ. Written rules that read a dropped header go with it;
         `written` adds new ones, each in the place of the one with its id, if there is one.
         """
-        gone = set(drop)
+        dropped = set(drop)
         change = change or {}
         fields = [
             dataclasses.replace(f, **change.get(f.header, {}))  # type: ignore[arg-type]
             for f in self.fields
-            if f.header not in gone
+            if f.header not in dropped
         ]
         for field, after in add:
             headers = [f.header for f in fields]

@@ -39,7 +39,7 @@ from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Record, Rule, S
 from cjit.dates import Style, day_of, rewritten, written
 from cjit.engine.checking import check, texts_of
 from cjit.engine.findings import Findings, lines_of, polars
-from cjit.engine.records import Looked, Records, prepared
+from cjit.engine.records import ParsedText, Records, prepared
 from cjit.geography import OUTWARD, upper_tier_for_sector
 from cjit.kinds import FieldKind, kinds_of
 from cjit.report.spreadsheet import neutral
@@ -244,19 +244,19 @@ def _plainly(dataset: Dataset, rows: Iterable[Record], style: Style, keep_odd: b
     for header, kind in kinds_of(dataset).items():
         texts = [row.get(header) for row in rows]
         # Each distinct text is looked at once.
-        known = {text: plain(kind, _looked(records, header, text), style) for text in set(texts)}
+        known = {text: plain(kind, _parsed(records, header, text), style) for text in set(texts)}
         columns.append(list(map(known.__getitem__, texts)))
     return _filled(dataset, list(zip(*columns, strict=True)))
 
 
-def _looked(records: Records, header: str, text: str | None) -> Looked:
+def _parsed(records: Records, header: str, text: str | None) -> ParsedText:
     """A text looked at, less the characters that no file can hold."""
-    return records.look(header, text and text.encode(errors="ignore").decode().replace("\0", ""))
+    return records.parse(header, text and text.encode(errors="ignore").decode().replace("\0", ""))
 
 
-def _plain(kind: FieldKind, looked: Looked, style: Style) -> str | None:
+def _plain(kind: FieldKind, parsed: ParsedText, style: Style) -> str | None:
     """A text as it is sent: plainly written where it is understood, else as it was typed, if it may be a value."""
-    sent = _tidy(kind, looked, style)
+    sent = _tidy(kind, parsed, style)
     if sent is None or kind.field.kind not in _LIKELY:
         return sent
     codes = kind.codes
@@ -267,23 +267,23 @@ def _plain(kind: FieldKind, looked: Looked, style: Style) -> str | None:
     return sent if likely else None if codes and not codes.complete else NOT_SENT
 
 
-def _tidy(kind: FieldKind, looked: Looked, style: Style) -> str | None:
+def _tidy(kind: FieldKind, parsed: ParsedText, style: Style) -> str | None:
     """A text plainly written where it is understood, else as it was typed."""
-    if looked.sent is None:
+    if parsed.sent is None:
         return None
-    plain = kind.plainly(looked.read, style) or None
+    plain = kind.plainly(parsed.read, style) or None
     match kind.field.kind:
         case Kind.DATE:
             # One that lies ahead is plainly written all the same: this form does not know the day.
-            short = _SHORT_DATE.fullmatch(looked.sent.strip())
+            short = _SHORT_DATE.fullmatch(parsed.sent.strip())
             day = day_of(short[0]) if short else None
-            return plain or (written(day, style) if day else looked.sent)
+            return plain or (written(day, style) if day else parsed.sent)
         case Kind.NUMBER:
-            return plain or looked.sent
+            return plain or parsed.sent
         case Kind.POSTCODE:
-            return plain if kind.is_certain(looked) else NOT_SENT
+            return plain if kind.is_certain(parsed) else NOT_SENT
         case _:
-            return kind.mended(looked, style) or None
+            return kind.mended(parsed, style) or None
 
 
 def _filled(dataset: Dataset, rows: list[Row]) -> list[Row]:
@@ -304,16 +304,16 @@ def _may_leave(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
     """What may leave of rows that are plainly written: once, and in order."""
     headers = dataset.headers
     client, consent = headers.index("CLIENTID"), headers.index("CONSENT")
-    gone = {row[client] for row in rows if row[consent] == _WITHDRAWN} - {None}
-    leaving = {row for row in rows if row[consent] == _CONSENTS and row[client] not in gone}
-    leaving.update(
+    withdrawn = {row[client] for row in rows if row[consent] == _WITHDRAWN} - {None}
+    sendable = {row for row in rows if row[consent] == _CONSENTS and row[client] not in withdrawn}
+    sendable.update(
         tuple(text if header in _OF_WITHDRAWN else None for header, text in zip(headers, row, strict=True))
         for row in rows
         if row[consent] == _WITHDRAWN
     )
     ids = _ids(dataset)
     order = [headers.index(h) for h in (*ids, *(h for h in headers if h not in ids))]
-    return sorted(leaving, key=lambda row: [row[at] or "" for at in order])
+    return sorted(sendable, key=lambda row: [row[at] or "" for at in order])
 
 
 def is_blank(dataset: Dataset, header: str, text: str) -> bool:
@@ -358,14 +358,14 @@ def _rejected(findings: Findings) -> dict[str, tuple[Rule, ...]]:
 
 def _labelled(dataset: Dataset, rows: Iterable[Row]) -> Iterator[list[str]]:
     """The rows for people: each code with its label, and an answer to a number that is none with what it says."""
-    told = [_telling(field, dataset) for field in dataset.fields]
+    labellers = [_labeller(field, dataset) for field in dataset.fields]
     started = dataset.headers.index("CPLANDT")
     for row in rows:
         later = row[started] is not None
-        yield [neutral(tell(text, later)) if text else "" for tell, text in zip(told, row, strict=True)]
+        yield [neutral(label(text, later)) if text else "" for label, text in zip(labellers, row, strict=True)]
 
 
-def _telling(field: Field, dataset: Dataset) -> Callable[[str, bool], str]:
+def _labeller(field: Field, dataset: Dataset) -> Callable[[str, bool], str]:
     """How a field is told, from its text and whether the client was taken onto the caseload."""
     codes = dataset.codes_of(field.header)
     if field.kind is Kind.DATE:

@@ -204,13 +204,13 @@ class FieldKind(ABC):
                 given = f"Ask your software supplier to fill in the {field.noun}"
             yield self._rule("is_given", given, self.sent.is_blank, "", severity=field.missing)
         yield from self._own_rules()
-        unplain, said = self._unplain()
+        unplain, message = self._unplain()
         loose = self._not_plain()
         if self.wrong is not None:
             loose &= ~self.wrong.surely
         if field.none:
             loose |= self.sent.trimmed.is_one_of(*field.none)
-        yield self._rule("is_plainly_written", said, loose, unplain, severity=Severity.QUERY)
+        yield self._rule("is_plainly_written", message, loose, unplain, severity=Severity.QUERY)
 
     @abstractmethod
     def _own_rules(self) -> Iterator[Rule]:
@@ -658,12 +658,12 @@ class CodeKind(FieldKind):
         own = {row.code: row.also[0] for row in codes.rows if row.code in codes.also.values()}
         first = next(iter(own))
         spelt = [f"{code} ({codes.labels[code]})" for code in own]
-        said = f"as {' or '.join(spelt)}, not as {' or '.join(own.values())}"
+        message = f"as {' or '.join(spelt)}, not as {' or '.join(own.values())}"
         if len(own) > 3:
-            said = f"by the code of its list: {spelt[0]}, for one, not {own[first]}"
+            message = f"by the code of its list: {spelt[0]}, for one, not {own[first]}"
         return self._told_once(
             "is_written_as_listed",
-            f"Write the {self.field.noun} {said}",
+            f"Write the {self.field.noun} {message}",
             _AS_LISTED,
             (self.plain_code(self.sent.trimmed).is_one_of(*codes.also),),
             {self.header: own[first]},
@@ -809,8 +809,8 @@ def rules_of(dataset: Dataset) -> Iterator[Rule]:
             elif rule.id.endswith("is_plainly_written"):
                 # Only a row that passes the gate is looked at, and there is one way to pass it.
                 passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-                said = f"Write the {kind.field.noun} as a capital {passes[header]} with no spaces"
-                yield replace(rule, message=said)
+                message = f"Write the {kind.field.noun} as a capital {passes[header]} with no spaces"
+                yield replace(rule, message=message)
     yield from (story.rule for story in stories(dataset))
 
 
@@ -874,13 +874,13 @@ def _stories(dataset: Dataset) -> Iterator[Story]:
         parent = dataset.parent(entity)
         if parent is not None:
             name = f"{first.header}.belongs_to_one_{parent.entity.value}"
-            said = f"Give each {entity.value} an ID of its own, or send the same {parent.noun} on all its rows"
-            yield _story(first, kinds[parent.header], name, said, owner=True)
+            message = f"Give each {entity.value} an ID of its own, or send the same {parent.noun} on all its rows"
+            yield _story(first, kinds[parent.header], name, message, owner=True)
         for field in rest:
             if field.header not in gated:
                 name = f"{field.header}.is_the_same_on_every_row"
-                said = f"Check the {field.noun}: it differs between the rows of the {entity.value}"
-                yield _story(first, kinds[field.header], name, said, owner=False)
+                message = f"Check the {field.noun}: it differs between the rows of the {entity.value}"
+                yield _story(first, kinds[field.header], name, message, owner=False)
 
 
 def _story(key: Field, kind: FieldKind, name: str, message: str, *, owner: bool) -> Story:

@@ -111,7 +111,7 @@ def install(dataset: Dataset, name: str, path: Path | str, directory: Path | Non
     _check_whole(codes, path.name)
     _check_groups(codes, dataset.lists[name], path.name)
     _check_gates(codes, dataset, path.name)
-    _replace(_kept(dataset, name, directory or _meant()[0]), write_list(codes))
+    _replace(_path_of(dataset, name, directory or _meant()[0]), write_list(codes))
     return codes
 
 
@@ -121,16 +121,16 @@ def remove(dataset: Dataset, name: str, directory: Path | None = None) -> CodeLi
     A damaged list can be removed too. Raises `ReferenceProblem` when none is installed.
     """
     name = _list_name(dataset, name)
-    kept = _kept(dataset, name, _folder(directory))
+    path = _path_of(dataset, name, _folder(directory))
     try:
-        kept.unlink()
+        path.unlink()
     except FileNotFoundError:
         raise ReferenceProblem(
             f"No official list is installed for {name}: the packaged one is in use already"
         ) from None
     except OSError as error:
         raise ReferenceProblem(
-            f"{kept} cannot be removed ({error.strerror}): check that you may change that folder"
+            f"{path} cannot be removed ({error.strerror}): check that you may change that folder"
         ) from None
     return dataset.lists[name]
 
@@ -143,12 +143,12 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
     folder = _folder(directory)
     found = {}
     for name in _names(dataset):
-        kept = _kept(dataset, name, folder)
+        path = _path_of(dataset, name, folder)
         try:
-            if kept.is_file():
-                codes = read_list(name, _text(kept), file=kept.name)
-                _check_gates(codes, dataset, kept.name)
-                day = datetime.fromtimestamp(kept.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
+            if path.is_file():
+                codes = read_list(name, _text(path), file=path.name)
+                _check_gates(codes, dataset, path.name)
+                day = datetime.fromtimestamp(path.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
                 also = _read_as(codes, dataset.lists[name])
                 found[name] = CodeList(
                     name,
@@ -159,7 +159,7 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
                 )
         except (ListProblem, ReferenceProblem, OSError):
             raise ReferenceProblem(
-                f"The official list installed for {name} is damaged or cannot be opened ({kept}): "
+                f"The official list installed for {name} is damaged or cannot be opened ({path}): "
                 f"install it again with “cjit reference install {name} FILE”, "
                 f"or go back to the packaged list with “cjit reference remove {name}”"
             ) from None
@@ -246,9 +246,9 @@ def _own(dataset: Dataset, name: str) -> CodeList:
     return CodeList(name, tuple(row for row in codes.rows if row.group == name))
 
 
-def _list_name(dataset: Dataset, said: str) -> str:
+def _list_name(dataset: Dataset, name_given: str) -> str:
     """The list meant by a header or a list's name, in any case."""
-    wanted = said.strip().upper()
+    wanted = name_given.strip().upper()
     names = _names(dataset)
     if wanted in names:
         return wanted
@@ -256,7 +256,7 @@ def _list_name(dataset: Dataset, said: str) -> str:
     if wanted not in fields:
         near = get_close_matches(wanted, [*names, *fields], n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
-        raise ReferenceProblem(f"There is no field or code list “{said.strip()[:40]}”: {hint}")
+        raise ReferenceProblem(f"There is no field or code list “{name_given.strip()[:40]}”: {hint}")
     name = fields[wanted].codes
     if name is None:
         raise ReferenceProblem(
@@ -334,7 +334,7 @@ def _folder(given: Path | None) -> Path:
     return given or directory()
 
 
-def _kept(dataset: Dataset, name: str, folder: Path) -> Path:
+def _path_of(dataset: Dataset, name: str, folder: Path) -> Path:
     return folder / dataset.letter / f"{name}.csv"
 
 
@@ -358,12 +358,12 @@ def _text(path: Path) -> str:
         raise ReferenceProblem(str(problem)) from None
 
 
-def _replace(kept: Path, text: str) -> None:
+def _replace(path: Path, text: str) -> None:
     """Write beside the place, onto the disk, then move into place: whole, or not at all."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            mode="wb", dir=kept.parent, prefix=f".{kept.stem}-", suffix=".part", delete=False
+            mode="wb", dir=path.parent, prefix=f".{path.stem}-", suffix=".part", delete=False
         ) as part:
             try:
                 part.write(text.encode())
@@ -371,17 +371,17 @@ def _replace(kept: Path, text: str) -> None:
                 os.fsync(part.fileno())
                 part.close()
                 os.chmod(part.name, 0o644)  # a temporary file is its owner's alone; a list is no secret
-                os.replace(part.name, kept)
+                os.replace(part.name, path)
             except BaseException:
                 with suppress(OSError):
                     part.close()
                 with suppress(OSError):
                     os.unlink(part.name)
                 raise
-        _sync_folder(kept.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         raise ReferenceProblem(
-            f"The list cannot be kept in {kept.parent} ({error.strerror}): check that you may write there, "
+            f"The list cannot be kept in {path.parent} ({error.strerror}): check that you may write there, "
             "or name another folder in CJIT_REFERENCE"
         ) from None
 

@@ -155,8 +155,8 @@ def _told_once(records: DataFrame, plan: _Plan) -> Iterator[DataFrame]:
         first = functions.min(functions.struct("row", *plan.named)).alias("first")
         some = records.filter(~functions.col("held") & functions.col(header).isNotNull())
         of_first = [functions.col(f"first.{name}").alias(name) for name in ("row", *plan.named)]
-        told = some.groupBy("agency", *texts).agg(first).select("agency", *of_first, *texts)
-        yield _shown(told.groupBy("agency").applyInArrow(_on_workers(plan.once), plan.schema))
+        found_once = some.groupBy("agency", *texts).agg(first).select("agency", *of_first, *texts)
+        yield _shown(found_once.groupBy("agency").applyInArrow(_on_workers(plan.once), plan.schema))
 
 
 def _shown(found: DataFrame) -> DataFrame:
@@ -192,7 +192,7 @@ class _Plan:
         agency, part = frame["agency"][0], frame["part"][0]
         records = frame.filter(~pl.col("held"))
         if records.is_empty():
-            return self._told(records, None, agency)
+            return self._as_arrow(records, None, agency)
         findings = cjit.check(
             records.select(self.headers),
             self.letter,
@@ -202,7 +202,7 @@ class _Plan:
             # Of a part nobody can say what is told once of the whole.
             skip=self.once_rules if part else (),
         )
-        return self._told(records, findings.frame, agency)
+        return self._as_arrow(records, findings.frame, agency)
 
     def once(self, table: pa.Table) -> pa.Table:
         """What is told once of an agency, of its first row with each text."""
@@ -210,7 +210,7 @@ class _Plan:
         found = cjit.check(records.drop("agency", "row"), self.letter, today=self.today, only=self.once_rules).frame
         # The gates speak where the rows are whole.
         found = found.filter(pl.col("rule").cast(pl.String).is_in(self.once_rules))
-        return self._told(records, found, records["agency"][0])
+        return self._as_arrow(records, found, records["agency"][0])
 
     def parts(self, table: pa.Table) -> pa.Table:
         """Which part each row of an agency is in, from 1; rows that share an id are in the same."""
@@ -222,7 +222,7 @@ class _Plan:
         rows = frame.select("agency", "held", "row", linked).join(sizes, on="linked")
         return _arrow(rows.select("agency", "held", "row", pl.col("part").cast(pl.Int64)))
 
-    def _told(self, records: pl.DataFrame, found: pl.DataFrame | None, agency: str) -> pa.Table:
+    def _as_arrow(self, records: pl.DataFrame, found: pl.DataFrame | None, agency: str) -> pa.Table:
         """Findings with the numbers the rows came with; `cjit.check` counts the rows of a frame from 2."""
         if found is None:
             found = pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(self.texts, pl.String)})

@@ -17,7 +17,7 @@ from cjit.copies.sent import CRLF, head_rows, rows_of
 from cjit.dataset import Dataset, Kind, Rule, Severity
 from cjit.engine.checking import Checked
 from cjit.engine.findings import RAGGED, Line, lines_of
-from cjit.engine.shown import cut_postcode
+from cjit.engine.shown import truncated_postcode
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import TRUNCATED
@@ -72,15 +72,15 @@ def annotate(checked: Checked, path: str | os.PathLike[str] | IO[bytes]) -> None
             for at, header in enumerate(source.columns[:width])
             if header and source.dataset.by_header[header].kind is Kind.POSTCODE
         ]
-        told = _by_row(checked)
-        next_row, next_told = next(told, (0, ("", "")))
+        texts = _by_row(checked)
+        next_row, next_texts = next(texts, (0, ("", "")))
         for row, sent in rows_of(source):
             # As it is read, where blank cells at its end are too many or were left out.
             cells = (sent + [""] * (width - len(sent)) if any(map(str.strip, sent)) else sent)[:width]
             here = ("", "")
             if row == next_row:
-                here = next_told
-                next_row, next_told = next(told, (0, ("", "")))
+                here = next_texts
+                next_row, next_texts = next(texts, (0, ("", "")))
             if row in blanked:
                 why = f"Values left out, because {blanked[row].because(asks)}"
                 writer.writerow([*[""] * width, "; ".join(filter(None, (here[0], why))), here[1]])
@@ -104,8 +104,8 @@ def _by_row(checked: Checked) -> Iterator[tuple[int, tuple[str, str]]]:
     for row, group in groupby(lines, key=itemgetter(0)):
         found = [(rules[line.rule], line) for line in group]
         gravest = min((rule.severity for rule, _ in found), key=order.index)
-        told = (f"{rule.message}{_differs(rule, line, dataset)} [{rule.id}]" for rule, line in found)
-        yield row, ("; ".join(told), gravest.value)
+        texts = (f"{rule.message}{_differs(rule, line, dataset)} [{rule.id}]" for rule, line in found)
+        yield row, ("; ".join(texts), gravest.value)
 
 
 def _differs(rule: Rule, line: Line, dataset: Dataset) -> str:
@@ -120,7 +120,7 @@ def _postcode(cell: str) -> str:
     """The cell of a postcode as it was sent, or struck out where it is not cut as it should be."""
     if not cell.strip() or _TRUNCATED.fullmatch(" ".join(cell.upper().split())):
         return cell
-    return cut_postcode(cell)
+    return truncated_postcode(cell)
 
 
 _TRUNCATED = re.compile(TRUNCATED, re.ASCII)

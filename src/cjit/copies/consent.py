@@ -34,11 +34,11 @@ def withheld(judged: Judged) -> dict[int, Why]:
     gate = judged.gate.header
     withdraws = judged.book.dataset.by_header[gate].withdraws
     why = {}
-    for key, (_, looked) in judged.cells(gate).items():
-        refused = Why.REFUSED if looked.read in withdraws else Why.NO_CODE
-        why[key] = Why.BLANK if looked.sent is None else refused
-    shut = judged.shut
-    found = dict(zip(shut, map(why.__getitem__, judged.keys(gate, shut)), strict=True))
+    for key, (_, parsed) in judged.cells(gate).items():
+        refused = Why.REFUSED if parsed.read in withdraws else Why.NO_CODE
+        why[key] = Why.BLANK if parsed.sent is None else refused
+    gated_rows = judged.gated_rows
+    found = dict(zip(gated_rows, map(why.__getitem__, judged.keys(gate, gated_rows)), strict=True))
     return found | dict.fromkeys(judged.headers_again, Why.HEADERS)
 
 

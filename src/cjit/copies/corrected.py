@@ -32,8 +32,8 @@ from cjit.engine.checking import Checked, check
 from cjit.engine.outcome import CellText, Judged, Key
 from cjit.engine.outcome import ragged as ragged_lines
 from cjit.engine.plain import Typed
-from cjit.engine.records import Looked, Records
-from cjit.engine.shown import is_whole, spells_yes, struck, tells_of_the_extract
+from cjit.engine.records import ParsedText, Records
+from cjit.engine.shown import is_whole, may_be_shown, spells_yes, without_whole_postcodes
 from cjit.files.place import placed
 from cjit.files.source import Source
 from cjit.geography import upper_tier_for_sector
@@ -79,7 +79,7 @@ class Corrected:
 
     def __str__(self) -> str:
         """One sentence without its full stop."""
-        said = [
+        change_list = [
             _counted(self.cells, "cell was mended", "cells were mended"),
             _counted(
                 self.ragged,
@@ -94,7 +94,7 @@ class Corrected:
             ),
             _counted(self.form, "change was made to the file itself", "changes were made to the file itself"),
         ]
-        done = "; ".join(filter(None, said))
+        done = "; ".join(filter(None, change_list))
         if not self.rows:
             return f"{done}; no record is left"
         if self.rejected:
@@ -149,12 +149,12 @@ def correct(
     source, judged = checked.source, checked.judged
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
-        said = stack.enter_context(placed(changes, source))
-        done = _Corrector(source, judged).write(out, said)
+        change_list = stack.enter_context(placed(changes, source))
+        done = _Corrector(source, judged).write(out, change_list)
         name = getattr(out, "name", None)
         if again and done.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
-            found = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, keep=0)
+            found = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, limit=0)
             done = replace(done, rejected=found.rejected)
         # Before either copy is put in its place.
         source.assure()
@@ -173,7 +173,9 @@ class Change(NamedTuple):
 
 def _change(row: int | None, header: str = "", was: str = "", now: str = "", what: str = "") -> Change:
     """A change as the list has it: without whole postcodes, and nothing in it a formula."""
-    return Change(row, neutral(header), neutral(struck(was)), neutral(struck(now)), what)
+    return Change(
+        row, neutral(header), neutral(without_whole_postcodes(was)), neutral(without_whole_postcodes(now)), what
+    )
 
 
 class _Mended:
@@ -187,13 +189,13 @@ class _Mended:
         self.header = field.header
         self.texts: dict[Key, str] = {}
         self.changes: dict[Key, Change] = {}
-        for key, (text, looked) in cells.items():
-            was, now = text or "", kind.mended(looked, style)
+        for key, (text, parsed) in cells.items():
+            was, now = text or "", kind.mended(parsed, style)
             self.texts[key] = now
             if now != was:
                 what = kind.change(was.strip(WHITE), now, style)
-                told = f"{was.strip(WHITE)[:-2]}**" if field.kind is Kind.POSTCODE and is_whole(was) else was
-                self.changes[key] = _change(None, field.header, told, now, what)
+                shown_text = f"{was.strip(WHITE)[:-2]}**" if field.kind is Kind.POSTCODE and is_whole(was) else was
+                self.changes[key] = _change(None, field.header, shown_text, now, what)
 
 
 class _Corrector:
@@ -206,10 +208,10 @@ class _Corrector:
         gate = judged.gate.header
         kinds = kinds_of(dataset)
         self.cells = {header: judged.cells(header) for header in dataset.headers}
-        self.gone = withheld(judged)
+        self.left_out = withheld(judged)
         gives = self._gives()
         if gives is not None:
-            self.gone = dict.fromkeys(judged.headers_again, Why.HEADERS)
+            self.left_out = dict.fromkeys(judged.headers_again, Why.HEADERS)
         styles = self._styles()
         self.columns = [
             _Mended(f, self.cells[f.header], kinds[f.header], styles.get(f.header, Style.EIGHT)) for f in dataset.fields
@@ -222,7 +224,7 @@ class _Corrector:
                 for key, (text, _) in self.cells[gate].items()
             }
         self.unclear = self._unclear()
-        self.filled_in, self.filled = _filled(judged, self.cells, self.gone)
+        self.filled_in, self.filled = _filled(judged, self.cells, self.left_out)
 
     def _gives(self) -> str | None:
         """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
@@ -238,17 +240,17 @@ class _Corrector:
 
         Its own; that of most dates of the file, where it has both or neither.
         """
-        judged, gone = self.judged, list(self.gone)
+        judged, left_out = self.judged, list(self.left_out)
         counts: dict[str, Counter[Style]] = {}
         for field in self.source.dataset.fields:
             if field.kind is not Kind.DATE:
                 continue
             header = field.header
             keys = Counter(judged.keys(header, range(judged.height)))
-            keys.subtract(judged.keys(header, gone))
+            keys.subtract(judged.keys(header, left_out))
             counts[header] = Counter()
-            for key, (_, looked) in self.cells[header].items():
-                style = None if looked.value is None else style_in((looked.sent or "").strip(WHITE))
+            for key, (_, parsed) in self.cells[header].items():
+                style = None if parsed.value is None else style_in((parsed.sent or "").strip(WHITE))
                 if style and keys[key]:
                     counts[header][style] += keys[key]
         most = max(Style, key=lambda style: sum(of[style] for of in counts.values()))
@@ -257,21 +259,21 @@ class _Corrector:
     def _unclear(self) -> set[str]:
         """What stands for consent on rows that are left out because it is none of its codes."""
         header = self.judged.gate.header
-        places = [at for at, why in self.gone.items() if why is Why.NO_CODE]
+        places = [at for at, why in self.left_out.items() if why is Why.NO_CODE]
         texts = (self.cells[header][key].text for key in set(self.judged.keys(header, places)))
         return {(text or "").strip(WHITE) for text in texts}
 
-    def write(self, out: IO[bytes], said: IO[bytes]) -> Corrected:
+    def write(self, out: IO[bytes], change_list: IO[bytes]) -> Corrected:
         """Write the copy and the list of changes."""
         judged, odd = self.judged, self.judged.odd
-        copy, listed = (io.TextIOWrapper(file, "utf-8", newline="") for file in (out, said))
+        copy, listed = (io.TextIOWrapper(file, "utf-8", newline="") for file in (out, change_list))
         listed.write("\ufeff")
         rows, changes = csv.writer(copy, lineterminator=CRLF), csv.writer(listed, lineterminator=CRLF)
         changes.writerow(Change._fields)
         form = list(_form(self.source))
         changes.writerows(form)
         rows.writerow(judged.book.dataset.headers)
-        ragged = [(row, f"Row left out: it has {told}") for row, _, told, *_ in ragged_lines(odd)]
+        ragged = [(row, f"Row left out: it has {shown_text}") for row, _, shown_text, *_ in ragged_lines(odd)]
         mended = at_ragged = 0
         for start in range(0, judged.height, _TOGETHER):
             places = range(start, min(start + _TOGETHER, judged.height))
@@ -280,10 +282,10 @@ class _Corrector:
             mended += len(found)
             upto = bisect_left(ragged, (judged.numbers(places)[-1],))
             found += self._left_out(places)
-            found += (_change(row, what=told) for row, told in ragged[at_ragged:upto])
+            found += (_change(row, what=shown_text) for row, shown_text in ragged[at_ragged:upto])
             at_ragged = upto
             changes.writerows(sorted(found, key=attrgetter("row")))
-        changes.writerows(_change(row, what=told) for row, told in ragged[at_ragged:])
+        changes.writerows(_change(row, what=shown_text) for row, shown_text in ragged[at_ragged:])
         last = {
             "short": _counted(odd.short, "row was", "rows were") + " short by blank cells at the end, now written",
             "long": _counted(odd.long, "row had", "rows had") + " blank cells behind the last column, now left out",
@@ -293,7 +295,7 @@ class _Corrector:
         for file in (copy, listed):
             # Flushes, and leaves closing to who opened.
             file.detach()
-        whys = Counter(self.gone.values())
+        whys = Counter(self.left_out.values())
         return Corrected(
             cells=mended,
             ragged=len(odd.ragged),
@@ -302,12 +304,12 @@ class _Corrector:
             unclear=whys[Why.NO_CODE],
             headings=whys[Why.HEADERS],
             form=len(form) + bool(odd.short) + bool(odd.long),
-            rows=judged.height - len(self.gone),
+            rows=judged.height - len(self.left_out),
         )
 
     def _some(self, places: range) -> tuple[Iterable[Sequence[str]], list[Change]]:
         """What is written of some rows, and the changes to their cells."""
-        judged, gone, first = self.judged, self.gone, places.start
+        judged, left_out, first = self.judged, self.left_out, places.start
         numbers = judged.numbers(places)
         columns: list[list[str]] = []
         changes = []
@@ -320,22 +322,22 @@ class _Corrector:
             for at, key in zip(places, keys, strict=True) if column.changes or filled else ():
                 if at in filled:
                     was = self.cells[column.header][key].text or ""
-                    told = "Filled in from the postcode"
-                    changes.append(_change(numbers[at - first], column.header, was, filled[at], told))
+                    shown_text = "Filled in from the postcode"
+                    changes.append(_change(numbers[at - first], column.header, was, filled[at], shown_text))
                     texts[at - first] = filled[at]
-                elif key in column.changes and at not in gone:
+                elif key in column.changes and at not in left_out:
                     changes.append(column.changes[key]._replace(row=numbers[at - first]))
         rows: Iterable[Sequence[str]] = zip(*columns, strict=True)
-        return (compress(rows, (at not in gone for at in places)) if gone else rows), changes
+        return (compress(rows, (at not in left_out for at in places)) if left_out else rows), changes
 
     def _left_out(self, places: range) -> Iterator[Change]:
         """The rows that are left out, and why; with what stands for consent where that tells of the extract alone."""
         header = self.judged.gate.header
-        at_which = [at for at in places if at in self.gone] if self.gone else []
+        at_which = [at for at in places if at in self.left_out] if self.left_out else []
         numbers = self.judged.numbers(places)
         for at, key in zip(at_which, self.judged.keys(header, at_which), strict=True):
-            because = self.gone[at].because(header)
-            if self.gone[at] is Why.NO_CODE and tells_of_the_extract(self.unclear):
+            because = self.left_out[at].because(header)
+            if self.left_out[at] is Why.NO_CODE and may_be_shown(self.unclear):
                 text = (self.cells[header][key].text or "").strip(WHITE)
                 because = f"{header} says “{shown(text)}”, which is none of its codes"
             yield _change(numbers[at - places.start], what=f"Row left out, because {because}")
@@ -345,7 +347,7 @@ class _Corrector:
 
 
 def _filled(
-    judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], gone: Collection[int]
+    judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], left_out: Collection[int]
 ) -> tuple[str, dict[int, str]]:
     """The upper tier local authority where it is blank and the postcode leaves no doubt.
 
@@ -355,7 +357,7 @@ def _filled(
     Args:
         judged: the table.
         cells: its texts, by header and key.
-        gone: the rows that are left out.
+        left_out: the rows that are left out.
 
     Returns:
         The header of the authority, and the code for each row in which it is filled in.
@@ -368,33 +370,33 @@ def _filled(
     header, every = authority.header, range(judged.height)
     codes = dataset.codes_of(header)
     sectors = {}
-    for key, (_, looked) in cells[postcode.header].items():
-        code = None if looked.value is None else upper_tier_for_sector(str(looked.value))
+    for key, (_, parsed) in cells[postcode.header].items():
+        code = None if parsed.value is None else upper_tier_for_sector(str(parsed.value))
         if codes and code in codes.codes:
             sectors[key] = code
-    blank = {key for key, (_, looked) in cells[header].items() if looked.sent is None}
+    blank = {key for key, (_, parsed) in cells[header].items() if parsed.sent is None}
     own, there = judged.keys(header, every), judged.keys(postcode.header, every)
     candidates = {
         at: sectors[sector]
         for at, code, sector in zip(every, own, there, strict=True)
-        if code in blank and sector in sectors and at not in gone
+        if code in blank and sector in sectors and at not in left_out
     }
     if not candidates:
         return header, {}
     episodes = _values(judged, cells, dataset.entity(authority.entity)[0].header)
     concerned = {episodes[at] for at in candidates} - {None}
-    told: dict[Typed, set[Typed]] = {episode: set() for episode in concerned}
+    shown_text: dict[Typed, set[Typed]] = {episode: set() for episode in concerned}
     for at, (episode, key) in enumerate(zip(episodes, own, strict=True)):
-        if episode in concerned and at not in gone:
-            told[episode].add(candidates.get(at, cells[header][key].looked.value))
-    certain = {at: code for at, code in candidates.items() if len(told.get(episodes[at], set()) - {None}) < 2}
+        if episode in concerned and at not in left_out:
+            shown_text[episode].add(candidates.get(at, cells[header][key].parsed.value))
+    certain = {at: code for at, code in candidates.items() if len(shown_text.get(episodes[at], set()) - {None}) < 2}
     against = _Against(judged, cells, header).places(certain)
     return header, {at: code for at, code in certain.items() if at not in against}
 
 
 def _values(judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], header: str) -> list[Typed]:
     """The value of a field on each row."""
-    known: dict[Key, Typed] = {key: looked.value for key, (_, looked) in cells[header].items()}
+    known: dict[Key, Typed] = {key: parsed.value for key, (_, parsed) in cells[header].items()}
     return [known.get(key, key) for key in judged.keys(header, range(judged.height))]
 
 
@@ -427,17 +429,17 @@ class _Against:
 
     def _ask(self, keys: Sequence[Key], code: str) -> bool:
         if code not in self.known:
-            self.known[code] = self.records.look(self.header, code)
-        row = {header: self.records.look(header, None) for header in self.judged.book.dataset.headers}
-        row |= {header: self._looked(header, key) for header, key in zip(self.headers, keys, strict=True)}
+            self.known[code] = self.records.parse(self.header, code)
+        row = {header: self.records.parse(header, None) for header in self.judged.book.dataset.headers}
+        row |= {header: self._parsed(header, key) for header, key in zip(self.headers, keys, strict=True)}
         before = {*row[self.header].fails, *self.records.several(tuple(row.values()))}
         row[self.header] = self.known[code]
         return not before.issuperset([*self.known[code].fails, *self.records.several(tuple(row.values()))])
 
-    def _looked(self, header: str, key: Key) -> Looked:
+    def _parsed(self, header: str, key: Key) -> ParsedText:
         if key in self.cells[header]:
-            return self.cells[header][key].looked
-        return self.records.look(header, str(key))
+            return self.cells[header][key].parsed
+        return self.records.parse(header, str(key))
 
 
 # ---- the file as a whole ---------------------------------------------------------------------------

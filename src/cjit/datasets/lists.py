@@ -53,7 +53,7 @@ def read_list(
     if len(numbered) == 1:
         raise ListProblem(f"{file} has headings but no codes: give it a row for each code")
 
-    said = {column: heading for heading, column in columns.items()}
+    heading_of = {column: heading for heading, column in columns.items()}
     # A column the file does not have is read from a blank cell put after the last.
     at = {column: headings.index(column) if column in headings else -1 for column in (*COLUMNS, *SELDOM)}
     blank = [""] * (len(headings) + 1)
@@ -61,7 +61,7 @@ def read_list(
     seen: dict[tuple[str, str], int] = {}
 
     def problem(number: int, column: str, say: str) -> ListProblem:
-        return ListProblem(f"{file}, row {number}, column {said[column]}: {say}")
+        return ListProblem(f"{file}, row {number}, column {heading_of[column]}: {say}")
 
     for number, cells in numbered[1:]:
         if any(map(str.strip, cells[len(headings) :])):
@@ -84,13 +84,13 @@ def read_list(
             bad = "end" if _is_day(row[at["start"]]) else "start"
             raise problem(number, bad, f"enter a real date, such as {dates.EXAMPLES}") from None
         if start and end and end < start:
-            raise problem(number, "end", f"enter a date that is not before the one in {said['start']}")
+            raise problem(number, "end", f"enter a date that is not before the one in {heading_of['start']}")
         sure = _STATUSES.get(row[at["status"]], status)
         if "status" in headings and row[at["status"]] not in _STATUSES:
             raise problem(number, "status", f"enter one of {', '.join(_STATUSES)}")
         also = tuple(row[at["also"]].upper().split())
-        told = (row[at["definition"]], group, sure, row[at["source"]] or source)
-        rows.append(Code(code, label, *told, start, end, also))
+        facts = (row[at["definition"]], group, sure, row[at["source"]] or source)
+        rows.append(Code(code, label, *facts, start, end, also))
     return CodeList(name, tuple(rows))
 
 

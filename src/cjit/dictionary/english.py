@@ -18,7 +18,6 @@ from cjit.conditions import (
     WHITE_SPACE,
     And,
     AnyRow,
-    Argument,
     Capitals,
     Cell,
     Condition,
@@ -43,25 +42,27 @@ from cjit.conditions import (
     Not,
     OneOf,
     Or,
+    Parameter,
+    ParameterValue,
     Plain,
     Rows,
     Stage,
     Start,
     Surely,
     Table,
-    Told,
     Trimmed,
     Value,
     Where,
     Withheld,
     Without,
     Written,
+    as_text,
     children,
-    said,
 )
 from cjit.dataset import Dataset, Kind, Wording
 from cjit.dates import Style
 from cjit.geography import TRUNCATED, WHOLE_UNSPACED
+from cjit.sentences import listed
 
 #: A list of codes that is longer is counted.
 _SPELT_OUT = 12
@@ -115,59 +116,59 @@ class _Fact:
 class _All:
     """Things that are all true."""
 
-    parts: tuple[_Said, ...]
+    parts: tuple[_Statement, ...]
 
 
 @dataclass(frozen=True)
 class _Any:
     """Things of which one at least is true."""
 
-    parts: tuple[_Said, ...]
+    parts: tuple[_Statement, ...]
 
 
-_Said = _Fact | _All | _Any
+_Statement = _Fact | _All | _Any
 
 #: What is always so, and what never is.
 _ALWAYS, _NEVER = _All(()), _Any(())
 _THE_ROW = "the row"
 
 
-def _all(parts: Iterable[_Said]) -> _Said:
+def _all(parts: Iterable[_Statement]) -> _Statement:
     """All of some things, less what need not be said beside the others."""
     flat = _flat(_All, parts)
     given = frozenset[str]().union(*(part.given for part in flat if isinstance(part, _Fact)))
-    kept: dict[_Said, None] = {}
+    needed: dict[_Statement, None] = {}
     for part in flat:
         rest = part if isinstance(part, _Fact) else _where_given(part, given)
         if not (isinstance(rest, _Any) and any(each in flat for each in rest.parts)):
-            kept.update(dict.fromkeys(_flat(_All, [rest])))
-    if _NEVER in kept:
+            needed.update(dict.fromkeys(_flat(_All, [rest])))
+    if _NEVER in needed:
         return _NEVER
-    return next(iter(kept)) if len(kept) == 1 else _All(tuple(kept))
+    return next(iter(needed)) if len(needed) == 1 else _All(tuple(needed))
 
 
-def _any(parts: Iterable[_Said]) -> _Said:
+def _any(parts: Iterable[_Statement]) -> _Statement:
     """Any of some things, less what need not be said beside the others."""
     flat = _flat(_Any, parts)
     blank = {part.blank for part in flat if isinstance(part, _Fact) and part.blank}
     if _ALWAYS in flat or any(isinstance(part, _Fact) and part.is_given in blank for part in flat):
         return _ALWAYS
-    kept = [part for part in flat if not (isinstance(part, _All) and any(each in flat for each in part.parts))]
-    return kept[0] if len(kept) == 1 else _Any(tuple(kept))
+    needed = [part for part in flat if not (isinstance(part, _All) and any(each in flat for each in part.parts))]
+    return needed[0] if len(needed) == 1 else _Any(tuple(needed))
 
 
-def _where_given(told: _Said, given: frozenset[str]) -> _Said:
+def _where_given(statement: _Statement, given: frozenset[str]) -> _Statement:
     """The same where some values are given: of these a blank is no way out."""
-    match told:
+    match statement:
         case _All(parts):
             return _all(_where_given(part, given) for part in parts)
         case _Any(parts):
             return _any(_where_given(part, given) for part in parts)
-    return _NEVER if told.blank in given else told
+    return _NEVER if statement.blank in given else statement
 
 
-def _flat(kind: type[_All] | type[_Any], parts: Iterable[_Said]) -> list[_Said]:
-    flat: dict[_Said, None] = {}
+def _flat(kind: type[_All] | type[_Any], parts: Iterable[_Statement]) -> list[_Statement]:
+    flat: dict[_Statement, None] = {}
     for part in parts:
         flat.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
     return list(flat)
@@ -182,9 +183,9 @@ class _Reader:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.words = {**WORDS, **dataset.words}
-        self.gates = _and([rule.header for rule in dataset.written if rule.gate]) or "no rule"
+        self.gates = listed([rule.header for rule in dataset.written if rule.gate]) or "no rule"
 
-    def says(self, condition: Condition, *, yes: bool, known: bool) -> _Said:  # noqa: PLR0911 - one case a node
+    def says(self, condition: Condition, *, yes: bool, known: bool) -> _Statement:  # noqa: PLR0911 - one case a node
         """That a condition is surely true (or false); if it need not be `known`, that or not known."""
         match condition:
             case And(parts):
@@ -219,34 +220,34 @@ class _Reader:
 
     # ---- what is there, and what is not --------------------------------------------------------
 
-    def given(self, value: Value) -> _Said:
+    def given(self, value: Value) -> _Statement:
         """That a value is given."""
         match value:
             case Cell(header, stage):
                 verb = {Stage.SENT: "is filled in", Stage.READ: self.read_as(header)[0]}.get(stage, "is given")
-                return _Fact(header, verb, frozenset({said(value)}), is_given=said(value), one=True)
+                return _Fact(header, verb, frozenset({as_text(value)}), is_given=as_text(value), one=True)
             case Where(own, condition):
                 return _all((self.given(own), self.says(condition, yes=True, known=True)))
             case Found(text, pattern, group):
                 return self.fact(text, f"holds {self.found(pattern, group)}")
         return self.fact(value, "is given")
 
-    def blank(self, value: Value) -> _Said:
+    def blank(self, value: Value) -> _Statement:
         """That a value is blank."""
         match value:
             case Cell(header, stage):
                 verb = {Stage.SENT: "is left blank", Stage.READ: self.read_as(header)[1]}.get(stage, "is blank")
-                return _Fact(header, verb, blank=said(value), one=True)
+                return _Fact(header, verb, blank=as_text(value), one=True)
             case Where(own, condition):
                 return _any((self.blank(own), self.says(condition, yes=False, known=False)))
             case Found(text, pattern, group):
-                return _Fact(self.noun(text), f"does not hold {self.found(pattern, group)}", blank=said(value))
-        return _Fact(self.noun(value), "is blank", blank=said(value))
+                return _Fact(self.noun(text), f"does not hold {self.found(pattern, group)}", blank=as_text(value))
+        return _Fact(self.noun(value), "is blank", blank=as_text(value))
 
-    def blanks(self, value: Value) -> Iterator[_Said]:
+    def blanks(self, value: Value) -> Iterator[_Statement]:
         """Each way in which a value may be blank."""
         match value:
-            case Constant() | Told(Argument.TODAY) | Rows() | HowOften():
+            case Constant() | ParameterValue(Parameter.TODAY) | Rows() | HowOften():
                 return
             case Capitals(part) | Trimmed(part) | Start(part) | Without(part) | Written(part):
                 yield from self.blanks(part)
@@ -265,7 +266,7 @@ class _Reader:
         for value in values:
             match value:
                 case Cell():
-                    found.add(said(value))
+                    found.add(as_text(value))
                 case Capitals() | Trimmed() | Start() | Without() | Found() | Joined() | Written() | Days() | Where():
                     found |= self.needed(each for each in children(value) if isinstance(each, Value))
         return frozenset(found)
@@ -322,7 +323,7 @@ class _Reader:
             case (Cell(header, Stage.SENT), Cell(read, Stage.READ)) if header == read:
                 verb = f"is {'' if yes else 'not '}written as it is read"
                 return dataclasses.replace(self.fact(one, verb, [other]), subject=header)
-        if self.done(other) and said(_bare(other)) == said(one):
+        if self.done(other) and as_text(_bare(other)) == as_text(one):
             return self.fact(one, f"is {'' if yes else 'not '}the same {', '.join(self.all_done(other))}")
         # What is done to both alike is said once.
         done: list[str] = []
@@ -341,7 +342,7 @@ class _Reader:
                 return _Fact("", f"another row has the same {self.ids(other.same)}")
             many = "more than" if yes else "at most"
             return _Fact("", f"{many} {_rows(one.value)} have the same {self.ids(other.same)}")
-        turned = isinstance(one, Constant | Told) or (isinstance(other, Cell) and not isinstance(one, Cell))
+        turned = isinstance(one, Constant | ParameterValue) or (isinstance(other, Cell) and not isinstance(one, Cell))
         subject, beside = (other, one) if turned else (one, other)
         to = self.constant(beside.value, subject) if isinstance(beside, Constant) else self.noun(beside)
         if self.is_date(one) or self.is_date(other):
@@ -364,12 +365,12 @@ class _Reader:
                 which = f"{len(plain)} codes of its list, such as {plain[0]}"
             return f"{'one' if yes else 'none'} of {which}"
         forms = [option.form for option in options if isinstance(option, Written)]
-        dated = {said(option.date): option.date for option in options if isinstance(option, Written)}
+        dated = {as_text(option.date): option.date for option in options if isinstance(option, Written)}
         if len(forms) == len(options) and len(dated) == 1:
-            told = f"{self.noun(*dated.values())} written {_or(list(map(_form, forms)))}"
+            statement = f"{self.noun(*dated.values())} written {_or(list(map(_form, forms)))}"
         else:
             labelled = len(plain) <= _LABELLED and all(self.label(each, value) for each in plain)
-            told = _or(
+            statement = _or(
                 [
                     self.constant(each.value, value, labelled=labelled)
                     if isinstance(each, Constant)
@@ -377,7 +378,7 @@ class _Reader:
                     for each in options
                 ]
             )
-        return told if yes else f"other than {told}"
+        return statement if yes else f"other than {statement}"
 
     def looked_up(self, table: Table, texts: tuple[Value, ...], *, yes: bool, known: bool) -> _Fact:
         phrase = table.means if yes else table.denies
@@ -396,7 +397,7 @@ class _Reader:
             return dataclasses.replace(fact, subject=rows)
         return _Fact(f"on {rows}", _spoken(fact))
 
-    def differs(self, value: Value, same: tuple[Value, ...], *, yes: bool, known: bool) -> _Said:
+    def differs(self, value: Value, same: tuple[Value, ...], *, yes: bool, known: bool) -> _Statement:
         rows = f"rows with the same {self.ids(same)}"
         if yes:
             fact = _Fact(self.noun(value), f"differs between {rows}", one=isinstance(value, Cell))
@@ -406,11 +407,11 @@ class _Reader:
         return _Fact(self.noun(value), f"does not differ between {rows}")
 
     def first_row(self, conditions: tuple[Condition, ...], *, yes: bool) -> _Fact:
-        told = [_within(self.says(condition, yes=True, known=True)) for condition in conditions]
+        facts = [_within(self.says(condition, yes=True, known=True)) for condition in conditions]
         verb = "is" if yes else "is not"
-        if len(told) == 1:
-            return _Fact(_THE_ROW, f"{verb} the first of the file on which {told[0]}")
-        *most, last = (f"a row on which {each}" for each in told)
+        if len(facts) == 1:
+            return _Fact(_THE_ROW, f"{verb} the first of the file on which {facts[0]}")
+        *most, last = (f"a row on which {each}" for each in facts)
         return _Fact(_THE_ROW, f"{verb} the first by which the file has {', '.join(most)}, and {last}")
 
     def filled(self, value: Value) -> tuple[str, str]:
@@ -446,8 +447,8 @@ class _Reader:
         match value:
             case Cell(header, stage):
                 return header if stage is Stage.VALUE else f"{header} {stage.value}"
-            case Told(name):
-                return "today" if name is Argument.TODAY else "the code of the agency that submits"
+            case ParameterValue(name):
+                return "today" if name is Parameter.TODAY else "the code of the agency that submits"
             case Constant(plain):
                 return self.constant(plain, None)
             case FirstGiven(values):
@@ -485,10 +486,10 @@ class _Reader:
             return nouns[0]
         if len(nouns) == 2:
             return f"{nouns[0]} (or {nouns[1]} if that is blank)"
-        return f"the first given of {_and(nouns)}"
+        return f"the first given of {listed(nouns)}"
 
     def ids(self, same: tuple[Value, ...]) -> str:
-        return _and(list(map(self.noun, same)))
+        return listed(list(map(self.noun, same)))
 
     def wording(self, pattern: str) -> Wording:
         return self.words.get(pattern, Wording())
@@ -502,8 +503,8 @@ class _Reader:
             case Cell(header):
                 field = self.dataset.by_header.get(header)
                 return field is not None and field.kind is Kind.DATE
-            case Told(name):
-                return name is Argument.TODAY
+            case ParameterValue(name):
+                return name is Parameter.TODAY
             case Constant(plain):
                 return isinstance(plain, date)
             case FirstGiven(values) | Latest(values):
@@ -564,17 +565,8 @@ def _rows(number: object) -> str:
     return f"{number} row" if number == 1 else f"{number} rows"
 
 
-def _and(words: Sequence[str]) -> str:
-    return _listed(words, "and")
-
-
 def _or(words: Sequence[str]) -> str:
-    return _listed(words, "or")
-
-
-def _listed(words: Sequence[str], word: str) -> str:
-    *most, last = words or ("",)
-    return f"{', '.join(most)} {word} {last}" if most else last
+    return listed(words, "or")
 
 
 def _denied(verb: str) -> str:
@@ -594,39 +586,39 @@ def _plural(verb: str) -> str:
 # ---- sentences -------------------------------------------------------------------------------------
 
 
-def _spoken(told: _Said) -> str:
+def _spoken(statement: _Statement) -> str:
     """A phrase by itself."""
-    if isinstance(told, _Fact):
-        return told.text
-    if not told.parts:
-        return "no record does so by itself" if told == _NEVER else "always"
-    *most, last = _clauses(told, _within)
-    return f"{', '.join(most)}, {_word(told)} {last}" if most else last
+    if isinstance(statement, _Fact):
+        return statement.text
+    if not statement.parts:
+        return "no record does so by itself" if statement == _NEVER else "always"
+    *most, last = _clauses(statement, _within)
+    return f"{', '.join(most)}, {_word(statement)} {last}" if most else last
 
 
-def _word(told: _All | _Any) -> str:
-    return "and" if isinstance(told, _All) else "or"
+def _word(statement: _All | _Any) -> str:
+    return "and" if isinstance(statement, _All) else "or"
 
 
-def _clauses(told: _All | _Any, inner: Callable[[_Said], str]) -> list[str]:
+def _clauses(statement: _All | _Any, inner: Callable[[_Statement], str]) -> list[str]:
     """The parts of a phrase; what has a list of its own comes last, so that nothing is taken for a part of it."""
-    merged = _merged([part for part in told.parts if isinstance(part, _Fact)], _word(told))
-    clauses = dict.fromkeys(merged[part] if isinstance(part, _Fact) else inner(part) for part in told.parts)
+    merged = _merged([part for part in statement.parts if isinstance(part, _Fact)], _word(statement))
+    clauses = dict.fromkeys(merged[part] if isinstance(part, _Fact) else inner(part) for part in statement.parts)
     return sorted(clauses, key=lambda clause: _FIRST in clause)
 
 
-def _within(told: _Said) -> str:
+def _within(statement: _Statement) -> str:
     """A phrase within another one: so short that it cannot be misread, or a list."""
-    if isinstance(told, _Fact):
-        return told.text
-    word, other = _word(told), " or " if isinstance(told, _All) else " and "
-    clauses = _clauses(told, _within)
+    if isinstance(statement, _Fact):
+        return statement.text
+    word, other = _word(statement), " or " if isinstance(statement, _All) else " and "
+    clauses = _clauses(statement, _within)
     if len(clauses) == 1:
         return clauses[0]
     readable = not any(other in clause or _FIRST in clause for clause in clauses)
     if readable and len(clauses) < 4 and sum(f" {word} " in clause for clause in clauses) < 2:
         return f"{'either ' if word == 'or' else ''}{f' {word} '.join(clauses)}"
-    each = "; ".join(f"({letter}) {item}" for letter, item in zip(_LETTERS, _clauses(told, _spoken), strict=False))
+    each = "; ".join(f"({letter}) {item}" for letter, item in zip(_LETTERS, _clauses(statement, _spoken), strict=False))
     return f"{'all' if word == 'and' else 'any'} of these: {each}"
 
 
@@ -651,13 +643,13 @@ def _merged(facts: Sequence[_Fact], word: str) -> Mapping[_Fact, str]:
         ]
         if len(alike) > 1 and first in alike:
             verb = _plural(first.verb) if word == "and" else first.verb
-            merged |= dict.fromkeys(alike, f"{_listed([fact.subject for fact in alike], word)} {verb}")
+            merged |= dict.fromkeys(alike, f"{listed([fact.subject for fact in alike], word)} {verb}")
         elif len(same) > 1 and sum(_is_listed(fact.verb) for fact in same) < 2:
             # What has an "or" or "and" of its own stands last, where it cannot be misread.
             verbs = sorted((fact.verb for fact in same), key=_is_listed)
             if all(verb.startswith("is ") for verb in verbs):
                 verbs = [verbs[0], *(verb.removeprefix("is ") for verb in verbs[1:])]
-            merged |= dict.fromkeys(same, dataclasses.replace(first, verb=_listed(verbs, word)).text)
+            merged |= dict.fromkeys(same, dataclasses.replace(first, verb=listed(verbs, word)).text)
         else:
             merged[first] = first.text
     return merged

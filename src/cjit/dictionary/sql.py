@@ -42,13 +42,13 @@ from cjit.conditions import (
     Not,
     OneOf,
     Or,
+    ParameterValue,
     Plain,
     Rows,
     Stage,
     Start,
     Surely,
     Table,
-    Told,
     Trimmed,
     Value,
     Where,
@@ -68,7 +68,7 @@ def in_sql(node: Node) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
     match node:
         case Cell(header, stage):
             return _name(header if stage is Stage.VALUE else f"{header} {stage.value}")
-        case Told(argument):
+        case ParameterValue(argument):
             return _name(argument.value)
         case Constant(value):
             return _constant(value)
@@ -165,14 +165,14 @@ def _over(same: tuple[Value, ...]) -> str:
 
 
 def _looked_up(table: Table, texts: tuple[Value, ...]) -> str:
-    said = [in_sql(text) for text in texts]
-    not_known = [f"{text} IS NULL" for text in said]
-    for place, (text, known) in enumerate(zip(said, table.entries.known, strict=True), start=1):
+    values = [in_sql(text) for text in texts]
+    not_known = [f"{text} IS NULL" for text in values]
+    for place, (text, known) in enumerate(zip(values, table.entries.known, strict=True), start=1):
         if known is not None:
             not_known.append(f"{text} NOT IN {_column(f'cjit_{table.name}_known_{place}', f'text_{place}')}")
-    columns = ", ".join(f"text_{place}" for place in range(1, len(said) + 1))
-    row = said[0] if len(said) == 1 else f"({', '.join(said)})"
-    yes = f"{row} IN {_column(f'cjit_{table.name}_yes', columns if len(said) == 1 else f'({columns})')}"
+    columns = ", ".join(f"text_{place}" for place in range(1, len(values) + 1))
+    row = values[0] if len(values) == 1 else f"({', '.join(values)})"
+    yes = f"{row} IN {_column(f'cjit_{table.name}_yes', columns if len(values) == 1 else f'({columns})')}"
     return f"CASE WHEN {' OR '.join(not_known)} THEN NULL ELSE {yes} END"
 
 

@@ -13,7 +13,7 @@ from cjit.engine import compare, compare_frames
 from cjit.engine.findings import Line
 from cjit.engine.judge import Judge
 from cjit.engine.outcome import FIRST, CellText, Judged, Key
-from cjit.engine.records import Looked
+from cjit.engine.records import ParsedText
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shown import value_shown
 from cjit.engine.table import counts_of
@@ -55,7 +55,7 @@ class ByColumns(Judged):
         hits = {i: places.len() for i, places in self._judge.hits.items()}
         return hits | {self.book.index[name]: count for name, count in changes}
 
-    def worst(self) -> dict[int, int]:
+    def gravest(self) -> dict[int, int]:
         """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
         grades = pl.Series([len(Severity)], dtype=pl.UInt8).new_from_index(0, self.height)
         places = dict(self._judge.hits)
@@ -68,19 +68,19 @@ class ByColumns(Judged):
         counts.pop(len(Severity), None)
         return counts
 
-    def firsts(self) -> Iterator[Line]:
+    def first_findings(self) -> Iterator[Line]:
         """The first few findings of each rule, in order of the rows; ragged rows apart."""
         few = pl.int_range(pl.len()).over("rule") < FIRST
-        within = self._told({i: places.head(FIRST) for i, places in self._judge.hits.items()})
+        within = self._findings_at({i: places.head(FIRST) for i, places in self._judge.hits.items()})
         changes = self._changes.sort("row", maintain_order=True).filter(few)
-        for told in pl.concat([within, changes]).iter_rows(named=True):
-            yield Line(**told)
+        for line in pl.concat([within, changes]).iter_rows(named=True):
+            yield Line(**line)
 
-    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
         """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
         of = self.table.texts[header]
         counts = counts_of(of.numbers.filter(~self._judge.gated), len(of.texts)) if self.gated else of.counts
-        return ((looked, count) for looked, count in zip(self._judge.looked[header], counts, strict=True) if count)
+        return ((parsed, count) for parsed, count in zip(self._judge.parsed[header], counts, strict=True) if count)
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
@@ -93,8 +93,8 @@ class ByColumns(Judged):
     def cells(self, header: str) -> Mapping[Key, CellText]:
         """Each text of a field by its key, which is its number; an id that is not there has itself as key."""
         if header in self.table.ids:
-            return {text: CellText(text, looked) for text, looked in self._judge.looked_ids[header].items()}
-        return dict(enumerate(map(CellText, self.table.texts[header].texts, self._judge.looked[header])))
+            return {text: CellText(text, parsed) for text, parsed in self._judge.parsed_ids[header].items()}
+        return dict(enumerate(map(CellText, self.table.texts[header].texts, self._judge.parsed[header])))
 
     def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
         """The key of a field's text on each of some rows."""
@@ -107,7 +107,7 @@ class ByColumns(Judged):
         return of.to_list()
 
     @property
-    def shut(self) -> Sequence[int]:
+    def gated_rows(self) -> Sequence[int]:
         """The rows whose gate failed, in order."""
         return self._judge.gated.arg_true().to_list()
 
@@ -122,7 +122,7 @@ class ByColumns(Judged):
         last = 0
         for part in range(1, parts + 1):
             upto = height * part // parts
-            found = [self._told({i: _between(places, last, upto) for i, places in self._judge.hits.items()})]
+            found = [self._findings_at({i: _between(places, last, upto) for i, places in self._judge.hits.items()})]
             end = None if part == parts else self.table.rows[upto] if upto < height else None
             start = 0 if part == 1 else self.table.rows[last] if last < height else None
             found += [_rows_between(frame, start, end) for frame in (odd, self._changes)]
@@ -131,7 +131,7 @@ class ByColumns(Judged):
             if together.height:
                 yield in_order(together)
 
-    def _told(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
+    def _findings_at(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
         """The findings of some rules at some places of the table."""
         book, table = self.book, self.table
         found = {i: places for i, places in found.items() if places.len()}
@@ -210,15 +210,17 @@ class ByColumns(Judged):
         changed = compare_frames.compare(incoming, before.values, book.dataset, rejected=rejected)
         # Of whom a row tells nothing but the id: they are not absent, nor is what was theirs.
         withheld = values.filter(pl.col(WITHHELD))[client]
-        theirs = before.values.filter(pl.col(client).is_in(withheld.implode()))
+        of_withheld = before.values.filter(pl.col(client).is_in(withheld.implode()))
         there = [
-            (pl.col("entity") == entity.value) & pl.col("id").is_in(theirs[fields[0].header].implode())
+            (pl.col("entity") == entity.value) & pl.col("id").is_in(of_withheld[fields[0].header].implode())
             for entity in Entity
             if (fields := book.dataset.entity(entity))
         ]
         if before.full:
-            gone = changed.filter(~pl.any_horizontal(there).fill_null(False), pl.col("change") == compare.Change.ABSENT)
-            self.absent = {Entity(name): count for name, count in gone["entity"].value_counts().iter_rows()}
+            absent = changed.filter(
+                ~pl.any_horizontal(there).fill_null(False), pl.col("change") == compare.Change.ABSENT
+            )
+            self.absent = {Entity(name): count for name, count in absent["entity"].value_counts().iter_rows()}
         ids = {
             (header, change): name
             for header in book.dataset.headers
@@ -247,9 +249,9 @@ class ByColumns(Judged):
         """Row and header of each cell in which something stands that is no value."""
         parts = [pl.DataFrame(schema={"row": pl.UInt32, "header": pl.String})]
         for header in changed["header"].drop_nulls().unique():
-            looked = self._judge.looked.get(header)
-            if looked and any(each.is_no_value for each in looked):
-                bad = pl.Series([each.is_no_value for each in looked]).gather(self.table.texts[header].numbers)
+            parsed = self._judge.parsed.get(header)
+            if parsed and any(each.is_no_value for each in parsed):
+                bad = pl.Series([each.is_no_value for each in parsed]).gather(self.table.texts[header].numbers)
                 parts.append(self.table.rows.filter(bad).alias("row").to_frame().with_columns(header=pl.lit(header)))
         for i in self.book.rejects_of_whom:
             if i in self._judge.hits:

@@ -18,7 +18,7 @@ from cjit.engine import compare
 from cjit.engine.findings import FindingBatch, Line
 from cjit.engine.outcome import FIRST, CellText, Judged, Key
 from cjit.engine.plain import Typed
-from cjit.engine.records import Looked, Records
+from cjit.engine.records import ParsedText, Records
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shown import value_shown
 from cjit.files.parsing import Oddities, cells_of, stretches_of, together
@@ -78,44 +78,44 @@ class ByRows(Judged):
         self.height = len(table.numbers)
         self._records = Records(book, today, submitter)
         #: Each text of each field, looked at; and the same row by row.
-        self._known: dict[str, dict[str | None, Looked]] = {}
-        self._columns = {header: self._looked(header) for header in book.dataset.headers}
-        self._counts: dict[str, list[tuple[Looked, int]]] = {}
+        self._known: dict[str, dict[str | None, ParsedText]] = {}
+        self._columns = {header: self._parsed(header) for header in book.dataset.headers}
+        self._counts: dict[str, list[tuple[ParsedText, int]]] = {}
         self.hits: dict[int, list[int]] = {}
         self._judge()
-        self.gated = len(self._shut)
+        self.gated = len(self._gated)
         self.absent: Mapping[Entity, int] = {}
         self._changes: list[tuple[int, int, str | None, str | None]] = []
         if held is not None:
             self._changes = list(self._changed(held))
 
-    def _looked(self, header: str) -> list[Looked]:
+    def _parsed(self, header: str) -> list[ParsedText]:
         """The texts of a field, each distinct one looked at once."""
         texts = self.table.columns[header]
-        look = self._records.look
-        known = self._known[header] = {text: look(header, text) for text in set(texts)}
+        parse = self._records.parse
+        known = self._known[header] = {text: parse(header, text) for text in set(texts)}
         return list(map(known.__getitem__, texts))
 
     # ---- the rules -----------------------------------------------------------------------------
 
     def _judge(self) -> None:
         found: dict[int, list[int]] = {}
-        for header, looked in self._columns.items():
+        for header, parsed in self._columns.items():
             if any(each.fails for each in self._known[header].values()):
-                for at, each in enumerate(looked):
+                for at, each in enumerate(parsed):
                     for i in each.fails:
                         found.setdefault(i, []).append(at)
-        self._shut = frozenset(at for i in self.book.gates for at in found.get(i, ()))
-        if self._shut:
+        self._gated = frozenset(at for i in self.book.gates for at in found.get(i, ()))
+        if self._gated:
             for i in found.keys() - set(self.book.gates):
-                found[i] = [at for at in found[i] if at not in self._shut]
+                found[i] = [at for at in found[i] if at not in self._gated]
         rows = list(zip(*self._columns.values(), strict=True))
         several = self._records.several
         for at, row in enumerate(rows):
-            if at not in self._shut:
+            if at not in self._gated:
                 for i in several(row):
                     found.setdefault(i, []).append(at)
-        seen = [(row, at in self._shut) for at, row in enumerate(rows)]
+        seen = [(row, at in self._gated) for at, row in enumerate(rows)]
         for at, i in (*self._records.across(seen), *self._records.once(seen)):
             found.setdefault(i, []).append(at)
         for i in sorted(found):
@@ -129,7 +129,7 @@ class ByRows(Judged):
         changes = Counter(i for _, i, _, _ in self._changes)
         return {i: len(places) for i, places in self.hits.items()} | changes
 
-    def worst(self) -> dict[int, int]:
+    def gravest(self) -> dict[int, int]:
         """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
         grades: dict[int, int] = {}
         for i in sorted((*self.hits, *{i for _, i, _, _ in self._changes}), key=lambda i: -self.book.severities[i]):
@@ -142,20 +142,20 @@ class ByRows(Judged):
         lines = [*ragged]
         for i, places in self.hits.items():
             lines += self._lines(i, places)
-        lines += self._told_of_changes()
+        lines += self._change_findings()
         index = self.book.index
         lines.sort(key=lambda line: (line.row, index[line.rule]))
         for start in range(0, len(lines), _TOGETHER):
             yield FindingBatch(lines[start : start + _TOGETHER], self.book.compared)
 
-    def firsts(self) -> Iterator[Line]:
+    def first_findings(self) -> Iterator[Line]:
         """The first few findings of each rule, in order of the rows; ragged rows apart."""
         for i, places in self.hits.items():
             yield from self._lines(i, places[:FIRST])
-        told: Counter[str] = Counter()
-        for line in sorted(self._told_of_changes(), key=lambda line: line.row):
-            told[line.rule] += 1
-            if told[line.rule] <= FIRST:
+        counts: Counter[str] = Counter()
+        for line in sorted(self._change_findings(), key=lambda line: line.row):
+            counts[line.rule] += 1
+            if counts[line.rule] <= FIRST:
                 yield line
 
     def _lines(self, i: int, places: Iterable[int]) -> Iterator[Line]:
@@ -172,18 +172,18 @@ class ByRows(Judged):
             value = value_shown(texts[at], gate=False, postcode=postcode)
             yield Line(numbers[at], rule.id, value, clients[at] or None, episodes[at] or None)
 
-    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
         """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
         if header not in self._counts:
             texts = self.table.columns[header]
             counts = Counter(texts)
-            counts.subtract(texts[at] for at in self._shut)
+            counts.subtract(texts[at] for at in self._gated)
             self._counts[header] = [(self._known[header][text], count) for text, count in counts.items() if count]
         return self._counts[header]
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
-        return sum(each.sent is None and at not in self._shut for at, each in enumerate(self._columns[header]))
+        return sum(each.sent is None and at not in self._gated for at, each in enumerate(self._columns[header]))
 
     def numbers(self, places: range) -> Sequence[int]:
         """The number of each of some rows, as a spreadsheet shows it."""
@@ -191,7 +191,7 @@ class ByRows(Judged):
 
     def cells(self, header: str) -> Mapping[Key, CellText]:
         """Each text of a field by its key, which is the text."""
-        return {text: CellText(text, looked) for text, looked in self._known[header].items()}
+        return {text: CellText(text, parsed) for text, parsed in self._known[header].items()}
 
     def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
         """The key of a field's text on each of some rows."""
@@ -199,42 +199,42 @@ class ByRows(Judged):
         return texts[places.start : places.stop] if isinstance(places, range) else [texts[at] for at in places]
 
     @property
-    def shut(self) -> Sequence[int]:
+    def gated_rows(self) -> Sequence[int]:
         """The rows whose gate failed, in order."""
-        return sorted(self._shut)
+        return sorted(self._gated)
 
     # ---- against the last submission -----------------------------------------------------------
 
     @cached_property
     def values(self) -> list[tuple[Typed, ...]]:
         """The values of each row, by place as the headers are."""
-        columns = [[each.value for each in looked] for looked in self._columns.values()]
+        columns = [[each.value for each in parsed] for parsed in self._columns.values()]
         return list(zip(*columns, strict=True))
 
     def held(self, *, full: bool) -> Held:
         """The rows as a last submission: those whose gate holds."""
-        return Held([values for at, values in enumerate(self.values) if at not in self._shut], full)
+        return Held([values for at, values in enumerate(self.values) if at not in self._gated], full)
 
     def _changed(self, held: Held) -> Iterator[tuple[int, int, str | None, str | None]]:
         """What should not have changed since the last submission: place, rule, value and the one before."""
         book = self.book
         rejected = {at for i, places in self.hits.items() if book.rules[i].severity is Severity.REJECT for at in places}
-        incoming = {at: values for at, values in enumerate(self.values) if at not in self._shut}
+        incoming = {at: values for at, values in enumerate(self.values) if at not in self._gated}
         client = book.dataset.headers.index(book.keys[0])
-        withheld = {self.values[at][client] for at in self._shut}
+        withheld = {self.values[at][client] for at in self._gated}
         said = compare.compare_rows(incoming, held.values, book.dataset, rejected=rejected)
         changes = list(said)
         self.absent = compare.absent(changes, held.values, withheld, book.dataset) if held.full else {}
-        told: set[tuple[int, Entity]] = set()
+        counts: set[tuple[int, Entity]] = set()
         for change in changes:
             if change.place is None or change.header is None or self._is_bad(change.place, change.header):
                 # A value that is no value has its own finding: it is neither a change nor emptied.
                 continue
             if compare.closes(book.dataset, change):
                 # An episode closed otherwise, or opened again, is told once, at the first of the fields that say so.
-                if (change.place, change.entity) in told:
+                if (change.place, change.entity) in counts:
                     continue
-                told.add((change.place, change.entity))
+                counts.add((change.place, change.entity))
             name = compare.rule_id(change.header, change.change)
             i = book.index.get(name) if name else None
             if i is not None and i in self.active:
@@ -251,7 +251,7 @@ class ByRows(Judged):
             found.setdefault(self.book.rules[i].header, set()).update(self.hits.get(i, ()))
         return {header: frozenset(places) for header, places in found.items()}
 
-    def _told_of_changes(self) -> Iterator[Line]:
+    def _change_findings(self) -> Iterator[Line]:
         clients, episodes = (self._columns[key] for key in self.book.keys[:2])
         for at, i, value, previous in self._changes:
             client, episode = clients[at].value, episodes[at].value

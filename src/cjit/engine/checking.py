@@ -79,7 +79,7 @@ def check(  # noqa: PLR0913 - an argument an option
     full: bool = True,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    keep: int | None = None,
+    limit: int | None = None,
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Findings:
@@ -96,7 +96,7 @@ def check(  # noqa: PLR0913 - an argument an option
             submission is not in it is no news.
         only: the rules that are asked, by id, header or pattern (`DISABLE*`); all where there are none.
         skip: the rules that are not.
-        keep: how many findings stay in `Findings.batches` (None: all).
+        limit: how many findings stay in `Findings.batches`, the first ones (None: all).
         sink: is handed every batch of findings in order.
         progress: is told how much is done, and of how much, in bytes of the file.
 
@@ -118,7 +118,7 @@ def check(  # noqa: PLR0913 - an argument an option
         full=full,
         only=only,
         skip=skip,
-        keep=keep,
+        limit=limit,
         sink=sink,
         progress=progress,
     ).findings
@@ -143,7 +143,7 @@ class Checked:
 
     def batches(self) -> Iterator[Batch]:
         """All findings in row order, then book order, also those that the check did not keep."""
-        if self.findings.kept == self.findings.total:
+        if self.findings.retained == self.findings.total:
             return iter(self.findings.batches)
         return self.judged.batches(outcome.ragged(self.judged.odd))
 
@@ -158,7 +158,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     full: bool = True,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    keep: int | None = None,
+    limit: int | None = None,
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Checked:
@@ -173,7 +173,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
         full: whether the file should have all records.
         only: the rules that are asked.
         skip: the rules that are not.
-        keep: how many findings stay in `Findings.batches` (None: all).
+        limit: how many findings stay in `Findings.batches`, the first ones (None: all).
         sink: is handed every batch of findings in order.
         progress: is told how much is done, and of how much, in bytes of the file.
 
@@ -191,7 +191,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     before = None if previous is None else _opened(previous, dataset)
     size = given.size if isinstance(given, Source) else 0
 
-    def told(done: int) -> None:
+    def report_bytes(done: int) -> None:
         # Reading is about half of the work.
         if progress and size:
             progress(min(done, size) // 2, size)
@@ -199,8 +199,8 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     if _is_small(given, before):
         judged: outcome.Judged = _by_rows(book, given, active, today, submitter, before, full)
     else:
-        judged = _by_columns(book, given, active, today, submitter, before, full, told)
-    found = outcome.findings(judged, given if isinstance(given, Source) else None, keep, sink)
+        judged = _by_columns(book, given, active, today, submitter, before, full, report_bytes)
+    found = outcome.findings(judged, given if isinstance(given, Source) else None, limit, sink)
     if progress and size:
         progress(size, size)
     return Checked(found, judged)
@@ -287,7 +287,7 @@ def _by_columns(
     submitter: str | None,
     previous: Source | Columns | pl.DataFrame | None,
     full: bool,
-    told: Bytes,
+    report_bytes: Bytes,
 ) -> outcome.Judged:
     from cjit.engine.by_columns import Before, ByColumns
     from cjit.engine.judge import Judge
@@ -303,7 +303,7 @@ def _by_columns(
             types = repeating(dataset)
             values = _values(previous, dataset, today, types)
         before = Before(values.filter(~values[WITHHELD]) if WITHHELD in values.columns else values, types, full)
-    table = _table(given, book, told)
+    table = _table(given, book, report_bytes)
     _assure(given, table.height, len(table.ragged))
     judge = Judge(book, table, active, today, submitter)
     judge.judge()
@@ -334,10 +334,10 @@ def check_rows(
     book = engine.book
     seen = engine.rows(rows)
     found = {(at, i) for at, row in enumerate(seen) for i in row.fails}
-    told = [(row.looked, row.gated) for row in seen]
-    found.update(engine.once(told))
+    rows_seen = [(row.parsed, row.gated) for row in seen]
+    found.update(engine.once(rows_seen))
     if len(rows) > 1:
-        found.update(engine.across(told))
+        found.update(engine.across(rows_seen))
     return [
         Finding(at, rule := book.rules[i], _shown(rule, rows[at].get(rule.header), book)) for at, i in sorted(found)
     ]
@@ -420,7 +420,7 @@ def _is_typed(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> TypeG
     )
 
 
-def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, told: Bytes = lambda done: None) -> Table:
+def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, report_bytes: Bytes = lambda done: None) -> Table:
     """A file, or a frame of text, as a table."""
     from cjit.engine.table import read, repeating
     from cjit.files.frames import pieces_in, pieces_of
@@ -431,7 +431,7 @@ def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, told: Bytes 
     def progress(size: int) -> None:
         nonlocal done
         done += size
-        told(done)
+        report_bytes(done)
 
     if isinstance(source, Source):
         return read(pieces_of(source, kinds), kinds, book.apart, progress)
@@ -445,7 +445,7 @@ def _framed(columns: Columns) -> Any:
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
-    only, skip = ([told] if isinstance(told, str) else told for told in (only, skip))
+    only, skip = ([named] if isinstance(named, str) else named for named in (only, skip))
     for named in (only, skip):
         if not isinstance(named, Iterable) or not all(isinstance(each, str) for each in named):
             raise TypeError("The rules of only and skip must be named by text, such as DISD.* or ROUTE")

@@ -41,12 +41,12 @@ from cjit.conditions import (
     Not,
     OneOf,
     Or,
+    ParameterValue,
     Rows,
     Stage,
     Start,
     Surely,
     Table,
-    Told,
     Trimmed,
     Value,
     Where,
@@ -94,7 +94,7 @@ def expression(node: Node) -> pl.Expr:  # noqa: C901, PLR0911, PLR0912 - one cas
     match node:
         case Cell():
             return pl.col(column_of(node))
-        case Told(name):
+        case ParameterValue(name):
             return pl.col(name.value)
         case Constant(value):
             return pl.lit(value)
@@ -213,11 +213,11 @@ def _looked_up(table: Table, texts: tuple[Value, ...]) -> pl.Expr:
     answer = _placed(table, places)
     if any(each is None for each in table.entries.known):
         # Where the table speaks of any text: of one it does not have it says no.
-        told = (
+        known = (
             expression(text).is_not_null() if known is None else place.is_not_null()
             for text, place, known in zip(texts, places, table.entries.known, strict=True)
         )
-        return pl.when(pl.all_horizontal(told)).then(answer.fill_null(False))
+        return pl.when(pl.all_horizontal(known)).then(answer.fill_null(False))
     return answer
 
 

@@ -130,13 +130,13 @@ def absent(
     Not counted are those of the `withheld` clients, of whom a row tells nothing but the id.
     """
     client = dataset.headers.index(dataset.entity(Entity.CLIENT)[0].header)
-    theirs: dict[Entity, set[Typed]] = {}
+    of_withheld: dict[Entity, set[Typed]] = {}
     for entity in Entity:
         if fields := dataset.entity(entity):
             key = dataset.headers.index(fields[0].header)
-            theirs[entity] = {values[key] for values in held if values[client] in withheld}
-    gone = (each for each in differences if each.change is Change.ABSENT)
-    return dict(Counter(each.entity for each in gone if each.id not in theirs[each.entity]))
+            of_withheld[entity] = {values[key] for values in held if values[client] in withheld}
+    not_found = (each for each in differences if each.change is Change.ABSENT)
+    return dict(Counter(each.entity for each in not_found if each.id not in of_withheld[each.entity]))
 
 
 def closes(dataset: Dataset, difference: Difference) -> bool:

@@ -123,8 +123,8 @@ def first(frame: pl.DataFrame, key: str) -> pl.DataFrame:
     if once.all():
         return frame
     several = frame.filter(~once & frame[key].is_not_null())
-    told = several.group_by(key, maintain_order=True).agg(pl.exclude(key).drop_nulls().first())
-    return pl.concat([frame.filter(once), told.select(frame.columns)])
+    merged = several.group_by(key, maintain_order=True).agg(pl.exclude(key).drop_nulls().first())
+    return pl.concat([frame.filter(once), merged.select(frame.columns)])
 
 
 def _whole(frame: pl.DataFrame, entity: Entity, key: str, change: Change) -> pl.DataFrame:

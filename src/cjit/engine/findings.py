@@ -160,8 +160,8 @@ class Findings:
 
     source: the file; None where a frame was checked.
     rows: its records, also those whose cells cannot be told apart.
-    looked: the rows that could be looked at: those whose client consents and whose cells can be told apart.
-    worst: rows by the gravest severity said of them.
+    examined: the rows that could be examined: those whose client consents and whose cells can be told apart.
+    gravest: rows by the gravest severity of their findings.
     ledger: every rule, whether it ran and how often it fired.
     completeness: how complete each field is, by header.
     notes: sentences on the file. above: those on what concerns every row, or most; they are said before anything else.
@@ -173,8 +173,8 @@ class Findings:
     today: date
     source: Source | None
     rows: int
-    looked: int
-    worst: Mapping[Severity, int]
+    examined: int
+    gravest: Mapping[Severity, int]
     ledger: tuple[RuleRun, ...]
     completeness: Mapping[str, Filled]
     notes: tuple[str, ...]
@@ -198,7 +198,7 @@ class Findings:
         return pl.concat(frames) if frames[1:] else frames[0]
 
     @property
-    def kept(self) -> int:
+    def retained(self) -> int:
         """How many findings were kept."""
         return sum(batch.height for batch in self.batches)
 
@@ -213,7 +213,7 @@ class Findings:
     @property
     def rejected(self) -> int:
         """The rows that would be rejected."""
-        return self.worst[Severity.REJECT]
+        return self.gravest[Severity.REJECT]
 
     @property
     def accepted(self) -> int:
@@ -223,7 +223,7 @@ class Findings:
     @property
     def queried(self) -> int:
         """The rows of which a query is the gravest that is said."""
-        return self.worst[Severity.QUERY]
+        return self.gravest[Severity.QUERY]
 
     @property
     def severities(self) -> dict[str, int]:

@@ -19,28 +19,28 @@ import polars as pl
 
 from cjit.conditions import (
     And,
-    Argument,
     Cell,
     Condition,
     LookedUp,
     Node,
     Not,
     Or,
+    Parameter,
+    ParameterValue,
     Stage,
     Surely,
-    Told,
     Value,
     all_of,
     any_of,
+    as_text,
     every,
     headers_of,
     looks_across,
-    said,
 )
 from cjit.dataset import SUBMITTER, TODAY, WITHDRAWN, WITHHELD
 from cjit.engine.columns import Column, Number, Placed, expression, places_in
 from cjit.engine.plain import Function
-from cjit.engine.records import Looked, Records
+from cjit.engine.records import ParsedText, Records
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shortcuts import alone, as_sent, is_sieve, necessary, sieve
 from cjit.engine.table import SAMPLE, Table, column_type
@@ -74,11 +74,11 @@ class Judge:
         self.submitter = submitter
         self.records = Records(book, today, submitter)
         #: Each text of each field, looked at.
-        self.looked: dict[str, list[Looked]] = {
-            header: [self.records.look(header, text) for text in of.texts] for header, of in table.texts.items()
+        self.parsed: dict[str, list[ParsedText]] = {
+            header: [self.records.parse(header, text) for text in of.texts] for header, of in table.texts.items()
         }
         #: The ids that are not as most are: blank, spaced, or such that a rule has something against them.
-        self.looked_ids: dict[str, dict[str | None, Looked]] = {}
+        self.parsed_ids: dict[str, dict[str | None, ParsedText]] = {}
         self.hits: dict[int, Places] = {}
         #: The places of ids with spaces at their ends, and of those that are nothing else.
         self._spaced: dict[str, Places] = {}
@@ -115,7 +115,7 @@ class Judge:
         WITHHELD is true where the row's gate failed, WITHDRAWN where a code says that what was given is taken back.
         Texts are text, or of the `types` given.
         """
-        gates = [i for i in self.book.gates if self.book.rules[i].header in self.looked]
+        gates = [i for i in self.book.gates if self.book.rules[i].header in self.parsed]
         gated, withdrawn = self.gated, pl.repeat(False, self.table.height, dtype=pl.Boolean, eager=True)
         columns = [self.table.rows.alias("row")]
         for field in self.book.dataset.fields:
@@ -124,13 +124,13 @@ class Judge:
                 bare = self.table.ids[header].str.strip_chars().alias(header)
                 columns.append(bare.to_frame().select(pl.when(pl.col(header) != "").then(pl.col(header)))[header])
                 continue
-            numbers, looked = self.table.texts[header].numbers, self.looked[header]
+            numbers, parsed = self.table.texts[header].numbers, self.parsed[header]
             for i in gates:
                 if self.book.rules[i].header == header:
-                    gated = gated | _by_number([i in each.fails for each in looked], numbers)
+                    gated = gated | _by_number([i in each.fails for each in parsed], numbers)
             if field.withdraws:
-                withdrawn = withdrawn | _by_number([each.value in field.withdraws for each in looked], numbers)
-            typed = pl.Series([each.value for each in looked], dtype=self._type(Cell(header)))
+                withdrawn = withdrawn | _by_number([each.value in field.withdraws for each in parsed], numbers)
+            typed = pl.Series([each.value for each in parsed], dtype=self._type(Cell(header)))
             if header in types and typed.dtype == pl.String:
                 typed = typed.cast(types[header])
             columns.append(typed.gather(numbers).alias(header))
@@ -144,15 +144,15 @@ class Judge:
     # ---- rules on one field --------------------------------------------------------------------
 
     def _one_field(self) -> None:
-        for header, looked in self.looked.items():
-            rules = sorted({i for each in looked for i in each.fails})
+        for header, parsed in self.parsed.items():
+            rules = sorted({i for each in parsed for i in each.fails})
             if not rules:
                 continue
             numbers = self.table.texts[header].numbers
-            at = _by_number([bool(each.fails) for each in looked], numbers).arg_true()
+            at = _by_number([bool(each.fails) for each in parsed], numbers).arg_true()
             own = numbers.gather(at)
             for i in rules:
-                self._hit(i, at.filter(_by_number([i in each.fails for each in looked], own)))
+                self._hit(i, at.filter(_by_number([i in each.fails for each in parsed], own)))
         for i in self.book.gates:
             if i in self.hits:
                 self.gated = self.gated.clone().scatter(self.hits[i], True)
@@ -160,21 +160,21 @@ class Judge:
     def _ids(self) -> None:
         for header, ids in self.table.ids.items():
             rules = self.book.of_one_field[header]
-            for i in self.records.look(header, None).fails:
+            for i in self.records.parse(header, None).fails:
                 self._hit(i, ids.is_null().arg_true())
             odd = self._odd(ids, header, rules.values())
             texts = ids.gather(odd)
-            looked = {text: self.records.look(header, text) for text in texts.unique()}
-            self.looked_ids[header] = {None: self.records.look(header, None), **looked}
-            spaced = [text for text, each in looked.items() if each.read != text]
+            parsed = {text: self.records.parse(header, text) for text in texts.unique()}
+            self.parsed_ids[header] = {None: self.records.parse(header, None), **parsed}
+            spaced = [text for text, each in parsed.items() if each.read != text]
             if spaced:
                 self._spaced[header] = odd.filter(texts.is_in(pl.Series(spaced, dtype=pl.String).implode()))
-            blank = [text for text, each in looked.items() if each.sent is None]
+            blank = [text for text, each in parsed.items() if each.sent is None]
             if blank:
                 # A text of nothing but spaces is blank.
                 self._spaces[header] = odd.filter(texts.is_in(pl.Series(blank, dtype=pl.String).implode()))
-            for i in sorted({i for each in looked.values() for i in each.fails}):
-                fails = [text for text, each in looked.items() if i in each.fails]
+            for i in sorted({i for each in parsed.values() for i in each.fails}):
+                fails = [text for text, each in parsed.items() if i in each.fails]
                 at = odd.filter(texts.is_in(pl.Series(fails, dtype=pl.String).implode()))
                 self._hit(i, at)
                 if i in self.book.rejects_of_ids.get(header, ()):
@@ -339,10 +339,10 @@ class Judge:
 
     def _atom(self, node: Node, header: str) -> Node:
         """A part that reads one field alone, worked out for each of its texts."""
-        name = f"{header}: {said(node)}"
+        name = f"{header}: {as_text(node)}"
         if name not in self._atoms:
-            looked = self.looked[header]
-            rows = [((each,),) for each in looked]
+            parsed = self.parsed[header]
+            rows = [((each,),) for each in parsed]
             rest = (False, (), self.today, self.submitter)
             function = Function([], (header,))
             if isinstance(node, Condition):
@@ -360,7 +360,7 @@ class Judge:
     def _type(self, value: Value) -> pl.DataType:
         if isinstance(value, Cell) and value.stage is not Stage.SENT:
             return column_type(self.book.kinds[value.header])
-        return pl.Date() if isinstance(value, Told) and value.name is Argument.TODAY else pl.String()
+        return pl.Date() if isinstance(value, ParameterValue) and value.name is Parameter.TODAY else pl.String()
 
     def _frame(self, conditions: Iterable[Condition], rows: slice | Places) -> pl.DataFrame:
         """Every column that some lowered conditions read, for some rows."""
@@ -411,12 +411,12 @@ class Judge:
     def _once(self) -> None:
         for i in self.book.once:
             rule = self.book.rules[i]
-            if rule.header not in self.looked or i not in self.active:
+            if rule.header not in self.parsed or i not in self.active:
                 continue
             first = []
             for n in range(len(rule.once)):
                 met = _by_number(
-                    [(i, n) in each.met for each in self.looked[rule.header]], self.table.texts[rule.header].numbers
+                    [(i, n) in each.met for each in self.parsed[rule.header]], self.table.texts[rule.header].numbers
                 )
                 at = (met & ~self.gated).arg_max() if met.any() else None
                 if at is None or not met[at] or self.gated[at]:
@@ -428,11 +428,11 @@ class Judge:
     # ---- across rows ---------------------------------------------------------------------------
 
     def _hide_ids(self) -> None:
-        shut = self.gated.arg_true()
+        gated = self.gated.arg_true()
         for header in self.table.ids:
             places = list(self._no_ids.get(header, ()))
-            if shut.len() and header != self.book.keys[0]:
-                places.append(shut)
+            if gated.len() and header != self.book.keys[0]:
+                places.append(gated)
             if places:
                 hidden = pl.repeat(False, self.table.height, dtype=pl.Boolean, eager=True)
                 self._hidden[header] = hidden.scatter(pl.concat([at.cast(pl.UInt32) for at in places]), True)
@@ -542,7 +542,7 @@ class Judge:
         """The columns that rules across rows read: ids as hashes; of gated rows the client's id alone."""
         columns: dict[str, pl.Series] = {}
         gated = self.gated.gather(places)
-        shut = gated.any()
+        any_gated = gated.any()
         for condition in rules.values():
             for node in every(condition):
                 if not isinstance(node, Cell):
@@ -555,7 +555,7 @@ class Judge:
                     continue
                 atom = self._atom(node, node.header)
                 series = self._atoms[atom.name].series.gather(self.table.texts[node.header].numbers.gather(places))  # type: ignore[attr-defined]
-                columns[name] = (series.scatter(gated.arg_true(), None) if shut else series).alias(name)
+                columns[name] = (series.scatter(gated.arg_true(), None) if any_gated else series).alias(name)
         return pl.DataFrame([*columns.values(), gated.alias(WITHHELD)]).with_columns(
             pl.lit(self.today).alias(TODAY), pl.lit(self.submitter, pl.String).alias(SUBMITTER)
         )
@@ -564,11 +564,11 @@ class Judge:
 
     def _stories(self, key: str) -> None:
         book = self.book
-        told = book.told_of_the_submitter if self.submitter is not None else frozenset()
+        compared = book.compared_with_submitter if self.submitter is not None else frozenset()
         mine = {
             s.header: (book.index[s.rule.id], s.owner)
             for s in book.stories
-            if s.key == key and s.header not in told and (book.index[s.rule.id] in self.active or s.owner)
+            if s.key == key and s.header not in compared and (book.index[s.rule.id] in self.active or s.owner)
         }
         if not any(i in self.active for i, _ in mine.values()):
             return
@@ -595,7 +595,7 @@ class Judge:
             return self._hashes(header, places)
         known: dict[object, int] = {}
         numbers = [
-            None if each.value is None else known.setdefault(each.value, len(known)) for each in self.looked[header]
+            None if each.value is None else known.setdefault(each.value, len(known)) for each in self.parsed[header]
         ]
         own = pl.Series(numbers, dtype=pl.UInt16 if len(known) < 1 << 16 else pl.UInt32)
         return own.gather(self.table.texts[header].numbers.gather(places))

@@ -14,14 +14,15 @@ from functools import cached_property
 from itertools import compress
 from typing import Literal, NamedTuple, TypeAlias
 
-from cjit.conditions import WHITE, Argument, is_told
+from cjit.conditions import WHITE, Parameter, reads_parameter
 from cjit.dataset import Entity, Rule, Severity
 from cjit.engine.findings import RAGGED, Batch, Filled, Findings, Line, RuleRun, Seen, Sink
-from cjit.engine.records import Looked
+from cjit.engine.records import ParsedText
 from cjit.engine.rulebook import RuleBook
-from cjit.engine.shown import cells_told, spells_yes, tells_of_the_extract
+from cjit.engine.shown import cell_count, may_be_shown, spells_yes
 from cjit.files.parsing import Oddities
 from cjit.files.source import Source
+from cjit.sentences import listed
 
 #: How many of a rule's findings are remembered for the summary.
 FIRST = 5
@@ -38,7 +39,7 @@ class CellText(NamedTuple):
     """A text of a field as it stands in the file, and looked at."""
 
     text: str | None
-    looked: Looked
+    parsed: ParsedText
 
 
 class Judged(ABC):
@@ -66,7 +67,7 @@ class Judged(ABC):
         """On how many rows each rule fired, less that of ragged rows."""
 
     @abstractmethod
-    def worst(self) -> dict[int, int]:
+    def gravest(self) -> dict[int, int]:
         """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
 
     @abstractmethod
@@ -74,11 +75,11 @@ class Judged(ABC):
         """All findings by row, then by the book, with those of the ragged rows among them."""
 
     @abstractmethod
-    def firsts(self) -> Iterator[Line]:
+    def first_findings(self) -> Iterator[Line]:
         """The first few findings of each rule, in order of the rows; ragged rows apart."""
 
     @abstractmethod
-    def texts(self, header: str) -> Iterable[tuple[Looked, int]]:
+    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
         """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
 
     @abstractmethod
@@ -101,7 +102,7 @@ class Judged(ABC):
 
     @property
     @abstractmethod
-    def shut(self) -> Sequence[int]:
+    def gated_rows(self) -> Sequence[int]:
         """The rows whose gate failed, in order."""
 
     @property
@@ -112,7 +113,7 @@ class Judged(ABC):
     @cached_property
     def headers_again(self) -> frozenset[int]:
         """The rows whose gate failed that have nothing but the headers in their cells."""
-        places: Sequence[int] = self.shut
+        places: Sequence[int] = self.gated_rows
         given: set[int] = set()
         fields = self.book.dataset.fields
         # Of nearly all rows the gate's own field says that they are none of these.
@@ -127,9 +128,9 @@ class Judged(ABC):
         return frozenset(given.intersection(places))
 
     def gate_texts(self) -> Counter[str | None]:
-        """How often each text stands in the gate's field on rows that are shut and do not repeat the headers."""
+        """How often each text stands in the gate's field on gated rows that do not repeat the headers."""
         cells = self.cells(self.gate.header)
-        keys = self.keys(self.gate.header, [at for at in self.shut if at not in self.headers_again])
+        keys = self.keys(self.gate.header, [at for at in self.gated_rows if at not in self.headers_again])
         return Counter({cells[key].text: count for key, count in Counter(keys).items()})
 
 
@@ -148,24 +149,24 @@ class _GateTexts:
 def ragged(odd: Oddities) -> list[Line]:
     """A finding for each row whose cells cannot be told apart."""
     return [
-        Line(row, RAGGED.id, cells_told(cells, odd.width, ends=row == odd.cut_off), None, None)
+        Line(row, RAGGED.id, cell_count(cells, odd.width, ends=row == odd.cut_off), None, None)
         for row, cells in odd.ragged
     ]
 
 
-def findings(judged: Judged, source: Source | None, keep: int | None, sink: Sink | None) -> Findings:
+def findings(judged: Judged, source: Source | None, limit: int | None, sink: Sink | None) -> Findings:
     """Everything an engine found.
 
     Args:
         judged: the table, judged.
         source: the file it was read from.
-        keep: how many findings are kept (None: all).
+        limit: how many findings stay in `Findings.batches`, the first ones (None: all).
         sink: is handed every batch, in order.
 
     Returns:
         The findings.
     """
-    return _Outcome(judged, source).findings(keep, sink)
+    return _Outcome(judged, source).findings(limit, sink)
 
 
 class _Outcome:
@@ -178,33 +179,33 @@ class _Outcome:
         if self.odd.ragged:
             self.fired[0] = len(self.odd.ragged)
 
-    def findings(self, keep: int | None, sink: Sink | None) -> Findings:
-        kept: list[Batch] = []
-        room = keep
+    def findings(self, limit: int | None, sink: Sink | None) -> Findings:
+        retained: list[Batch] = []
+        room = limit
         for found in self.judged.batches(self._ragged):
             if sink:
                 sink(found)
             if room is None or room > 0:
-                kept.append(found if room is None else found.head(room))
-                room = None if room is None else room - kept[-1].height
-        worst = self.judged.worst()
+                retained.append(found if room is None else found.head(room))
+                room = None if room is None else room - retained[-1].height
+        gravest = self.judged.gravest()
         reject = _GRADES.index(RAGGED.severity)
-        worst[reject] = worst.get(reject, 0) + len(self.odd.ragged)
+        gravest[reject] = gravest.get(reject, 0) + len(self.odd.ragged)
         first = self._firsts()
         return Findings(
             dataset=self.book.dataset,
             today=self.judged.today,
             source=self.source,
             rows=self.judged.height + len(self.odd.ragged),
-            looked=self._looked,
-            worst={severity: worst.get(place, 0) for place, severity in enumerate(_GRADES)},
+            examined=self._examined,
+            gravest={severity: gravest.get(place, 0) for place, severity in enumerate(_GRADES)},
             ledger=tuple(
                 RuleRun(rule, self._state(i, rule), self.fired.get(i, 0), tuple(first.get(rule.id, ())))
                 for i, rule in enumerate(self.book.rules)
             ),
             completeness=self._completeness(),
             notes=self._notes(),
-            batches=tuple(kept),
+            batches=tuple(retained),
             total=sum(self.fired.values()),
             above=tuple(self._above()),
         )
@@ -215,7 +216,7 @@ class _Outcome:
 
     def _firsts(self) -> Mapping[str, Sequence[Seen]]:
         first: dict[str, list[Seen]] = {}
-        for line in (*self.judged.firsts(), *self._ragged[:FIRST]):
+        for line in (*self.judged.first_findings(), *self._ragged[:FIRST]):
             seen = Seen(line.row, line.client, line.episode, line.value, line.previous)
             first.setdefault(line.rule, []).append(seen)
         return first
@@ -223,7 +224,7 @@ class _Outcome:
     # ---- counts --------------------------------------------------------------------------------
 
     @property
-    def _looked(self) -> int:
+    def _examined(self) -> int:
         """The rows whose client consents and whose cells can be told apart."""
         return self.judged.height - self.judged.gated
 
@@ -233,22 +234,22 @@ class _Outcome:
             header = field.header
             if header in self.book.apart:
                 blank = self.judged.blank_ids(header)
-                filled[header] = Filled(self._looked - blank, blank, 0, 0)
+                filled[header] = Filled(self._examined - blank, blank, 0, 0)
                 continue
             codes = self.book.dataset.codes_of(header)
             declined: frozenset[object] = frozenset(
                 [*map(int, field.apart)] if field.apart else codes.not_answers() if codes else ()
             )
             blank = not_answered = bad = 0
-            for looked, count in self.judged.texts(header):
-                if looked.is_no_value:
+            for parsed, count in self.judged.texts(header):
+                if parsed.is_no_value:
                     bad += count
-                elif looked.value is None:
+                elif parsed.value is None:
                     # A code that stands for none is blank.
                     blank += count
-                elif looked.value in declined:
+                elif parsed.value in declined:
                     not_answered += count
-            filled[header] = Filled(self._looked - blank, blank, not_answered, bad)
+            filled[header] = Filled(self._examined - blank, blank, not_answered, bad)
         return filled
 
     def _unknown(self, header: str) -> int:
@@ -258,21 +259,21 @@ class _Outcome:
             return 0
         known = frozenset(codes.codes)
         texts = self.judged.texts(header)
-        return sum(count for looked, count in texts if looked.value is not None and looked.value not in known)
+        return sum(count for parsed, count in texts if parsed.value is not None and parsed.value not in known)
 
     @cached_property
     def _gate_texts(self) -> _GateTexts:
         if not self.book.gates or not self.judged.gated:
             return _GateTexts(Counter(), 0)
         codes = self.book.dataset.codes_of(self.judged.gate.header)
-        told: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for text, count in self.judged.gate_texts().items():
             bare = (text or "").strip(WHITE)
             if not (codes and bare.upper() in codes.codes):
-                told[bare] += count
-        some = [text for text, _ in told.most_common() if text][:_TEXTS]
+                counts[bare] += count
+        some = [text for text, _ in counts.most_common() if text][:_TEXTS]
         return _GateTexts(
-            Counter({text: told[text] for text in ("", *some) if text in told}), len(self.judged.headers_again)
+            Counter({text: counts[text] for text in ("", *some) if text in counts}), len(self.judged.headers_again)
         )
 
     # ---- in words ------------------------------------------------------------------------------
@@ -280,7 +281,7 @@ class _Outcome:
     def _state(self, i: int, rule: Rule) -> Literal["run", "skipped", "not applicable"]:
         if i not in self.judged.active:
             return "skipped"
-        if is_told(rule.fails_when, Argument.SUBMITTER) and self.judged.submitter is None:
+        if reads_parameter(rule.fails_when, Parameter.SUBMITTER) and self.judged.submitter is None:
             return "not applicable"
         return "run"
 
@@ -297,7 +298,7 @@ class _Outcome:
         texts = Counter({text: count for text, count in self._gate_texts.counts.items() if text})
         if not texts or codes is None:
             return
-        if not tells_of_the_extract(texts):
+        if not may_be_shown(texts):
             yield (
                 f"{gate.header} has texts that are none of its codes ({' or '.join(codes.codes)}): look whether the"
                 " columns of the file have shifted"
@@ -350,17 +351,15 @@ class _Outcome:
 
 def _each(texts: Counter[str]) -> str:
     """Texts with their rows: “Yes” on 28 rows and “No” on 2 rows."""
-    told = [f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common()]
-    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    return listed(f"“{text}” on {count:,} {'row' if count == 1 else 'rows'}" for text, count in texts.most_common())
 
 
 def _lost(rows: Sequence[int]) -> str:
     """That rows end before others beside them do, which no spreadsheet writes."""
-    first = [f"{row:,}" for row in rows[:FIRST]] + ([f"{len(rows) - FIRST:,} more"] if rows[FIRST:] else [])
-    told = " and ".join([", ".join(first[:-1]), first[-1]] if first[1:] else first)
+    first = listed([f"{row:,}" for row in rows[:FIRST]] + ([f"{len(rows) - FIRST:,} more"] if rows[FIRST:] else []))
     if not rows[1:]:
-        return f"Row {told} ends before the rows beside it: look whether cells at its end were lost"
-    return f"Rows {told} end before the rows beside them: look whether cells at their end were lost"
+        return f"Row {first} ends before the rows beside it: look whether cells at its end were lost"
+    return f"Rows {first} end before the rows beside them: look whether cells at their end were lost"
 
 
 def _absent(counts: Mapping[Entity, int]) -> list[str]:
@@ -368,6 +367,5 @@ def _absent(counts: Mapping[Entity, int]) -> list[str]:
     parts = [f"{n:,} {entity.value}{'' if n == 1 else 's'}" for entity in Entity if (n := counts.get(entity, 0))]
     if not parts:
         return []
-    told = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     are = "is" if sum(counts.values()) == 1 else "are"
-    return [f"{told} of your last submission {are} not in this file: check that the extract is whole"]
+    return [f"{listed(parts)} of your last submission {are} not in this file: check that the extract is whole"]

@@ -19,7 +19,6 @@ from cjit.conditions import (
     WHITE,
     And,
     AnyRow,
-    Argument,
     Capitals,
     Cell,
     Condition,
@@ -45,21 +44,22 @@ from cjit.conditions import (
     Not,
     OneOf,
     Or,
+    Parameter,
+    ParameterValue,
     Rows,
     Stage,
     Start,
     Surely,
     Table,
-    Told,
     Trimmed,
     Value,
     Where,
     Withheld,
     Without,
     Written,
+    as_text,
     children,
     in_python,
-    said,
 )
 
 #: Answers that are kept of a lookup.
@@ -94,7 +94,7 @@ class Function:
             "_check": has_check_figure,
         }
         self._read: dict[tuple[str, Stage], None] = {}
-        self._kept = count()
+        self._numbers = count()
         lines = [f"    if {self._true(condition)}: out.append({i})" for i, condition in enumerate(conditions)]
         self._lines = ["    out = []", *lines, "    return out"]
 
@@ -104,7 +104,7 @@ class Function:
         made: Callable[..., list[int]] = self._compiled("fails", self._lines)
         return made
 
-    def looked(self, wrong: Condition | None, no_value: Condition | None) -> Callable[..., Any]:
+    def parsed(self, wrong: Condition | None, no_value: Condition | None) -> Callable[..., Any]:
         """A function of one field's text, as sent and as read: its value, whether it is none, and what `fails` gives.
 
         Args:
@@ -219,17 +219,17 @@ class Function:
                 given.append(f"{text} is not None")
                 values.append(text)
             else:
-                kept = f"_t{next(self._kept)}"
-                given.append(f"({kept} := {text}) is not None")
-                values.append(kept)
+                name = f"_t{next(self._numbers)}"
+                given.append(f"({name} := {text}) is not None")
+                values.append(name)
         return f"({' and '.join([*given, f'{values[0]} {how} {values[1]}'])})"
 
     def _among(self, value: Value, options: tuple[Value, ...], how: str) -> str:
         text = self._value(value)
         given = f"{text} is not None"
         if not text.isidentifier():
-            kept = f"_t{next(self._kept)}"
-            given, text = f"({kept} := {text}) is not None", kept
+            name = f"_t{next(self._numbers)}"
+            given, text = f"({name} := {text}) is not None", name
         plain = [option.value for option in options if isinstance(option, Constant)]
         if len(plain) == len(options):
             return f"({given} and {text} {how} {self._named(frozenset(plain))})"
@@ -259,8 +259,8 @@ class Function:
             case Cell(header, stage):
                 self._read[header, stage] = None
                 return _name(header, stage)
-            case Told(name):
-                return "today" if name is Argument.TODAY else "submitter"
+            case ParameterValue(name):
+                return "today" if name is Parameter.TODAY else "submitter"
             case Constant(plain):
                 return self._named(plain) if isinstance(plain, date) else repr(plain)
             case FirstGiven(values):
@@ -290,7 +290,7 @@ class Function:
         raise TypeError(f"There is no Python for {type(value).__name__}")
 
     def _across(self, node: Node) -> str:
-        key = said(node)
+        key = as_text(node)
         if key not in self._places:
             # What it is made of comes before it.
             for child in children(node):

@@ -18,7 +18,7 @@ from cjit.engine.rulebook import RuleBook, rule_book
 from cjit.engine.shortcuts import alone, necessary, sieve
 
 
-class Looked(NamedTuple):
+class ParsedText(NamedTuple):
     """A text of a field: what was sent (None where it is blank), read, and its value; what is said of it.
 
     `is_no_value` says that something was sent that is no value of the field. `fails` are the rules on the field alone
@@ -36,7 +36,7 @@ class Looked(NamedTuple):
 class Row(NamedTuple):
     """One record: its texts as looked at, by place as the headers are; whether its gate failed; the rules it breaks."""
 
-    looked: tuple[Looked, ...]
+    parsed: tuple[ParsedText, ...]
     gated: bool
     fails: tuple[int, ...]
 
@@ -79,25 +79,27 @@ class _OfField:
         self.rules = tuple(book.of_one_field[header])
         self.met = [(i, n) for i in book.once if book.rules[i].header == header for n in range(len(book.rules[i].once))]
         conditions = [*book.of_one_field[header].values(), *(book.rules[i].once[n] for i, n in self.met)]
-        self.looked = Function(conditions, (header,)).looked(kind.wrong, kind.no_value)
+        self.parsed = Function(conditions, (header,)).parsed(kind.wrong, kind.no_value)
         # Nearly all ids are like none of what is wrong with one.
         odd = sieve(header, conditions) if header in book.ids and kind.wrong is None else None
         self.is_odd = None if odd is None else Function([], (header,), spread=True).holds(odd)
 
-    def look(self, text: str | None, today: date, submitter: str | None) -> Looked:
+    def parse(self, text: str | None, today: date, submitter: str | None) -> ParsedText:
         bare = text.strip(WHITE) if text else None
         if self.is_odd and bare and bare == text:
             one = (text,)
             if not self.is_odd(one, one, one, False, (), today, submitter):
-                return Looked(text, text, text, False, (), ())
+                return ParsedText(text, text, text, False, (), ())
         sent = text if bare else None
         read = None if sent is None else self.tidied(sent)
-        value, no_value, found = self.looked(sent, read, today, submitter)
+        value, no_value, found = self.parsed(sent, read, today, submitter)
         if not found:
-            return Looked(sent, read, value, no_value, (), ())
+            return ParsedText(sent, read, value, no_value, (), ())
         count = len(self.rules)
         fails = tuple(self.rules[at] for at in found if at < count)
-        return Looked(sent, read, value, no_value, fails, tuple(self.met[at - count] for at in found if at >= count))
+        return ParsedText(
+            sent, read, value, no_value, fails, tuple(self.met[at - count] for at in found if at >= count)
+        )
 
 
 @lru_cache(maxsize=8)
@@ -113,45 +115,45 @@ class Records:
         self.today = today
         self.submitter = submitter
         self._functions = _functions(book)
-        self._blank = {h: of.look(None, today, submitter) for h, of in self._functions.of_field.items()}
+        self._blank = {h: of.parse(None, today, submitter) for h, of in self._functions.of_field.items()}
         self._gates = frozenset(book.gates)
 
-    def look(self, header: str, text: str | None) -> Looked:
+    def parse(self, header: str, text: str | None) -> ParsedText:
         """A text of a field."""
         if not text:
             return self._blank[header]
-        return self._functions.of_field[header].look(text, self.today, self.submitter)
+        return self._functions.of_field[header].parse(text, self.today, self.submitter)
 
-    def row(self, looked: Sequence[Looked]) -> Row:
+    def row(self, parsed: Sequence[ParsedText]) -> Row:
         """A record of looked at texts, put to every rule within a row."""
-        looked = tuple(looked)
-        own = [i for each in looked if each.fails for i in each.fails]
+        parsed = tuple(parsed)
+        own = [i for each in parsed if each.fails for i in each.fails]
         gates = [i for i in own if i in self._gates]
         if gates:
-            return Row(looked, True, tuple(gates))
-        return Row(looked, False, tuple(sorted([*own, *self.several(looked)])))
+            return Row(parsed, True, tuple(gates))
+        return Row(parsed, False, tuple(sorted([*own, *self.several(parsed)])))
 
-    def several(self, looked: Sequence[Looked]) -> list[int]:
+    def several(self, parsed: Sequence[ParsedText]) -> list[int]:
         """The rules of several fields that a row breaks whose gate holds."""
         functions = self._functions
-        found = functions.fails(looked, False, (), self.today, self.submitter)
+        found = functions.fails(parsed, False, (), self.today, self.submitter)
         return [functions.several[at] for at in found] if found else found
 
     def rows(self, records: Iterable[Mapping[str, str | None]]) -> list[Row]:
         """Some records; each distinct text of a field is looked at once."""
-        seen: dict[str, dict[str | None, Looked]] = {h: {} for h in self.book.dataset.headers}
+        seen: dict[str, dict[str | None, ParsedText]] = {h: {} for h in self.book.dataset.headers}
         rows = []
         for record in records:
-            looked = []
+            parsed = []
             for header, known in seen.items():
                 text = record.get(header)
                 if text not in known:
-                    known[text] = self.look(header, text)
-                looked.append(known[text])
-            rows.append(self.row(looked))
+                    known[text] = self.parse(header, text)
+                parsed.append(known[text])
+            rows.append(self.row(parsed))
         return rows
 
-    def across(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> Iterator[tuple[int, int]]:
+    def across(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> Iterator[tuple[int, int]]:
         """What the rules across rows say of some rows: the place of a row, and the rule.
 
         A row is its texts, looked at, and whether its gate failed.
@@ -161,8 +163,8 @@ class Records:
         for key in dict.fromkeys((*self.book.keys, *self.book.across)):
             place = headers.index(key)
             groups: dict[Typed, list[int]] = {}
-            for at, looked in enumerate(shown):
-                value = looked[place].value
+            for at, parsed in enumerate(shown):
+                value = parsed[place].value
                 if value is not None:
                     if value in groups:
                         groups[value].append(at)
@@ -179,8 +181,8 @@ class Records:
         key: str,
         groups: Mapping[Typed, list[int]],
         several: Sequence[list[int]],
-        shown: Sequence[tuple[Looked, ...]],
-        rows: Sequence[tuple[tuple[Looked, ...], bool]],
+        shown: Sequence[tuple[ParsedText, ...]],
+        rows: Sequence[tuple[tuple[ParsedText, ...], bool]],
     ) -> Iterator[tuple[int, int]]:
         """What the rules written over one id say: over the rows of an id together, and over those alone."""
         across = self._functions.across[key]
@@ -197,16 +199,16 @@ class Records:
             for found in across.function.fails(*row, x, self.today, self.submitter):
                 yield at, across.rules[found]
 
-    def _all_shown(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> list[tuple[Looked, ...]]:
+    def _all_shown(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> list[tuple[ParsedText, ...]]:
         """What rules across rows see of each row: of a gated one the client's id alone; no id where it is none."""
         client = self.book.keys[0]
         shown = []
-        for looked, gated in rows:
-            seen = looked
+        for parsed, gated in rows:
+            seen = parsed
             if gated:
                 seen = tuple(
                     each if header == client else self._blank[header]
-                    for header, each in zip(self.book.dataset.headers, looked, strict=True)
+                    for header, each in zip(self.book.dataset.headers, parsed, strict=True)
                 )
             for header, place in self._id_places.items():
                 if seen[place].fails and self._no_id[header].intersection(seen[place].fails):
@@ -226,12 +228,12 @@ class Records:
         self,
         key: str,
         several: Sequence[list[int]],
-        shown: Sequence[tuple[Looked, ...]],
-        rows: Sequence[tuple[tuple[Looked, ...], bool]],
+        shown: Sequence[tuple[ParsedText, ...]],
+        rows: Sequence[tuple[tuple[ParsedText, ...], bool]],
     ) -> Iterator[tuple[int, int]]:
         book, headers = self.book, self.book.dataset.headers
-        told = book.told_of_the_submitter if self.submitter is not None else frozenset()
-        mine = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in told]
+        compared = book.compared_with_submitter if self.submitter is not None else frozenset()
+        mine = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in compared]
         for group in several:
             places = [at for at in group if not rows[at][1]]
             if len(places) == 1:
@@ -243,15 +245,15 @@ class Records:
                 number = book.index[story.rule.id]
                 yield from ((at, number) for at in places)
 
-    def once(self, rows: Sequence[tuple[tuple[Looked, ...], bool]]) -> Iterator[tuple[int, int]]:
+    def once(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> Iterator[tuple[int, int]]:
         """What the rules that are told once a file say of some rows: the place of a row, and the rule."""
         headers = self.book.dataset.headers
         for i in self.book.once:
             rule = self.book.rules[i]
             place = headers.index(rule.header)
             first: dict[int, int] = {}
-            for at, (looked, gated) in enumerate(rows):
-                for number, n in looked[place].met:
+            for at, (parsed, gated) in enumerate(rows):
+                for number, n in parsed[place].met:
                     if number == i and not gated:
                         first.setdefault(n, at)
             if len(first) == len(rule.once):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
-from cjit.conditions import Argument, Cell, Condition, is_told, looks_across
+from cjit.conditions import Cell, Condition, Parameter, looks_across, reads_parameter
 from cjit.dataset import Dataset, Entity, Kind, Rule, Severity
 from cjit.engine import compare
 from cjit.engine.findings import RAGGED
@@ -41,11 +41,11 @@ class RuleBook:
         self.stories: tuple[Story, ...] = tuple(stories(dataset))
         self.gates = [i for i, rule in enumerate(self.rules) if rule.gate]
         self.once = [i for i, rule in enumerate(self.rules) if rule.once]
-        told = {self.index[story.rule.id] for story in self.stories}
+        of_stories = {self.index[story.rule.id] for story in self.stories}
         self.across: dict[str, dict[int, Condition]] = {}
         self.of_one_field: dict[str, dict[int, Condition]] = {h: {} for h in dataset.headers}
         self.of_several_fields: dict[int, Condition] = {}
-        whole = {i: self._whole(rule) for i, rule in enumerate(self.rules) if i not in told and not rule.once}
+        whole = {i: self._whole(rule) for i, rule in enumerate(self.rules) if i not in of_stories and not rule.once}
         for i, condition in whole.items():
             rule = self.rules[i]
             if rule.across is not None:
@@ -90,7 +90,7 @@ class RuleBook:
             i
             for i, rule in enumerate(self.rules)
             if rule.severity is Severity.REJECT
-            and (rule.header in self.keys or is_told(rule.fails_when, Argument.SUBMITTER))
+            and (rule.header in self.keys or reads_parameter(rule.fails_when, Parameter.SUBMITTER))
         )
 
     @cached_property
@@ -100,9 +100,9 @@ class RuleBook:
         return tuple(f.header for f in self.dataset.fields if f.kind is Kind.ID and f.header in named)
 
     @cached_property
-    def told_of_the_submitter(self) -> frozenset[str]:
+    def compared_with_submitter(self) -> frozenset[str]:
         """The fields of which a rule says more than a comparison of rows, where the submitter is told."""
-        return frozenset(rule.header for rule in self.rules if is_told(rule.fails_when, Argument.SUBMITTER))
+        return frozenset(rule.header for rule in self.rules if reads_parameter(rule.fails_when, Parameter.SUBMITTER))
 
     @cached_property
     def postcodes(self) -> frozenset[str]:

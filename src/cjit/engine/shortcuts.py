@@ -42,9 +42,9 @@ from cjit.conditions import (
     Without,
     all_of,
     any_of,
+    as_text,
     children,
     looks_across,
-    said,
 )
 
 # ---- what is cheap to ask first --------------------------------------------------------------------
@@ -109,9 +109,9 @@ def together(conditions: list[Condition]) -> Condition:
     rest: dict[str, Condition] = {}
     for part in parts:
         if isinstance(part, Matches):
-            patterns.setdefault(said(part.text), []).append(part)
+            patterns.setdefault(as_text(part.text), []).append(part)
         else:
-            rest[said(part)] = part
+            rest[as_text(part)] = part
     sieves = [
         Matches(each[0].text, "|".join(dict.fromkeys(part.pattern for part in each))) for each in patterns.values()
     ]
@@ -185,7 +185,7 @@ def _true(condition: Condition) -> Condition | bool:  # noqa: PLR0911 - one case
             one, other = _alone(one), _alone(other)
             if isinstance(one, Constant) and isinstance(other, Constant):
                 return one.value == other.value if isinstance(condition, Equal) else _before(one, other)
-            if said(one) == said(other):
+            if as_text(one) == as_text(other):
                 return Given(one) if isinstance(condition, Equal) else False
             return type(condition)(one, other)
         case _:
@@ -212,7 +212,7 @@ def _false(condition: Condition) -> Condition | bool:  # noqa: PLR0911 - one cas
             one, other = _alone(one), _alone(other)
             if isinstance(one, Constant) and isinstance(other, Constant):
                 return not (one.value == other.value if isinstance(condition, Equal) else _before(one, other))
-            if said(one) == said(other):
+            if as_text(one) == as_text(other):
                 return False if isinstance(condition, Equal) else Given(one)
             return Not(type(condition)(one, other))
         case _:

@@ -17,7 +17,7 @@ _whole = re.compile(in_python(WHOLE_UNSPACED))
 _truncated = re.compile(in_python(TRUNCATED))
 
 
-def struck(text: str) -> str:
+def without_whole_postcodes(text: str) -> str:
     """Any text, with the last two characters of each whole postcode in it struck out."""
     return _within.sub(r"\1**", text) if len(text) >= 5 else text
 
@@ -27,7 +27,7 @@ def is_whole(text: str) -> bool:
     return _whole.match(_spaces.sub("", text.upper())) is not None
 
 
-def cut_postcode(text: str) -> str:
+def truncated_postcode(text: str) -> str:
     """A text of a postcode field: never more than a whole postcode less its last two characters."""
     bare = text.strip(WHITE)
     if is_whole(text):
@@ -41,7 +41,7 @@ def value_shown(text: str | None, *, gate: bool, postcode: bool) -> str | None:
     """A text as a finding shows it; None where it is blank, or the finding is of a gate, which shows nothing."""
     if gate or not text:
         return None
-    return struck(cut_postcode(text) if postcode else text)
+    return without_whole_postcodes(truncated_postcode(text) if postcode else text)
 
 
 # ---- what stands for consent -----------------------------------------------------------------------
@@ -56,7 +56,7 @@ def spells_yes(text: str) -> bool:
     return text.strip().upper() in ("YES", "1", "TRUE")
 
 
-def tells_of_the_extract(texts: Collection[str]) -> bool:
+def may_be_shown(texts: Collection[str]) -> bool:
     """Whether texts of rows that are withheld may be shown: few and short words, such as an extract writes for a code.
 
     Where columns have shifted anything may stand there: what looks like a date, a postcode or an id is not shown.
@@ -64,6 +64,6 @@ def tells_of_the_extract(texts: Collection[str]) -> bool:
     return len(texts) <= FEW and all(_WORD.fullmatch(text) for text in texts)
 
 
-def cells_told(cells: int, width: int, *, ends: bool) -> str:
+def cell_count(cells: int, width: int, *, ends: bool) -> str:
     """How many cells a row has, in words; `ends` says that the file ends within it."""
     return f"{cells:,} {'cell' if cells == 1 else 'cells'}, not {width:,}{', where the file ends' if ends else ''}"

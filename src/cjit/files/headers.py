@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from cjit.dataset import Dataset, Severity
 from cjit.files.source import SEPARATORS, Unusable
+from cjit.sentences import listed
 
 
 def header_row(head: bytes, encoding: str, name: str, dataset: Dataset, notes: list[str]) -> tuple[str, list[str], int]:
@@ -78,18 +79,18 @@ def columns_of(
     if twice:
         spelt = list(dict.fromkeys(tidy_header(c) for c, h in zip(cells, columns, strict=True) if h in twice))
         more = "more than once" if len(spelt) == len(twice) else "which are one and the same,"
-        raise Unusable(f"{name} has the header {_and(spelt)} {more}: keep one column for each header")
+        raise Unusable(f"{name} has the header {listed(spelt)} {more}: keep one column for each header")
     missing = tuple(h for h in dataset.headers if h not in columns)
     other = [h for h in map(tidy_header, unknown) if h in dataset.elsewhere]
     if other and missing:
         letter = dataset.elsewhere[other[0]]
         raise Unusable(
-            f"{name} looks like dataset {letter}, because it has {_and(other[:3])}: check it with"
+            f"{name} looks like dataset {letter}, because it has {listed(other[:3])}: check it with"
             f" --dataset {letter}, or ask your software supplier for dataset {dataset.letter}"
         )
     near = _near(missing, unknown)
     hints = [f"{header} by “{near[header]}”" for header in missing if header in near]
-    hint = f" (did you mean {_and(hints)}?)" if hints else ""
+    hint = f" (did you mean {listed(hints)}?)" if hints else ""
     fatal = [h for h in missing if dataset.by_header[h].missing is Severity.REJECT]
     if fatal:
         raise Unusable(
@@ -103,7 +104,7 @@ def columns_of(
         )
     others = [header for header in unknown if header not in near.values()]
     if others:
-        shown = _and([f"“{header}”" for header in others[:5]] + ([f"{len(others) - 5:,} more"] if others[5:] else []))
+        shown = listed([f"“{header}”" for header in others[:5]] + ([f"{len(others) - 5:,} more"] if others[5:] else []))
         verb, was = ("is", "it was") if len(others) == 1 else ("are", "they were")
         column = "column" if len(others) == 1 else "columns"
         notes.append(f"The {column} {shown} {verb} not in dataset {dataset.letter}, so {was} not read")
@@ -118,7 +119,7 @@ def _shown(cell: str) -> str:
 
 def columns_called(headers: Sequence[str]) -> str:
     """One column or several, in words."""
-    return f"column {headers[0]}" if len(headers) == 1 else f"columns {_and(headers)}"
+    return f"column {headers[0]}" if len(headers) == 1 else f"columns {listed(headers)}"
 
 
 def _near(missing: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
@@ -126,7 +127,3 @@ def _near(missing: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
     tidy = {tidy_header(header): header for header in unknown}
     near = {h: difflib.get_close_matches(h, tidy, n=1, cutoff=0.75) for h in missing}
     return {h: tidy[match[0]] for h, match in near.items() if match}
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

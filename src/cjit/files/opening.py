@@ -26,7 +26,7 @@ from cjit.dataset import Dataset, Severity, Status
 from cjit.files.headers import columns_called, columns_of, header_row
 from cjit.files.rows import Shortened, shortened
 from cjit.files.source import LONGEST_LINE, PIECE, SEPARATORS, Cut, Source, Unusable, stamp_of, within_a_character
-from cjit.files.temporary import Aside
+from cjit.files.temporary import PrivateFile
 from cjit.files.text import NO_CP1252
 
 #: Letters of Western Europe as UTF-8 writes them; in Windows-1252 such a pair would be nonsense ("Ã©").
@@ -55,7 +55,7 @@ def open_file(
     `path` may be `-` (standard input), bytes, or an open binary file; those are first copied to a
     temporary file that only this user can read and that goes when the Source does.
     """
-    kept: list[object] = []
+    open_files: list[object] = []
     if isinstance(path, bytes):
         path = io.BytesIO(path)
     if path == "-":
@@ -63,22 +63,22 @@ def open_file(
     if isinstance(path, str | os.PathLike):
         where = Path(path)
         name = name or where.name
-        where = _regular(where, name, kept)
+        where = _regular(where, name, open_files)
     elif not callable(getattr(path, "read", None)) or isinstance(path, io.TextIOBase):
         raise TypeError(
             "A file must be given by its path, as bytes, or opened to read bytes (mode “rb”), not as"
             f" {type(path).__name__}"
         )
     else:
-        where = _spooled(path, kept)
+        where = _spooled(path, open_files)
         name = name or "the file"
     try:
-        return _survey(where, name, dataset, kept, piece)
+        return _survey(where, name, dataset, open_files, piece)
     except OSError as problem:
         raise Unusable(f"{name} cannot be read ({problem.strerror}): check that you may open it") from None
 
 
-def _regular(path: Path, name: str, kept: list[object]) -> Path:
+def _regular(path: Path, name: str, open_files: list[object]) -> Path:
     try:
         mode = path.stat().st_mode
     except OSError as problem:
@@ -92,7 +92,7 @@ def _regular(path: Path, name: str, kept: list[object]) -> Path:
     if stat.S_ISFIFO(mode):
         try:
             with path.open("rb") as file:
-                return _spooled(file, kept)
+                return _spooled(file, open_files)
         except OSError as problem:
             raise Unusable(f"{name} cannot be read ({problem.strerror})") from None
     if not stat.S_ISREG(mode):
@@ -100,15 +100,15 @@ def _regular(path: Path, name: str, kept: list[object]) -> Path:
     return path
 
 
-def _spooled(stream: IO[bytes], kept: list[object]) -> Path:
-    copy = Aside()
-    kept.append(copy)
+def _spooled(stream: IO[bytes], open_files: list[object]) -> Path:
+    copy = PrivateFile()
+    open_files.append(copy)
     shutil.copyfileobj(stream, copy.file, 1 << 20)
     copy.file.flush()
     return copy.path
 
 
-def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: int) -> Source:
+def _survey(path: Path, name: str, dataset: Dataset, open_files: list[object], piece: int) -> Source:
     """One pass over the bytes: encoding, NULs, line ends, quotes, over-long lines."""
     notes = _official(dataset)
     stamp = stamp_of(path)
@@ -176,7 +176,7 @@ def _survey(path: Path, name: str, dataset: Dataset, kept: list[object], piece: 
         stamp=stamp,
         notes=tuple(notes),
         shortened=short,
-        _kept=kept,
+        _open_files=open_files,
     )
 
 
@@ -205,14 +205,14 @@ def _shortened(
 
 def _official(dataset: Dataset) -> list[str]:
     """A note for each official list in use: with other lists the same file may have other findings."""
-    told = dict.fromkeys(
+    used = dict.fromkeys(
         # A list that takes in another one's codes has that one's name as their group.
         (row.group if row.group in dataset.lists else name, row.source)
         for name, codes in dataset.lists.items()
         for row in codes.rows
         if row.status is Status.OFFICIAL
     )
-    return [f"The official list for {name} was used{source and f', {source}'}" for name, source in told]
+    return [f"The official list for {name} was used{source and f', {source}'}" for name, source in used]
 
 
 def _outside_quotes(text: bytes) -> bytes:
@@ -261,19 +261,19 @@ def _bytes_of(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[st
             )
         if not chunk.isascii() and encoding == "ascii":
             encoding = "utf-8"
-        told = chunk
+        text = chunk
         if encoding == "utf-8":
             try:
                 utf_8 = not decoder.decode(chunk).isascii() or utf_8
             except UnicodeDecodeError as bad:
                 encoding = "cp1252"
                 # With the first bytes of a character, of which the chunk before had said nothing yet.
-                told = bad.object
-                odd = odd or at + max(0, bad.start - len(told) + len(chunk))
-        if encoding == "cp1252" and not told.isascii():
-            utf_8 = utf_8 or bool(_UTF_8.search(told))
-            if no_character := NO_CP1252.search(told):
-                odd, utf_8 = odd if utf_8 else at + no_character.start() - len(told) + len(chunk), True
+                text = bad.object
+                odd = odd or at + max(0, bad.start - len(text) + len(chunk))
+        if encoding == "cp1252" and not text.isascii():
+            utf_8 = utf_8 or bool(_UTF_8.search(text))
+            if no_character := NO_CP1252.search(text):
+                odd, utf_8 = odd if utf_8 else at + no_character.start() - len(text) + len(chunk), True
             if utf_8:
                 raise Unusable(
                     f"Row {_row(file, odd, line_end)} of {name} has characters in another encoding than the rest: save"

@@ -141,8 +141,8 @@ def cells_of(stretch: Stretch) -> CellRows:
     }
     out = set(stretch.doubtful())
     if blanks or out:
-        keep = [at for at, row in enumerate(rows) if at not in blanks and row not in out]
-        rows, cells = [rows[at] for at in keep], [cells[at] for at in keep]
+        places = [at for at, row in enumerate(rows) if at not in blanks and row not in out]
+        rows, cells = [rows[at] for at in places], [cells[at] for at in places]
     return CellRows(rows, cells, **vars(stretch.oddities(rows, len(blanks))))
 
 
@@ -175,7 +175,7 @@ class _Odd:
         self.sure: set[tuple[int, int]] = set()
         self.asking: list[int] = []
 
-    def look(self, block: bytes, patterns: list[bytes], first: int) -> bytes:
+    def examine(self, block: bytes, patterns: list[bytes], first: int) -> bytes:
         """Some lines less those left out; `patterns` are their separators and unpaired quotes."""
         straight = self.separator * (self.width - 1)
         lines = block[:-1].split(b"\n")
@@ -318,7 +318,7 @@ class _Cut:
         straight = separator * (len(source.columns) - 1) + b"\n"
         drop = bytes(b for b in range(256) if b not in separator + b'"\n')
         odd = _Odd(source, _unended(source))
-        kept: list[bytes] = []
+        blocks: list[bytes] = []
         row = at = 0
         while at < len(data):
             end = data.rfind(b"\n", at, at + _BLOCK) + 1 or data.find(b"\n", at) + 1
@@ -330,12 +330,12 @@ class _Cut:
             if short or bare != straight * lines:
                 patterns = bare[:-1].split(b"\n")
                 lines = len(patterns)
-                block = odd.look(block, patterns, first + row)
-            kept.append(block)
+                block = odd.examine(block, patterns, first + row)
+            blocks.append(block)
             row, at = row + lines, end
         rows: Sequence[int] = range(first, first + row)
         if odd.left_out or odd.fitted:
-            data = b"".join(kept)
+            data = b"".join(blocks)
         if odd.left_out:
             out = set(odd.left_out)
             rows = [number for number in rows if number not in out]

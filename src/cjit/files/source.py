@@ -59,7 +59,7 @@ class Source:
     stamp: tuple[int, int, int]
     notes: tuple[str, ...]
     shortened: Shortened | None = None
-    _kept: list[object] = field(default_factory=list, repr=False, compare=False)
+    _open_files: list[object] = field(default_factory=list, repr=False, compare=False)
 
     def assure(self) -> None:
         """Raise `Unusable` where the file is not the one that was opened: an extract may still be running."""
@@ -94,5 +94,5 @@ def within_a_character(name: str) -> str:
 
 def stamp_of(path: Path) -> tuple[int, int, int]:
     """What changes when a file does: its inode, its bytes, and when it was written."""
-    told = path.stat()
-    return told.st_ino, told.st_size, told.st_mtime_ns
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

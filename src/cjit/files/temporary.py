@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 
-class Aside:
+class PrivateFile:
     """A file for a moment, that only this user can read: written to as `file`, and opened again at `path`.
 
     On Linux it has no name in any folder, so nobody else comes upon it, and nothing is left of it where this process is

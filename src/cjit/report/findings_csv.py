@@ -75,7 +75,7 @@ def _of_frame(found: pl.DataFrame, texts: Texts, values: list[str]) -> memoryvie
 
     if "previous" in values and "previous" not in found.columns:
         found = found.with_columns(previous=pl.lit(None, pl.String))
-    told = found.with_columns(
+    shown = found.with_columns(
         texts.columns(found["rule"], ("letter", "header", "name", "severity", "message", "clause"))
     ).select(
         "row",
@@ -91,5 +91,5 @@ def _of_frame(found: pl.DataFrame, texts: Texts, values: list[str]) -> memoryvie
     )
     # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
     lines = io.BytesIO()
-    told.write_csv(lines, include_header=False, line_terminator="\r\n")
+    shown.write_csv(lines, include_header=False, line_terminator="\r\n")
     return lines.getbuffer()

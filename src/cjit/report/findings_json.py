@@ -59,9 +59,9 @@ class JsonFindings:
         parts = [pl.lit('    {"row": '), pl.col("row"), pl.col("before"), _quoted("value"), pl.col("after")]
         if "previous" in found.columns:
             parts += [pl.lit(', "previous": '), _quoted("previous")]
-        told = found.with_columns(self._texts.columns(found["rule"], ("before", "after")))
+        shown = found.with_columns(self._texts.columns(found["rule"], ("before", "after")))
         lines = io.BytesIO()
-        told.select(pl.concat_str(*parts, pl.lit("},"))).write_csv(
+        shown.select(pl.concat_str(*parts, pl.lit("},"))).write_csv(
             lines, include_header=False, quote_style="never", line_terminator="\n"
         )
         return lines.getbuffer()
@@ -83,13 +83,13 @@ class JsonFindings:
 
 def to_json(findings: Findings) -> str:
     """The JSON of findings that were all kept; raises ValueError where some were not."""
-    if findings.total != findings.kept:
-        raise ValueError("The check kept only its first findings: check again with keep=None")
+    if findings.total != findings.retained:
+        raise ValueError("The check kept only its first findings: check again with limit=None")
     out = io.BytesIO()
-    with JsonFindings(run.rule for run in findings.ledger) as kept:
+    with JsonFindings(run.rule for run in findings.ledger) as writer:
         for batch in findings.batches:
-            kept(batch)
-        kept.write(out, findings)
+            writer(batch)
+        writer.write(out, findings)
     return out.getvalue().decode()
 
 

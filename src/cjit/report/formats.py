@@ -38,14 +38,14 @@ class Format:
     """A format of a report.
 
     name: what --format calls it. suffix: the end of its files' names.
-    keep: how many findings the check must keep for it.
+    limit: how many findings the check must keep for it.
     write: runs the check and writes the whole report; gives what was found.
     printable: whether it may be written to standard output.
     """
 
     name: str
     suffix: str
-    keep: int
+    limit: int
     write: Callable[[Check, IO[bytes]], Findings]
     printable: bool = True
 
@@ -69,9 +69,9 @@ def _text(check: Check, out: IO[bytes]) -> Findings:
 def _json(check: Check, out: IO[bytes]) -> Findings:
     from cjit.report.findings_json import JsonFindings
 
-    with JsonFindings(check.rules) as kept:
-        findings = check.run(kept)
-        kept.write(out, findings)
+    with JsonFindings(check.rules) as writer:
+        findings = check.run(writer)
+        writer.write(out, findings)
     return findings
 
 

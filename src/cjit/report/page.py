@@ -99,11 +99,11 @@ def _lines(findings: Findings) -> Iterator[Line]:
 def _shares(findings: Findings) -> list[Share]:
     shares, start = [], 0.0
     for name, label, count in (
-        ("accepted", "Accepted, nothing found", findings.rows - sum(findings.worst.values())),
-        ("query", "Accepted, with a query", findings.worst[Severity.QUERY]),
-        ("mismatch", "Accepted, would make a mismatch", findings.worst[Severity.MISMATCH]),
-        ("exclude", "Accepted, may be left out of reports", findings.worst[Severity.EXCLUDE]),
-        ("reject", "Rejected", findings.worst[Severity.REJECT]),
+        ("accepted", "Accepted, nothing found", findings.rows - sum(findings.gravest.values())),
+        ("query", "Accepted, with a query", findings.gravest[Severity.QUERY]),
+        ("mismatch", "Accepted, would make a mismatch", findings.gravest[Severity.MISMATCH]),
+        ("exclude", "Accepted, may be left out of reports", findings.gravest[Severity.EXCLUDE]),
+        ("reject", "Rejected", findings.gravest[Severity.REJECT]),
     ):
         width = round(count / findings.rows * 1000, 1) if findings.rows else 0.0
         shares.append(Share(name, label, count, words.percent(count, findings.rows), round(start, 1), width))

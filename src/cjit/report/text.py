@@ -83,14 +83,14 @@ def _causes(findings: Findings, console: Console) -> None:
 
 
 def _cause(run: RuleRun, findings: Findings) -> Text:
-    told = Text(run.rule.message)
+    cause = Text(run.rule.message)
     if fault := words.one_fault(run, findings):
-        told.append(f"\n{fault[0].upper()}{fault[1:]}", style="bold")
-    told.append(f"\n{run.rule.id}", style="dim")
+        cause.append(f"\n{fault[0].upper()}{fault[1:]}", style="bold")
+    cause.append(f"\n{run.rule.id}", style="dim")
     # The same fault on every row needs no list of rows.
     for seen in run.first[: 1 if words.one_fault(run, findings) else _ROWS]:
-        told.append("\n" + _place(seen, run, findings))
-    return told
+        cause.append("\n" + _place(seen, run, findings))
+    return cause
 
 
 def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
@@ -131,7 +131,7 @@ def _completeness(findings: Findings, console: Console) -> None:
         _indented(f"{'1 column is' if len(missing) == 1 else f'{len(missing)} columns are'} not in the file", console)
     if uncounted := words.uncounted(findings):
         _indented(uncounted, console)
-    if not other or not findings.looked:
+    if not other or not findings.examined:
         return
     narrow = console.width < _NARROW
     bar = _bar_of(console)

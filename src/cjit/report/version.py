@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from cjit.conditions import said as condition_as_text
+from cjit.conditions import as_text as condition_as_text
 from cjit.dataset import Dataset, Rule
 from cjit.engine.findings import RAGGED
 
@@ -42,8 +42,8 @@ def rules_version(dataset: Dataset) -> str:
 
     digest = sha256()
     for rule in file_rules(dataset):
-        told = (rule.id, rule.severity, rule.message, rule.clause, rule.across, rule.gate, rule.replaces)
-        digest.update(repr((*map(str, told), condition_as_text(rule.fails_when))).encode())
+        parts = (rule.id, rule.severity, rule.message, rule.clause, rule.across, rule.gate, rule.replaces)
+        digest.update(repr((*map(str, parts), condition_as_text(rule.fails_when))).encode())
     for field in dataset.fields:
         told_of = (field.header, field.also, field.entity, field.kind, field.changes, field.codes, field.missing)
         bounds = (field.minimum, field.maximum, sorted(field.apart), field.none)

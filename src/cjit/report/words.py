@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cjit.conditions import Argument, is_told
+from cjit.conditions import Parameter, reads_parameter
 from cjit.dataset import OUR_READING, Dataset, Rule, Severity, Status
 from cjit.engine.findings import RAGGED
+from cjit.sentences import listed
 
 if TYPE_CHECKING:
     from cjit.engine.findings import Filled, Findings, RuleRun, Seen
@@ -62,13 +63,13 @@ def verdict(findings: Findings) -> str:
 
     Where not every rule was asked it begins with that, and nobody is told that nothing was found wrong.
     """
-    told = _verdict(findings)
+    sentence = _verdict(findings)
     skipped = _skipped(findings)
     if not skipped or not findings.rows:
-        return told
+        return sentence
     rules = len(findings.ledger)
-    told = told.removesuffix("; nothing was found wrong")
-    return f"Only {rules - skipped:,} of {rules:,} rules were asked: by these, {told[0].lower()}{told[1:]}"
+    sentence = sentence.removesuffix("; nothing was found wrong")
+    return f"Only {rules - skipped:,} of {rules:,} rules were asked: by these, {sentence[0].lower()}{sentence[1:]}"
 
 
 def _skipped(findings: Findings) -> int:
@@ -77,7 +78,7 @@ def _skipped(findings: Findings) -> int:
 
 def _verdict(findings: Findings) -> str:
     rows, rejected = findings.rows, findings.rejected
-    said = {severity: findings.worst[severity] for severity in _ACCEPTED if findings.worst[severity]}
+    said = {severity: findings.gravest[severity] for severity in _ACCEPTED if findings.gravest[severity]}
     if rows == 0:
         return "There are no records in the file, so there is nothing to accept or reject"
     if rows == 1:
@@ -111,12 +112,12 @@ def cautions(findings: Findings) -> tuple[str, ...]:
 
 def notes(findings: Findings) -> tuple[str, ...]:
     """The notes on the file, fit for a screen, then the rules that could not be checked."""
-    told = [shown(_QUOTED.sub(lambda cell: f"“{shown(cell[1], 40)}”", note), 600) for note in findings.notes[:_NOTES]]
-    if more := len(findings.notes) - len(told):
-        told.append(f"and {more:,} more {'note' if more == 1 else 'notes'}")
+    lines = [shown(_QUOTED.sub(lambda cell: f"“{shown(cell[1], 40)}”", note), 600) for note in findings.notes[:_NOTES]]
+    if more := len(findings.notes) - len(lines):
+        lines.append(f"and {more:,} more {'note' if more == 1 else 'notes'}")
     if idle := [run.rule.id for run in findings.ledger if run.state == "not applicable"]:
-        told.append(f"Not checked without knowing who submits: {', '.join(idle)}; say it with --agency CODE")
-    return tuple(told)
+        lines.append(f"Not checked without knowing who submits: {', '.join(idle)}; say it with --agency CODE")
+    return tuple(lines)
 
 
 #: A header cell of the sender's, as notes have them.
@@ -126,7 +127,7 @@ _QUOTED = re.compile("“([^“”]*)”")
 def uncounted(findings: Findings) -> str:
     """Which rows the completeness of fields leaves out, in one sentence; empty where none."""
     ragged = _ragged(findings)
-    closed = findings.rows - findings.looked - ragged
+    closed = findings.rows - findings.examined - ragged
     parts = [
         f"{count:,} {'row' if count == 1 else 'rows'} {what}"
         for count, what in ((closed, "without consent"), (ragged, "whose cells cannot be told apart"))
@@ -144,7 +145,7 @@ def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMES
     if more > 0:
         return f"{', '.join(names[:_NAMES])} and {more:,} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return listed(names)
 
 
 def extent(run: RuleRun, findings: Findings) -> str:
@@ -169,7 +170,7 @@ def _could(run: RuleRun, findings: Findings) -> int:
     """On how many rows a rule could fire: of a row that is not looked at it is said why, and nothing else."""
     if run.rule is RAGGED:
         return findings.rows
-    return findings.rows - _ragged(findings) if run.rule.gate else findings.looked
+    return findings.rows - _ragged(findings) if run.rule.gate else findings.examined
 
 
 def _ragged(findings: Findings) -> int:
@@ -179,7 +180,7 @@ def _ragged(findings: Findings) -> int:
 def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
     """Whether a rule on one field fired wherever that field is filled, too often for a coincidence."""
     filled = findings.completeness.get(run.rule.header)
-    alone = set(run.rule.headers) <= {run.rule.header} and not is_told(run.rule.fails_when, Argument.SUBMITTER)
+    alone = set(run.rule.headers) <= {run.rule.header} and not reads_parameter(run.rule.fails_when, Parameter.SUBMITTER)
     return filled is not None and run.count == filled.filled >= _ONE_FAULT and alone
 
 

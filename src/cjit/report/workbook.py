@@ -164,7 +164,7 @@ def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
 
 
 def _left_out(findings: Findings, rest: str) -> str:
-    more = findings.total - min(findings.kept, SHOWN)
+    more = findings.total - min(findings.retained, SHOWN)
     if not more:
         return ""
     held = findings.total - more
@@ -233,8 +233,8 @@ def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
 def _completeness(sheets: _Sheets, findings: Findings) -> None:
     def rows() -> Iterable[Sequence[Any]]:
         for header, count in findings.completeness.items():
-            told = count.filled + count.blank
-            share = count.filled / told if told else None
+            total = count.filled + count.blank
+            share = count.filled / total if total else None
             label = findings.dataset.by_header[header].label
             yield header, label, share, count.filled, count.blank, count.not_answered, count.bad
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from cjit.conditions import Argument, is_told
+from cjit.conditions import Parameter, reads_parameter
 from cjit.dataset import CodeList, Dataset, Entity, Field, Kind, Rule
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.dates import Style, read_text, rewritten, style_in
@@ -71,12 +71,12 @@ def with_faults(
     columns = {header: list(given[header]) for header in dataset.headers}
     broken: Counter[str]
     if rules is not None:
-        spoilt, broken = _with_broken_rules(columns, dataset, rate, rng, rules, today or _latest(columns, dataset))
+        damaged, broken = _with_broken_rules(columns, dataset, rate, rng, rules, today or _latest(columns, dataset))
     else:
-        spoilt, broken = _with_slips(columns, dataset, rate, rng)
+        damaged, broken = _with_slips(columns, dataset, rate, rng)
     if isinstance(given, Mapping):
-        return spoilt, broken
-    return type(given)(spoilt, schema=given.schema), broken
+        return damaged, broken
+    return type(given)(damaged, schema=given.schema), broken
 
 
 def _with_slips(
@@ -89,12 +89,12 @@ def _with_slips(
     if not rate or not filled:
         return dict(columns), broken
     chance = rate * cells / filled
-    spoilt = {}
+    damaged = {}
     for header, column in columns.items():
         given = [at for at, text in enumerate(column) if text is not None]
         places = [given[at] for at in _drawn(len(given), chance, rng)]
-        spoilt[header] = _spoilt(columns, header, places, _faults_of(dataset, header), broken, rng)
-    return spoilt, broken
+        damaged[header] = _damaged(columns, header, places, _faults_of(dataset, header), broken, rng)
+    return damaged, broken
 
 
 def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
@@ -109,7 +109,7 @@ def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
         at += 1 + int(math.log1p(-rng.random()) / gap)
 
 
-def _spoilt(
+def _damaged(
     columns: Columns, header: str, places: Iterable[int], faults: Sequence[_Fault], broken: Counter[str], rng: Random
 ) -> list[str | None]:
     column = list(columns[header])
@@ -142,7 +142,7 @@ def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
     yield _Fault("a space after it", lambda value, row, rng: f"{value} ")
     match known.kind:
         case Kind.DATE:
-            yield from (_spoilt_date(name, spoil) for name, spoil in _SPOILT_DATES.items())
+            yield from (_damaged_date(name, spoil) for name, spoil in _SPOILT_DATES.items())
         case Kind.INITIAL:
             yield _Fault("lower case", lambda v, row, rng: v.lower())
             yield _Fault("two letters", lambda v, row, rng: v + rng.choice("aehiou"))
@@ -188,7 +188,7 @@ def _dated(year: str, month: str, day: str, slashes: bool) -> str:
 _SpoilDate = Callable[[str, str, str, bool, Random], str | None]
 
 
-def _spoilt_date(name: str, spoil: _SpoilDate) -> _Fault:
+def _damaged_date(name: str, spoil: _SpoilDate) -> _Fault:
     return _Fault(name, lambda value, row, rng: spoil(*_parts(value), rng))
 
 
@@ -330,7 +330,7 @@ class _Record:
     agency: str | None
     cells: Mapping[str, str | None]
 
-    def laid(self, cells: Mapping[str, str | None]) -> _Record:
+    def merged(self, cells: Mapping[str, str | None]) -> _Record:
         """The same with some cells laid over it."""
         return replace(self, cells={**self.cells, **{h: text for h, text in cells.items() if h in self.cells}})
 
@@ -359,10 +359,10 @@ def _with_broken_rules(
             _Record(at, columns["AGNCY"][at], {header: column[at] for header, column in columns.items()})
             for at in alone[: wanted * _TRIES]
         ]
-        laid = _laid(some, book, book.rules[name], wanted)
-        alone = [at for at in alone if at not in laid]
-        broken[name] = len(laid)
-        instead |= laid
+        merged = _merged(some, book, book.rules[name], wanted)
+        alone = [at for at in alone if at not in merged]
+        broken[name] = len(merged)
+        instead |= merged
     return {
         header: [
             text
@@ -389,12 +389,12 @@ class _Book:
     def breaking(self, records: Sequence[_Record], rule: Rule) -> tuple[list[int], list[int]]:
         """The places that break a rule, and those of them that break no other."""
         # A rule on who submits is silent where that is not told, and another may speak instead.
-        told = is_told(rule.fails_when, Argument.SUBMITTER)
-        of = [self._engine(record.agency if told else None) for record in records]
+        needs_submitter = reads_parameter(rule.fails_when, Parameter.SUBMITTER)
+        of = [self._engine(record.agency if needs_submitter else None) for record in records]
         rows = [engine.rows([record.cells])[0] for engine, record in zip(of, records, strict=True)]
         engine = self._engine(None)
         fails = [set(row.fails) for row in rows]
-        seen = [(row.looked, row.gated) for row in rows]
+        seen = [(row.parsed, row.gated) for row in rows]
         for at, i in (*engine.across(seen), *engine.once(seen)):
             fails[at].add(i)
         this = engine.book.index[rule.id]
@@ -407,7 +407,7 @@ class _Book:
         return prepared(self.dataset, self.today, submitter)
 
 
-def _laid(some: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict[int, list[_Record]]:
+def _merged(some: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict[int, list[_Record]]:
     """The records that break a rule, by place, at most at so many places: its example, laid over some records.
 
     First choice are places where the example breaks no other rule; last, the example record of dataset Q.
@@ -417,25 +417,25 @@ def _laid(some: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict
     first = [record for record in some if record.cells[book.referral] is not None] if several else some
     # So does the example record: where the row has none, it gets an id made of the episode's.
     example = {h: EXAMPLE.get(h) or None for h in book.dataset.headers if h not in book.ids}
-    bases = [first, [record.laid(example | {book.referral: _referral(record, book)}) for record in some]]
+    bases = [first, [record.merged(example | {book.referral: _referral(record, book)}) for record in some]]
     if _brings_an_id(rule, book) or rule.once:
         # On a second row it would be the same id again, or told no more: one row at a time, and one in all.
         wanted, bases = 1, [base[i : i + 1] for base in bases for i in range(3)]
     chosen: dict[int, list[_Record]] = {}
 
-    def take(laid: Sequence[_Record], places: Iterable[int]) -> None:
+    def take(merged: Sequence[_Record], places: Iterable[int]) -> None:
         new = [at for at in places if at not in chosen][: wanted - len(chosen)]
-        chosen.update({at: [record for record in laid if record.at == at] for at in new})
+        chosen.update({at: [record for record in merged if record.at == at] for at in new})
 
     also: list[tuple[list[_Record], list[int]]] = []
     for base in bases:
         if len(chosen) < wanted:
-            laid = [_in_style(record, rule, book) for record in _overlaid(base, rule, book)]
-            fires, alone = book.breaking(laid, rule)
-            take(laid, alone)
-            also.append((laid, fires))
-    for laid, fires in also:
-        take(laid, fires)
+            merged = [_in_style(record, rule, book) for record in _overlaid(base, rule, book)]
+            fires, alone = book.breaking(merged, rule)
+            take(merged, alone)
+            also.append((merged, fires))
+    for merged, fires in also:
+        take(merged, fires)
     return chosen
 
 
@@ -446,9 +446,9 @@ def _referral(record: _Record, book: _Book) -> str | None:
 
 def _in_style(record: _Record, rule: Rule, book: _Book) -> _Record:
     """Examples as the other records write dates, but for what a rule told once a file says of their style."""
-    kept = {rule.header} if rule.once else set()
-    days = {h: record.cells[h] for h in _days(book.dataset) if h not in kept}
-    return record.laid({h: text and rewritten(text, book.style) for h, text in days.items()})
+    unmoved = {rule.header} if rule.once else set()
+    days = {h: record.cells[h] for h in _days(book.dataset) if h not in unmoved}
+    return record.merged({h: text and rewritten(text, book.style) for h, text in days.items()})
 
 
 def _brings_an_id(rule: Rule, book: _Book) -> bool:
@@ -464,8 +464,8 @@ def _overlaid(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]
     """
     if isinstance(rule.breaks, Mapping):
         example = {header: text or None for header, text in rule.breaks.items()}
-        return [record.laid(example) for record in base]
-    laid = []
+        return [record.merged(example) for record in base]
+    merged = []
     for record in sorted(base, key=lambda record: record.at):
         for i, part in enumerate(rule.breaks):
             cells: dict[str, str | None] = {}
@@ -477,5 +477,5 @@ def _overlaid(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]
                     cells[header] = text or None
                 elif text != EXAMPLE.get(header):
                     cells[header] = f"{text}X{record.at}"
-            laid.append(record.laid(cells))
-    return laid
+            merged.append(record.merged(cells))
+    return merged

@@ -259,9 +259,9 @@ def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: R
     held: list[_Held] = []
     for i in range(clients):
         client = _client(world, agency * clients + i, home, begin, ends[-1], rng)
-        looks = sorted({bisect_left(ends, day) for day in client.days()} | {bisect_left(ends, upgrade)})
-        looks = [at for at in looks if at < len(ends)]
-        for at, after in zip(looks, [*looks[1:], len(ends)], strict=True):
+        snapshots = sorted({bisect_left(ends, day) for day in client.days()} | {bisect_left(ends, upgrade)})
+        snapshots = [at for at in snapshots if at < len(ends)]
+        for at, after in zip(snapshots, [*snapshots[1:], len(ends)], strict=True):
             common: _Cells = {
                 "AGNCY": agency_code(agency),
                 "CMSID": f"Made-up system 2.{int(ends[at] >= upgrade)}",

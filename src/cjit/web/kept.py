@@ -27,7 +27,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 
-from cjit.files.temporary import Aside, is_in_use
+from cjit.files.temporary import PrivateFile, is_in_use
 from cjit.web.clock import database_now, is_held_back
 
 UPLOAD, FINDINGS, CONTESTED = "upload", "findings", "contested"
@@ -140,7 +140,7 @@ def opened(record: Keeper) -> Iterator[Path]:
         yield path
         return
     with _of_the_disk():
-        copy = Aside(aside())
+        copy = PrivateFile(aside())
     try:
         with _of_the_disk(), path.open("rb") as file:
             for chunk in _chunks(file):
@@ -193,7 +193,7 @@ class Arriving(TemporaryFileUploadHandler):
 def aside() -> Path:
     """The private folder of what is there for a moment only: uploads that arrive, copies that are read or made.
 
-    Nothing in it has a name where the platform can do without (`read.Aside`), so that no backup takes it.
+    Nothing in it has a name where the platform can do without (`read.PrivateFile`), so that no backup takes it.
     """
     folder = Path(settings.UPLOADS) / "open"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -56,12 +56,6 @@ class DayInput(forms.SelectDateWidget):
         """The day as yyyy-mm-dd, or what Django makes of the boxes."""
         day = day_of(str(data.get(self.day_field % name, "")))
         return day.isoformat() if day else super().value_from_datadict(data, files, name)
-
-
-def listed(words: Iterable[str]) -> str:
-    """Several things in words: 2 episodes and 1 referral."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def moment(when: datetime | None) -> str:

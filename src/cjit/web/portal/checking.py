@@ -18,7 +18,8 @@ from cjit.engine.findings import Findings
 from cjit.files.frames import repeating
 from cjit.files.opening import open_file
 from cjit.files.source import Source, Unusable
-from cjit.web import kept, pages
+from cjit.sentences import listed
+from cjit.web import kept
 from cjit.web.agencies.audit import note
 from cjit.web.agencies.models import AGENCY_CODE, Agency
 from cjit.web.dataset import DATASET
@@ -137,7 +138,7 @@ def _absent(counts: Mapping[str, int]) -> list[str]:
     """What is held and not in the file, in a sentence: nothing vanishes without one."""
     parts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n]
     are = "is held and is" if sum(counts.values()) == 1 else "are held and are"
-    return [f"{pages.listed(parts)} {are} not in this file: check that the extract is whole"] if parts else []
+    return [f"{listed(parts)} {are} not in this file: check that the extract is whole"] if parts else []
 
 
 def _is_surely_too_long(source: Source) -> bool:

@@ -14,6 +14,7 @@ from enum import StrEnum
 import polars as pl
 
 from cjit.dataset import WITHHELD, Entity
+from cjit.sentences import listed
 from cjit.web import kept
 from cjit.web.dataset import DATASET
 from cjit.web.portal import store
@@ -47,8 +48,7 @@ class Named:
 
     def __str__(self) -> str:
         """The names of A1, A2 and 3 more."""
-        told = [*self.names, *([f"{self.more:,} more"] if self.more else [])]
-        return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+        return listed([*self.names, *([f"{self.more:,} more"] if self.more else [])])
 
 
 def rows(own: pl.DataFrame, held: store.Held) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from cjit.dataset import Entity
 from cjit.report import words
+from cjit.sentences import listed
 from cjit.web import kept, pages
 from cjit.web.agencies import access, audit
 from cjit.web.agencies.actions import Refused
@@ -167,7 +168,7 @@ class _Group:
         if self.absent:
             who = "who" if self.entity is Entity.CLIENT else "that"
             return f"{self.entity}s {who} are held and not in this file"
-        return f"{self.entity}s whose {pages.listed(map(_called, self.pattern.split(' and ')))} changed"
+        return f"{self.entity}s whose {listed(map(_called, self.pattern.split(' and ')))} changed"
 
     @property
     def title(self) -> str:
@@ -327,7 +328,7 @@ def _words(
     entity: Entity, absent: bool, below: Mapping[str, int], *, several: bool = False
 ) -> Iterator[tuple[Choice, str]]:
     """What each choice does, for one record or for several, with what belongs to them."""
-    with_it = pages.listed(f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in below.items() if n)
+    with_it = listed(f"{n:,} {name.removesuffix('s') if n == 1 else name}" for name, n in below.items() if n)
     gone = f"{'they are' if several else 'it is'} removed" + (f", with {with_it}" if with_it else "")
     person = entity is Entity.CLIENT
     if absent:

@@ -13,7 +13,7 @@ import polars as pl
 from django.utils import timezone
 
 from cjit import kinds
-from cjit.conditions import Argument, is_told
+from cjit.conditions import Parameter, reads_parameter
 from cjit.dataset import SUBMITTER, WITHDRAWN, WITHHELD, Changes, Entity, Severity
 from cjit.engine import compare_frames
 from cjit.engine.checking import records
@@ -29,7 +29,7 @@ from cjit.web.portal.models import RECORDS, Choice, Submission
 CLIENT, EPISODE = store.key_of(Entity.CLIENT), store.key_of(Entity.EPISODE)
 
 #: What holds a row against the agency that submits.
-_SUBMITTER = next(rule for rule in DATASET.written if is_told(rule.fails_when, Argument.SUBMITTER))
+_SUBMITTER = next(rule for rule in DATASET.written if reads_parameter(rule.fails_when, Parameter.SUBMITTER))
 #: By what an agency knows its client.
 _REFERENCE = DATASET.by_header["CLIENT"].header
 

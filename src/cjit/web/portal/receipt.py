@@ -19,8 +19,9 @@ from reportlab.platypus import (
     TableStyle,
 )
 
+from cjit.sentences import listed
 from cjit.web.dataset import DATASET
-from cjit.web.pages import listed, moment
+from cjit.web.pages import moment
 from cjit.web.portal import store
 from cjit.web.portal.contested import Contest, Named
 from cjit.web.portal.models import State, Submission

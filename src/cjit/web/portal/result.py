@@ -63,7 +63,7 @@ def summary(found: Findings) -> dict[str, object]:
         "rows": found.rows,
         "accepted": found.accepted,
         "rejected": found.rejected,
-        "excluded": found.worst[Severity.EXCLUDE],
+        "excluded": found.gravest[Severity.EXCLUDE],
         "queried": found.queried,
         "findings": found.severities,
         "rules": {run.rule.id: run.count for run in found.fired},
