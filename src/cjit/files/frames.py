@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 
 from cjit.dataset import Dataset, Kind
-from cjit.files.parsing import Oddities, Stretch, nothing_in, split, stretches_of
+from cjit.files.parsing import Oddities, Stretch, nothing_in, split_lines, stretches_of
 from cjit.files.source import Source
 
 
@@ -92,9 +92,8 @@ def _parsed(looked_over: Callable[[], Stretch], kinds: Mapping[str, pl.DataType]
 def _blanks(frame: pl.DataFrame) -> pl.Series:
     """Where a row has nothing but spaces in it."""
     first = frame[:, 0].cast(pl.String)
-    blank = first.is_null()
-    if first.str.starts_with(" ").any():
-        blank |= (first.str.strip_chars() == "").fill_null(False)
+    # What begins with a character that can be seen, as nearly all do, is not blank.
+    blank = first.is_null() | (first < "!").fill_null(False) | (first >= "\x7f").fill_null(False)
     at = blank.arg_true()
     if not at.len():
         return blank
@@ -121,7 +120,7 @@ def _frame(stretch: Stretch, data: bytes, kinds: Mapping[str, pl.DataType] | Non
             glob=False,
         )
     except pl.exceptions.PolarsError:
-        return _of_cells(split(data.decode().split("\n")[:-1], source.separator, stretch.rows[0], source.name), source)
+        return _of_cells(split_lines(data, stretch.rows, source)[1], source)
     return _shaped(frame, source.dataset, blanks=b'""' in data)
 
 

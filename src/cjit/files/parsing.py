@@ -67,7 +67,7 @@ class Stretch:
     lines: the rows as whole lines of UTF-8, each with its line end; or the cells of each, where a quoted cell spans
         lines.
     rows: their numbers.
-    by_the_book: whether a quote stands where only a careful reader reads it right.
+    by_the_book: whether a quote or a carriage return stands where only a careful reader reads it right.
     size: the bytes of the file they take.
     blank: how many rows between them had nothing in them.
     """
@@ -118,24 +118,13 @@ def cells_of(stretch: Stretch) -> CellRows:
     source, rows = stretch.source, list(stretch.rows)
     if isinstance(stretch.lines, list):
         return CellRows(rows, stretch.lines, **vars(stretch.oddities(rows, 0)))
-    separator = source.separator
-    text = stretch.lines.decode()
-    lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
-    if stretch.by_the_book:
-        cells = split(lines, separator, rows[0] if rows else 0, source.name)
-    elif '"' in text:
-        cells = [
-            split([line], separator, row, source.name)[0] if '"' in line else line.split(separator)
-            for row, line in zip(rows, lines, strict=True)
-        ]
-    else:
-        cells = [line.split(separator) for line in lines]
+    lines, cells = split_lines(stretch.lines, rows, source)
     wanted = [place for place, header in enumerate(source.columns) if header]
     first = source.columns.index(source.dataset.headers[0]) if source.dataset.headers[0] in source.columns else None
     blanks = {
         at
         for at, own in enumerate(cells)
-        if (first is None or not own[first] or own[first][0] == " ")
+        if (first is None or not own[first] or own[first][0] in WHITE)
         and not any(own[place].strip(WHITE) for place in wanted)
         and (not source.unknown or nothing_in(lines[at].encode(), source))
     }
@@ -144,6 +133,19 @@ def cells_of(stretch: Stretch) -> CellRows:
         places = [at for at, row in enumerate(rows) if at not in blanks and row not in out]
         rows, cells = [rows[at] for at in places], [cells[at] for at in places]
     return CellRows(rows, cells, **vars(stretch.oddities(rows, len(blanks))))
+
+
+def split_lines(data: bytes, rows: Sequence[int], source: Source) -> tuple[list[str], list[list[str]]]:
+    """Whole lines as text, and the cells of each. Raises `Unusable` where a quote is out of place."""
+    text = data.decode()
+    lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
+    separator = source.separator
+    if '"' not in text:
+        return lines, [line.split(separator) for line in lines]
+    return lines, [
+        split([line], separator, row, source.name)[0] if '"' in line else line.split(separator)
+        for row, line in zip(rows, lines, strict=True)
+    ]
 
 
 def nothing_in(line: bytes, source: Source) -> bool:
@@ -158,8 +160,9 @@ class _Odd:
     """Lines that do not look like the rest, looked at one by one.
 
     `left_out` are the rows whose cells cannot be told apart, or that have nothing in them; `ragged` the former
-    with their cells; `stray` says whether a quote stands where only a careful reader reads it right. `fitted` are the
-    rows with fewer or more cells that are read all the same, with their cells, unless `doubtful` says otherwise.
+    with their cells; `stray` says whether a quote or a carriage return stands where only a careful reader reads it
+    right. `fitted` are the rows with fewer or more cells that are read all the same, with their cells, unless
+    `doubtful` says otherwise.
     """
 
     def __init__(self, source: Source, last: int | None = None) -> None:
@@ -181,10 +184,11 @@ class _Odd:
         lines = block[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
-            if pattern == straight:
+            if pattern in (straight, straight + b"\r"):
                 continue
             line, row = lines[place], first + place
             quoted = b'"' in pattern
+            self.stray = self.stray or b"\r" in pattern.removesuffix(b"\r")
             self.stray = self.stray or (quoted and not _well_quoted(self.separator).fullmatch(line.rstrip(b"\r")))
             cells = _cells(line, self.separator, row, self.source.name)
             if len(cells) == self.width:
@@ -315,8 +319,9 @@ class _Cut:
         separator = source.separator.encode()
         # With everything but separators, quotes and line ends taken out, a file whose rows all have
         # the same number of cells is one short pattern repeated.
-        straight = separator * (len(source.columns) - 1) + b"\n"
-        drop = bytes(b for b in range(256) if b not in separator + b'"\n')
+        line_end = b"\r\n" if data[: data.find(b"\n")].endswith(b"\r") else b"\n"
+        straight = separator * (len(source.columns) - 1) + line_end
+        drop = bytes(b for b in range(256) if b not in separator + b'"\r\n')
         odd = _Odd(source, _unended(source))
         blocks: list[bytes] = []
         row = at = 0
