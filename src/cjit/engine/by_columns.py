@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import groupby
 
 import polars as pl
 
-from cjit.dataset import WITHHELD, Changes, Entity, Severity
+from cjit.dataset import WITHHELD, Changes, Entity, Rule, Severity
 from cjit.engine import compare, compare_frames
 from cjit.engine.findings import Line
 from cjit.engine.judge import Judge
 from cjit.engine.outcome import FIRST, CellText, Judged, Key
 from cjit.engine.records import ParsedText
 from cjit.engine.rulebook import RuleBook
-from cjit.engine.shown import value_shown
-from cjit.engine.table import counts_of
+from cjit.engine.shown import WHOLE_ENDS, value_shown
 
 #: Findings put in order, and handed to a sink, at once.
 _TOGETHER = 100_000
@@ -76,11 +76,11 @@ class ByColumns(Judged):
         for line in pl.concat([within, changes]).iter_rows(named=True):
             yield Line(**line)
 
-    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
-        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
-        of = self.table.texts[header]
-        counts = counts_of(of.numbers.filter(~self._judge.gated), len(of.texts)) if self.gated else of.counts
-        return ((parsed, count) for parsed, count in zip(self._judge.parsed[header], counts, strict=True) if count)
+    def counted(self, header: str, wanted: Callable[[ParsedText], bool]) -> Iterable[tuple[ParsedText, int]]:
+        """The texts of a field that are wanted, each with the number of rows it stands on whose gate holds."""
+        parsed = self._judge.parsed[header]
+        counts = self.table.texts[header].counted([wanted(each) for each in parsed], self._judge.gated)
+        return ((parsed[number], count) for number, count in counts.items())
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""
@@ -119,14 +119,15 @@ class ByColumns(Judged):
         total = sum(self.fired().values()) + odd.height
         parts = -(-total // _TOGETHER)
         height = self.table.height
-        last = 0
-        for part in range(1, parts + 1):
-            upto = height * part // parts
-            found = [self._findings_at({i: _between(places, last, upto) for i, places in self._judge.hits.items()})]
-            end = None if part == parts else self.table.rows[upto] if upto < height else None
-            start = 0 if part == 1 else self.table.rows[last] if last < height else None
+        bounds = pl.Series([height * part // max(parts, 1) for part in range(parts + 1)], dtype=pl.UInt32)
+        cuts = {i: places.search_sorted(bounds).to_list() for i, places in self._judge.hits.items()}
+        for part in range(parts):
+            last, upto = bounds[part], bounds[part + 1]
+            at = {i: places[cuts[i][part] : cuts[i][part + 1]] for i, places in self._judge.hits.items()}
+            found = [self._findings_at(at)]
+            end = None if part == parts - 1 else self.table.rows[upto] if upto < height else None
+            start = 0 if part == 0 else self.table.rows[last] if last < height else None
             found += [_rows_between(frame, start, end) for frame in (odd, self._changes)]
-            last = upto
             together = pl.concat([self._nothing(), *found])
             if together.height:
                 yield in_order(together)
@@ -134,22 +135,27 @@ class ByColumns(Judged):
     def _findings_at(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
         """The findings of some rules at some places of the table."""
         book, table = self.book, self.table
-        found = {i: places for i, places in found.items() if places.len()}
-        if not found:
+        # Rules on one field side by side: their values are then looked up at once.
+        some = sorted((i for i, places in found.items() if places.len()), key=lambda i: self._shown_as(book.rules[i]))
+        if not some:
             return self._nothing()
-        places = pl.concat(list(found.values()))
-        counts = pl.Series([at.len() for at in found.values()])
-        rules = pl.Series([book.rules[i].id for i in found], dtype=book_ids(book))
+        places = pl.concat([found[i] for i in some])
+        counts = pl.Series([found[i].len() for i in some])
+        rules = pl.Series([book.rules[i].id for i in some], dtype=book_ids(book))
+        values = [
+            self._values_shown(*shown, pl.concat([found[i] for i in alike]))
+            for shown, alike in groupby(some, key=lambda i: self._shown_as(book.rules[i]))
+        ]
         frame = pl.DataFrame(
             [
                 table.rows.gather(places).alias("row"),
-                rules.gather(pl.arange(len(found), eager=True).repeat_by(counts).explode()).alias("rule"),
-                pl.concat([self._values_shown(i, at) for i, at in found.items()]).alias("value"),
+                rules.gather(pl.arange(len(some), eager=True).repeat_by(counts).explode()).alias("rule"),
+                pl.concat(values).alias("value"),
                 *(table.ids[key].gather(places).alias(name) for key, name in self._named),
             ]
         )
         gates = [book.rules[i].id for i in book.gates]
-        if any(i in found for i in book.gates):
+        if any(i in some for i in book.gates):
             # Of a row whose gate failed nothing is told, not even whose it is.
             named = [name for _, name in self._named]
             frame = frame.with_columns(
@@ -161,18 +167,22 @@ class ByColumns(Judged):
     def _named(self) -> tuple[tuple[str, str], ...]:
         return ((self.book.keys[0], "client"), (self.book.keys[1], "episode"))
 
-    def _values_shown(self, i: int, places: pl.Series) -> pl.Series:
-        rule = self.book.rules[i]
-        if rule.gate:
+    def _shown_as(self, rule: Rule) -> tuple[str, bool]:
+        """What decides which value a finding shows: the field, and whether the rule is a gate, which shows none."""
+        return rule.header, rule.gate
+
+    def _values_shown(self, header: str, gate: bool, places: pl.Series) -> pl.Series:
+        """What findings show of a field at some places."""
+        if gate:
             return pl.Series([None], dtype=pl.String).new_from_index(0, places.len())
-        if rule.header in self.table.ids:
-            texts = self.table.ids[rule.header].gather(places)
-            return pl.Series(
-                [value_shown(text, gate=False, postcode=rule.header in self.book.postcodes) for text in texts],
-                dtype=pl.String,
-            )
-        of = self.table.texts[rule.header]
-        return self._texts_shown(rule.header).gather(of.numbers.gather(places))
+        if header not in self.table.ids:
+            return self._texts_shown(header).gather(self.table.texts[header].numbers.gather(places))
+        texts = self.table.ids[header].gather(places)
+        at = texts.str.contains(f"^$|{WHOLE_ENDS}").fill_null(False).arg_true()
+        if not at.len():
+            return texts
+        shown = [value_shown(text, gate=False, postcode=False) for text in texts.gather(at)]
+        return texts.scatter(at, pl.Series(shown, dtype=pl.String))
 
     def _texts_shown(self, header: str) -> pl.Series:
         """Each text of a field as a finding shows it, by number."""
@@ -270,11 +280,6 @@ def in_order(findings: pl.DataFrame) -> pl.DataFrame:
     """Findings by row, then by the book: on one number, which sorts faster than two columns."""
     place = pl.col("row").cast(pl.UInt64) * (1 << 20) + pl.col("rule").to_physical()
     return findings[findings.select(place.arg_sort())[:, 0]]
-
-
-def _between(places: pl.Series, start: int, end: int) -> pl.Series:
-    """Of places in order those from one up to another."""
-    return places[int(places.search_sorted(start)) : int(places.search_sorted(end))]
 
 
 def _rows_between(frame: pl.DataFrame, start: int | None, end: int | None) -> pl.DataFrame:

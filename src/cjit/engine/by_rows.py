@@ -7,7 +7,7 @@ several fields, and the rows of one id to the rules across rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -172,14 +172,14 @@ class ByRows(Judged):
             value = value_shown(texts[at], gate=False, postcode=postcode)
             yield Line(numbers[at], rule.id, value, clients[at] or None, episodes[at] or None)
 
-    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
-        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
+    def counted(self, header: str, wanted: Callable[[ParsedText], bool]) -> Iterable[tuple[ParsedText, int]]:
+        """The texts of a field that are wanted, each with the number of rows it stands on whose gate holds."""
         if header not in self._counts:
             texts = self.table.columns[header]
             counts = Counter(texts)
             counts.subtract(texts[at] for at in self._gated)
             self._counts[header] = [(self._known[header][text], count) for text, count in counts.items() if count]
-        return self._counts[header]
+        return ((parsed, count) for parsed, count in self._counts[header] if wanted(parsed))
 
     def blank_ids(self, header: str) -> int:
         """On how many rows that are looked at an id of a record is blank."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import cached_property, reduce
@@ -52,14 +52,12 @@ from cjit.engine.shortcuts import (
     sieve,
     varying,
 )
-from cjit.engine.table import SAMPLE, Table, column_type
+from cjit.engine.table import SAMPLE, Table, by_number, column_type
 
 #: Rows of which the rules of several fields are asked at once.
 ROWS_TOGETHER = 250_000
 #: What runs side by side.
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
-#: Texts that are looked for one by one.
-_FEW = 6
 #: A rule is asked only of the rows that meet one of its parts where these are fewer than one in so many.
 _RARE = 10
 
@@ -138,9 +136,9 @@ class Judge:
             numbers, parsed = self.table.texts[header].numbers, self.parsed[header]
             for i in gates:
                 if self.book.rules[i].header == header:
-                    gated = gated | _by_number([i in each.fails for each in parsed], numbers)
+                    gated = gated | by_number([i in each.fails for each in parsed], numbers)
             if field.withdraws:
-                withdrawn = withdrawn | _by_number([each.value in field.withdraws for each in parsed], numbers)
+                withdrawn = withdrawn | by_number([each.value in field.withdraws for each in parsed], numbers)
             typed = pl.Series([each.value for each in parsed], dtype=self._type(Cell(header)))
             if header in types and typed.dtype == pl.String:
                 typed = typed.cast(types[header])
@@ -160,10 +158,10 @@ class Judge:
             if not rules:
                 continue
             numbers = self.table.texts[header].numbers
-            at = _by_number([bool(each.fails) for each in parsed], numbers).arg_true()
+            at = by_number([bool(each.fails) for each in parsed], numbers).arg_true()
             own = numbers.gather(at)
             for i in rules:
-                self._hit(i, at.filter(_by_number([i in each.fails for each in parsed], own)))
+                self._hit(i, at.filter(by_number([i in each.fails for each in parsed], own)))
         for i in self.book.gates:
             if i in self.hits:
                 self.gated = self.gated.clone().scatter(self.hits[i], True)
@@ -197,9 +195,8 @@ class Judge:
         odd = sieve(header, rules)
         if odd is None:
             return ids.is_not_null().arg_true()
-        sieves = [self._sieve_of(condition) for i, condition in self.book.of_several_fields.items() if i in self.active]
         # Every id is searched once, for the patterns of all rules together; the few that are found, for each by itself.
-        mine = [each for each in sieves if each is not None and headers_of(each) == (header,)]
+        mine = [each for each in self._sieves.values() if headers_of(each) == (header,)]
         self._suspects[header] = self._matching(header, merged([odd, *mine]))
         return self._matching(header, odd, self._suspects[header])
 
@@ -210,12 +207,15 @@ class Judge:
         found = some.to_frame(header).select(expression(patterns).fill_null(False))[:, 0].arg_true()
         return found if places is None else places.gather(found)
 
-    def _sieve_of(self, condition: Condition) -> Condition | None:
-        """The patterns, one of which an id as it was sent has wherever a rule of several fields fails."""
-        needed = necessary(condition)
-        if needed is None or not is_sieve(needed) or headers_of(needed)[0] not in self.table.ids:
-            return None
-        return as_sent(needed, headers_of(needed)[0])
+    @cached_property
+    def _sieves(self) -> Mapping[int, Condition]:
+        """By rule of several fields, the patterns of which an id as it was sent has one wherever the rule fails."""
+        needed = {i: necessary(condition) for i, condition in self.book.of_several_fields.items() if i in self.active}
+        return {
+            i: as_sent(patterns, headers_of(patterns)[0])
+            for i, patterns in needed.items()
+            if patterns is not None and is_sieve(patterns) and headers_of(patterns)[0] in self.table.ids
+        }
 
     # ---- rules on several fields ---------------------------------------------------------------
 
@@ -223,40 +223,51 @@ class Judge:
         asked = {i: condition for i, condition in self.book.of_several_fields.items() if i in self.active}
         with ThreadPoolExecutor(_WORKERS) as pool:
             lowered = {i: self._lowered(condition) for i, condition in asked.items()}
-            for i, places in zip(lowered, pool.map(self._asked, asked.values(), lowered.values()), strict=True):
+            for i, places in zip(lowered, pool.map(self._asked, lowered, lowered.values()), strict=True):
                 self._hit(i, places)
 
-    def _asked(self, condition: Condition, lowered: Condition) -> Places:
+    def _asked(self, i: int, lowered: Condition) -> Places:
         """Where a rule of several fields fails.
 
-        Of the parts that all must hold, those that are known by number are put together first; what is left of the
-        condition is asked of the rows on which they hold.
+        The part that holds on the fewest rows is asked first, of every row, and the other parts only where it holds.
         """
-        patterns = self._sieve_of(condition)
-        if patterns is not None:
-            return self._left(lowered, self._sieved(patterns))
+        if i in self._sieves:
+            return self._left(lowered, self._sieved(self._sieves[i]))
         parts = lowered.parts if isinstance(lowered, And) else (lowered,)
-        known = [part for part in parts if self._is_known(part)]
-        rows = [self._rows(part) for part in known]
-        if 0 in rows:
+        known = sorted(((self._rows(part), part) for part in parts if self._is_known(part)), key=_rarer)
+        rest = [part for part in parts if not self._is_known(part)]
+        if known and known[0][0] == 0:
             return _nowhere()
-        if not known:
-            return self._left(lowered, pl.int_range(self.table.height, dtype=pl.UInt32, eager=True))
-        holds = reduce(
-            and_, (self._mask(part, truth=True) for _, part in sorted(zip(rows, known, strict=True), key=_rarer))
-        )
-        rest = [part for part in parts if not any(part is each for each in known)]
-        places = holds.arg_true()
+        if known and known[0][0] * _RARE <= self.table.height:
+            places = self._mask(known.pop(0)[1], truth=True).arg_true()
+        elif rest:
+            first = min(rest, key=self._sampled) if len(rest) > 1 else rest[0]
+            places = self._left(first, pl.int_range(self.table.height, dtype=pl.UInt32, eager=True))
+            rest = [part for part in rest if part is not first]
+        else:
+            return reduce(and_, (self._mask(part, truth=True) for _, part in known)).arg_true()
+        for _, part in known:
+            places = places.filter(self._mask(part, truth=True, places=places))
         return self._left(all_of(*rest), places) if rest else places
+
+    def _sampled(self, part: Condition) -> int:
+        """On how many of the rows of a sample a condition is surely true."""
+        some = pl.int_range(0, self.table.height, SAMPLE, dtype=pl.UInt32, eager=True)
+        return self._left(part, some).len()
 
     def _left(self, condition: Condition, places: Places) -> Places:
         """At which of some places a condition is surely true, asked some rows at a time."""
+        if not places.len():
+            return _nowhere()
         found = []
         asked = expression(condition).alias("fails")
+        every_row = places.len() == self.table.height
         for start in range(0, places.len(), ROWS_TOGETHER):
-            some = places[start : start + ROWS_TOGETHER]
-            found.append(some.filter(self._frame([condition], some).select(asked)["fails"]))
-        return pl.concat(found) if found else _nowhere()
+            these = slice(start, start + ROWS_TOGETHER)
+            # A part of a column is had for nothing; rows here and there are copied.
+            frame = self._frame([condition], these if every_row else places[these])
+            found.append(places[these].filter(frame.select(asked)["fails"]))
+        return pl.concat(found)
 
     def _sieved(self, patterns: Condition) -> Places:
         """The places of the ids that a rule could fail for."""
@@ -285,19 +296,20 @@ class Judge:
                 return self._is_known(part)
         return False
 
-    def _mask(self, node: Condition, *, truth: bool) -> pl.Series:
-        """On which rows such a condition is surely true, or surely false."""
+    def _mask(self, node: Condition, *, truth: bool, places: Places | None = None) -> pl.Series:
+        """Whether such a condition is surely true, or surely false, on each row or on each of some."""
         match node:
             case Column(name):
-                return self._atoms[name].spread(self.table, truth)
+                return self._atoms[name].spread(self.table, truth, places)
             case And(parts) | Or(parts):
                 return reduce(
-                    and_ if isinstance(node, And) is truth else or_, (self._mask(p, truth=truth) for p in parts)
+                    and_ if isinstance(node, And) is truth else or_,
+                    (self._mask(part, truth=truth, places=places) for part in parts),
                 )
             case Not(part):
-                return self._mask(part, truth=not truth)
+                return self._mask(part, truth=not truth, places=places)
             case Surely(part):
-                holds = self._mask(part, truth=True)
+                holds = self._mask(part, truth=True, places=places)
                 return holds if truth else ~holds
         raise TypeError(f"{type(node).__name__} is not known by number")
 
@@ -444,7 +456,7 @@ class Judge:
                 continue
             first = []
             for n in range(len(rule.once)):
-                met = _by_number(
+                met = by_number(
                     [(i, n) in each.met for each in self.parsed[rule.header]], self.table.texts[rule.header].numbers
                 )
                 at = (met & ~self.gated).arg_max() if met.any() else None
@@ -676,23 +688,12 @@ class _Atom:
         counts = table.texts[self.header].sampled
         return 1 + SAMPLE * sum(count for number, count in counts.items() if self.answers[number] is True)
 
-    def spread(self, table: Table, truth: bool = True) -> pl.Series:
-        """Whether it is true, or false, on each row."""
-        return _by_number([answer is truth for answer in self.answers], table.texts[self.header].numbers)
-
-
-def _by_number(answers: Sequence[bool], numbers: pl.Series) -> pl.Series:
-    """For each number what is answered of it."""
-    yes = sum(answers)
-    if yes <= _FEW or len(answers) - yes <= _FEW:
-        # A comparison with one number costs a tenth of looking each up.
-        few = [number for number, answer in enumerate(answers) if answer is (yes <= _FEW)]
-        found = pl.repeat(False, numbers.len(), dtype=pl.Boolean, eager=True)
-        for number in few:
-            found |= numbers == number
-        return found if yes <= _FEW else ~found
-    # Bytes are gathered in half the time of bits.
-    return pl.Series(answers, dtype=pl.UInt8).gather(numbers) == 1
+    def spread(self, table: Table, truth: bool = True, places: Places | None = None) -> pl.Series:
+        """Whether it is true, or false, on each row or on each of some."""
+        numbers = table.texts[self.header].numbers
+        return by_number(
+            [answer is truth for answer in self.answers], numbers if places is None else numbers.gather(places)
+        )
 
 
 def _rarer(part: tuple[int, Condition]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -79,8 +79,11 @@ class Judged(ABC):
         """The first few findings of each rule, in order of the rows; ragged rows apart."""
 
     @abstractmethod
-    def texts(self, header: str) -> Iterable[tuple[ParsedText, int]]:
-        """Each text of a field that is no id of a record, and on how many rows that are looked at it stands."""
+    def counted(self, header: str, wanted: Callable[[ParsedText], bool]) -> Iterable[tuple[ParsedText, int]]:
+        """The texts of a field that are wanted, each with the number of rows it stands on whose gate holds.
+
+        The field is no id of a record.
+        """
 
     @abstractmethod
     def blank_ids(self, header: str) -> int:
@@ -240,14 +243,18 @@ class _Outcome:
             declined: frozenset[object] = frozenset(
                 [*map(int, field.apart)] if field.apart else codes.not_answers() if codes else ()
             )
+
+            def is_told_apart(parsed: ParsedText, declined: frozenset[object] = declined) -> bool:
+                return parsed.value is None or parsed.value in declined
+
             blank = not_answered = bad = 0
-            for parsed, count in self.judged.texts(header):
+            for parsed, count in self.judged.counted(header, is_told_apart):
                 if parsed.is_no_value:
                     bad += count
                 elif parsed.value is None:
                     # A code that stands for none is blank.
                     blank += count
-                elif parsed.value in declined:
+                else:
                     not_answered += count
             filled[header] = Filled(self._examined - blank, blank, not_answered, bad)
         return filled
@@ -258,8 +265,8 @@ class _Outcome:
         if codes is None or codes.complete or header in self.book.apart:
             return 0
         known = frozenset(codes.codes)
-        texts = self.judged.texts(header)
-        return sum(count for parsed, count in texts if parsed.value is not None and parsed.value not in known)
+        unknown = self.judged.counted(header, lambda parsed: parsed.value is not None and parsed.value not in known)
+        return sum(count for _, count in unknown)
 
     @cached_property
     def _gate_texts(self) -> _GateTexts:

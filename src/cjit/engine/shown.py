@@ -11,7 +11,11 @@ from cjit.geography import TRUNCATED, WHOLE_UNSPACED
 #: A whole postcode anywhere in a text, however it is spaced; its first part is the group.
 WHOLE_WITHIN = r"(?i)\b([a-z]{1,2}[0-9][0-9a-z]?\s*[0-9])[a-z]{2}\b"
 
+#: How each whole postcode in a text ends: texts without it, nearly all, have none.
+WHOLE_ENDS = r"(?i)[0-9][a-z]{2}\b"
+
 _within = re.compile(WHOLE_WITHIN)
+_ends = re.compile(WHOLE_ENDS)
 _spaces = re.compile(WHITE_SPACE)
 _whole = re.compile(in_python(WHOLE_UNSPACED))
 _truncated = re.compile(in_python(TRUNCATED))
@@ -19,7 +23,7 @@ _truncated = re.compile(in_python(TRUNCATED))
 
 def without_whole_postcodes(text: str) -> str:
     """Any text, with the last two characters of each whole postcode in it struck out."""
-    return _within.sub(r"\1**", text) if len(text) >= 5 else text
+    return _within.sub(r"\1**", text) if len(text) >= 5 and _ends.search(text) else text
 
 
 def is_whole(text: str) -> bool:
