@@ -457,6 +457,7 @@ class DateKind(FieldKind):
         return f"({slashed})/{year}|{year}({eight})"
 
     def _kind_rules(self) -> Iterator[Rule]:
+        """The rules of a date: each is real, not in the future and after 1900, and a file has one style."""
         noun = self.field.noun
         yield self._rule(
             "is_a_date",
@@ -893,6 +894,7 @@ def stories(dataset: Dataset) -> Sequence[Story]:
 
 
 def _stories(dataset: Dataset) -> Iterator[Story]:
+    """The dependencies of `stories`, by entity: that of its owner, then those of its fields."""
     kinds = kinds_of(dataset)
     # Only rows that pass the gate are examined, and its field has one value on all of them.
     gated = {rule.header for rule in dataset.written if rule.gate}
@@ -913,6 +915,18 @@ def _stories(dataset: Dataset) -> Iterator[Story]:
 
 
 def _story(key: Field, kind: FieldKind, name: str, message: str, *, owner: bool) -> Story:
+    """The dependency of a field on an id.
+
+    Args:
+        key: the id.
+        kind: the field.
+        name: the id of the rule.
+        message: the message of the rule.
+        owner: whether the field is the id of what the first id belongs to.
+
+    Returns:
+        The dependency, with its rule.
+    """
     rule = Rule(
         name,
         Severity.QUERY,

@@ -292,7 +292,16 @@ class _Reader:
         raise TypeError(f"There is no English for {type(condition).__name__}")
 
     def equal(self, one: c.Value, other: c.Value, *, yes: bool) -> _Fact:
-        """The statement that two given values are equal, or that they are not. The first is the subject."""
+        """The statement that two given values are equal, or that they are not. The first is the subject.
+
+        Args:
+            one: the first value.
+            other: the second value.
+            yes: whether it is so.
+
+        Returns:
+            The statement.
+        """
         match one, other:
             case (c.Rows(same), c.Constant(1)):
                 return _Fact("", f"{'no other' if yes else 'another'} row has the same {self.ids(same)}")
@@ -323,7 +332,16 @@ class _Reader:
         return dataclasses.replace(self.fact(one, verb, [other]), subject=self.noun(left))
 
     def less(self, one: c.Value, other: c.Value, *, yes: bool) -> _Fact:
-        """The statement that one given value is less than another, or that it is not. A field is the subject."""
+        """The statement that one given value is less than another, or that it is not. A field is the subject.
+
+        Args:
+            one: the first value.
+            other: the second value.
+            yes: whether it is so.
+
+        Returns:
+            The statement.
+        """
         if isinstance(one, c.Constant) and isinstance(other, c.Rows):
             if one.value == 1 and yes:
                 return _Fact("", f"another row has the same {self.ids(other.same)}")
@@ -398,7 +416,16 @@ class _Reader:
     # ---- across rows ---------------------------------------------------------------------------
 
     def any_row(self, part: c.Condition, same: tuple[c.Value, ...], *, yes: bool) -> _Fact:
-        """The statement that a condition is true on a row with the same ids, or that it is true on none."""
+        """The statement that a condition is true on a row with the same ids, or that it is true on none.
+
+        Args:
+            part: the condition.
+            same: the ids.
+            yes: whether there is such a row.
+
+        Returns:
+            The statement.
+        """
         rows = f"{'some' if yes else 'no'} row with the same {self.ids(same)}"
         fact = self.statement(part, yes=True, known=True)
         if isinstance(fact, _Fact) and fact.subject == _THE_ROW:
@@ -503,6 +530,7 @@ class _Reader:
         raise TypeError(f"There is no English for {type(value).__name__}")
 
     def first_given(self, values: tuple[c.Value, ...]) -> str:
+        """The noun for the first given of some values."""
         nouns = list(dict.fromkeys(map(self.noun, values)))
         if len(nouns) == 1:
             return nouns[0]
@@ -522,6 +550,7 @@ class _Reader:
         return finds[group - 1] if 0 < group <= len(finds) else "what has a certain form"
 
     def is_date(self, value: c.Value) -> bool:
+        """Whether a value is a date."""
         match value:
             case c.Cell(header):
                 field = self.dataset.by_header.get(header)
