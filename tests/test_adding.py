@@ -190,10 +190,10 @@ def test_a_kind_of_field_is_its_class_and_its_name(copy):
     def fits(self, text):
         return 1 if ":" in text else -1
 
-    def _own_rules(self):
+    def _kind_rules(self):
         yield self._rule("is_a_time", f"The {self.field.noun} must be a time such as 09:30", self.wrong, "noon")
 
-    def _unplain(self):
+    def _unplain_example(self):
         return "09.30", f"Write the {self.field.noun} with a colon"
 
 

@@ -235,15 +235,15 @@ class Recorder(_Reader):
         super().__init__(dataset)
         self.meant: dict[_Fact, Condition] = {}
 
-    def says(self, condition, *, yes, known):
-        told = super().says(condition, yes=yes, known=known)
+    def statement(self, condition, *, yes, known):
+        told = super().statement(condition, yes=yes, known=known)
         if isinstance(told, _Fact) and not isinstance(condition, And | Or | Not):
             meant = (condition if yes else ~condition).surely
             self.keep(told, meant if known else ~(~condition if yes else condition).surely)
         return told
 
-    def compared(self, condition, *, yes):
-        return self.keep(super().compared(condition, yes=yes), (condition if yes else ~condition).surely)
+    def comparison(self, condition, *, yes):
+        return self.keep(super().comparison(condition, yes=yes), (condition if yes else ~condition).surely)
 
     def given(self, value):
         return self.keep(super().given(value), value.is_given)
@@ -271,7 +271,7 @@ def test_what_is_said_of_a_rule_is_so_where_it_is_broken_and_nowhere_else():
     others = [*(example for _, example in BREAKS), *HOLDS, *(example for _, example in SILENT), *ids]
     rows = pl.concat(examples_of(Q.rules, *others))
     reader = Recorder(Q)
-    again = [reader.condition_of(reader.says(rule.fails_when, yes=True, known=True)) for rule in Q.rules]
+    again = [reader.condition_of(reader.statement(rule.fails_when, yes=True, known=True)) for rule in Q.rules]
     broken = by_columns([rule.fails_when.surely for rule in Q.rules], rows)
     said_so = by_columns([condition.surely for condition in again], rows)
     for place, rule in enumerate(Q.rules):
@@ -284,6 +284,6 @@ def test_what_is_said_of_a_rule_is_so_where_it_is_broken_and_nowhere_else():
 def test_what_is_said_of_any_tree_is_so_where_it_is_true_and_nowhere_else(tree, rows):
     reader = Recorder(Q)
     for condition in (tree, ~tree, ~tree.surely, tree | ~tree):
-        again = reader.condition_of(reader.says(condition, yes=True, known=True))
+        again = reader.condition_of(reader.statement(condition, yes=True, known=True))
         made = table(*rows)
         assert by_columns([again.surely], made) == by_columns([condition.surely], made)

@@ -1,11 +1,12 @@
 """The language in which a rule says what is wrong: values of a record, and conditions on them, as frozen trees.
 
-A condition is true, false or not known; a rule fires where its condition is surely true. Each node says below what it
-means and what it says of a blank. Nothing here evaluates anything: `cjit.engine.plain` says in plain Python what every
-node means, `cjit.engine.columns` says the same in Polars, and others read the tree as English, JSON or SQL.
+A condition is true, false or not known; a rule fires where its condition is surely true. The docstring of each node
+class says what the node means and what it gives for a blank. This module evaluates nothing: `cjit.engine.plain`
+evaluates every node in plain Python, `cjit.engine.columns` does the same in Polars, and `cjit.dictionary` writes the
+tree as English, JSON or SQL.
 
-Conditions are written with Python's operators: ``(ROUTE == "1") & ~DRUG1.is_given``. ``and``, ``or`` and ``not`` cannot
-be had; a condition used as a truth raises TypeError.
+Conditions are written with Python's operators: ``(ROUTE == "1") & ~DRUG1.is_given``. ``and``, ``or`` and ``not`` do not
+work, because a condition used as a bool raises TypeError.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
-#: A character of white space, as Unicode has it, as a pattern.
+#: One character of Unicode white space, as a pattern.
 WHITE_SPACE = "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-#: Every character of white space, for `str.strip`, which by itself would take away four more.
+#: The same characters, as an argument of `str.strip`, which by default strips four more.
 WHITE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
 
-#: What a value may be compared with as it stands.
+#: The Python types that a value may be compared with.
 Plain = str | int | date
 
 
 class Stage(StrEnum):
-    """How far a field has come on the way from text to value."""
+    """How far the text of a field has been parsed."""
 
     SENT = "as sent"  # the text in the file; blank where it holds nothing but spaces
     READ = "as read"  # after tidying: a date, a whole number, or text without outer spaces
@@ -40,13 +41,13 @@ class Stage(StrEnum):
 
 
 class Parameter(StrEnum):
-    """What a check is told, beside the record."""
+    """An argument of a check that conditions can read, beside the record."""
 
     TODAY = "TODAY"  # the day nothing may be later than: a date
-    SUBMITTER = "SUBMITTER"  # the agency that submits: text, blank where it is not told
+    SUBMITTER = "SUBMITTER"  # the agency that submits: text, blank where it is not given
 
 
-class BadPattern(ValueError):  # noqa: N818 - a slip of whoever writes a rule, told in one sentence
+class BadPattern(ValueError):  # noqa: N818 - a mistake of the author of a rule, reported in one sentence
     """A text pattern that not every engine reads alike."""
 
 
@@ -54,7 +55,7 @@ class BadPattern(ValueError):  # noqa: N818 - a slip of whoever writes a rule, t
 
 
 class Node:
-    """A part of a tree. Two nodes are compared by `as_text`: `==` between values makes a condition."""
+    """A part of a tree. Nodes are compared by their `as_text`, because `==` between values makes a condition."""
 
     __slots__ = ()
 
@@ -110,7 +111,7 @@ class Value(Node):
         return Matches(self, pattern)
 
     def found(self, pattern: str, group: int = 1) -> Found:
-        """What a group of the pattern holds where the pattern is first found."""
+        """The text of a group of the pattern, where the pattern is first found."""
         return Found(self, pattern, group)
 
     def without(self, pattern: str) -> Without:
@@ -164,6 +165,7 @@ class Condition(Node):
 
 
 def _value(other: object) -> Value:
+    """A value as it is, and a text, whole number or date as a `Constant`."""
     if isinstance(other, Value):
         return other
     if isinstance(other, str | int | date) and not isinstance(other, bool):
@@ -172,6 +174,7 @@ def _value(other: object) -> Value:
 
 
 def _parts_of(joined: type[And] | type[Or], condition: Condition) -> tuple[Condition, ...]:
+    """The parts of a condition of the class `joined`, or any other condition as the only part: `a & b & c` is flat."""
     if not isinstance(condition, Condition):
         raise TypeError(f"A condition is joined to a condition, not to {type(condition).__name__}")
     return condition.parts if isinstance(condition, joined) else (condition,)
@@ -407,11 +410,11 @@ class Surely(Condition):
 
 
 # ---- across rows -----------------------------------------------------------------------------------
-# The rows that are looked at together agree in each value of `same`; a blank agrees with a blank.
+# These nodes group rows. The rows of a group are equal in each value of `same`; a blank equals a blank.
 
 
 class _Across(Node):
-    """What looks beyond its row, of parts that do not: engines that go by columns cannot look twice."""
+    """A node that reads other rows. Its parts must not: an engine that works by columns cannot nest groups of rows."""
 
     __slots__ = ()
 
@@ -477,7 +480,7 @@ class Least(_Across, Value):
     same: tuple[Value, ...]
 
 
-#: The nodes that look beyond their row.
+#: The nodes that read other rows.
 ACROSS = (Differs, AnyRow, FirstRow, Rows, HowOften, Most, Least)
 
 
@@ -486,17 +489,24 @@ ACROSS = (Differs, AnyRow, FirstRow, Rows, HowOften, Most, Least)
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What a table says.
+    """The content of a lookup table.
 
-    `known` has for each argument the texts the table can speak of (None: any); `yes` are the combinations that are
-    true. Every other combination of known texts is false.
+    known: the texts that each argument may have, by the argument's position (None: any text).
+    yes: the combinations of texts, one for each argument, that are true. Other combinations of known texts are false.
     """
 
     known: tuple[frozenset[str] | None, ...]
     yes: frozenset[tuple[str, ...]]
 
     def answer(self, texts: tuple[str, ...]) -> bool | None:
-        """Whether the table says yes of some texts, none of them blank; None where it does not know one of them."""
+        """Whether a combination of texts is true.
+
+        Args:
+            texts: a text for each argument, none of them blank.
+
+        Returns:
+            True or false; None where one of the texts is not known to the table.
+        """
         for text, known in zip(texts, self.known, strict=True):
             if known is not None and text not in known:
                 return None
@@ -505,10 +515,13 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table a condition looks texts up in: its name, what a yes means in words, and its entries, read when needed.
+    """A lookup table of a condition: combinations of texts that are true or false.
 
-    `means` has {0} and {1} for the arguments, `denies` says the opposite. `ask` answers of one combination without
-    reading all entries, where the table can.
+    name: its name in JSON and SQL.
+    means: what true means in English, with {0} and {1} for the arguments.
+    denies: what false means, likewise.
+    read: gives its entries; it is called once, when they are first needed.
+    ask: answers for one combination as `answer` does, without reading all entries (None: the entries are read).
     """
 
     name: str
@@ -523,11 +536,11 @@ class Table:
         return _entries(self)
 
     def answer(self, *texts: str) -> bool | None:
-        """Whether the table says yes of some texts, none of them blank; None where it does not know one of them."""
+        """Whether a combination of texts is true, as `Entries.answer` says."""
         return self.ask(*texts) if self.ask else self.entries.answer(texts)
 
     def says(self, *texts: Value) -> LookedUp:
-        """The condition that the table says yes of some values."""
+        """The condition that the combination of some values is true in the table."""
         return LookedUp(self, texts)
 
 
@@ -545,7 +558,7 @@ WITHHELD = Withheld()
 
 
 def cells(*headers: str) -> tuple[Cell, ...]:
-    """The values of some fields, by header, for a rule book to name."""
+    """The values of some fields, by header, in the order of the headers."""
     return tuple(Cell(header) for header in headers)
 
 
@@ -565,7 +578,7 @@ def first_given(*values: Value) -> FirstGiven:
 
 
 def latest(*values: Value) -> Latest:
-    """The latest of some dates, as far as they are given."""
+    """The latest of the given dates among some."""
     return Latest(values)
 
 
@@ -612,7 +625,7 @@ def _same(values: tuple[Value, ...] | Value) -> tuple[Value, ...]:
 
 
 def children(node: Node) -> Iterator[Node]:
-    """The nodes a node is made of, in the order they are written."""
+    """The direct children of a node, in the order of its fields."""
     for field in dataclasses.fields(node):  # type: ignore[arg-type]
         part = getattr(node, field.name)
         if isinstance(part, Node):
@@ -639,26 +652,24 @@ def headers_of(node: Node) -> tuple[str, ...]:
 
 
 def tables_of(*nodes: Node) -> tuple[Table, ...]:
-    """The tables some trees look texts up in, each once, by name."""
-    found = {each.table.name: each.table for node in nodes for each in every(node) if isinstance(each, LookedUp)}
-    return tuple(found[name] for name in sorted(found))
+    """The lookup tables of some trees, each once, sorted by name."""
+    by_name = {each.table.name: each.table for node in nodes for each in every(node) if isinstance(each, LookedUp)}
+    return tuple(by_name[name] for name in sorted(by_name))
 
 
 def reads_parameter(node: Node, parameter: Parameter) -> bool:
-    """Whether a tree reads what the check is told under a name."""
+    """Whether a tree reads a parameter of the check."""
     return any(isinstance(each, ParameterValue) and each.name is parameter for each in every(node))
 
 
 def looks_across(node: Node) -> bool:
-    """Whether a tree looks beyond its row."""
+    """Whether a tree reads other rows."""
     return any(isinstance(each, ACROSS) for each in every(node))
 
 
 def as_text(node: Node) -> str:
-    """A tree as one line of text, the same for two trees that say the same in the same words."""
-    parts = []
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]
-        parts.append(_as_text(getattr(node, field.name)))
+    """A tree as one line of text: two trees are equal where their lines are."""
+    parts = [_as_text(getattr(node, field.name)) for field in dataclasses.fields(node)]  # type: ignore[arg-type]
     return f"{type(node).__name__}({', '.join(parts)})"
 
 
@@ -674,7 +685,7 @@ def _as_text(part: object) -> str:
 
 # ---- patterns --------------------------------------------------------------------------------------
 
-#: What a pattern may be made of: a class of characters, an escaped sign, a group, a count, or a character.
+#: A token of a pattern: a class of characters, an escaped sign, the start of a group, a count, a sign or a character.
 _TOKEN = re.compile(
     r"(?P<cls>\[\^?[^\]\[\\]*\])|(?P<escaped>\\[][.^$*+?(){}|\\/-])|(?P<group>\((?:\?:)?)|(?P<count>\{[0-9]+(?:,[0-9]*)?\})"
     r"|(?P<sign>[).^$|*+?])|(?P<char>[^][\\(){}])"
@@ -683,13 +694,18 @@ _TOKEN = re.compile(
 
 @lru_cache(maxsize=1024)
 def check_pattern(pattern: str, finds: int | None = None) -> None:
-    """Raise `BadPattern` for what Python, Rust's regex crate and RE2 do not all read alike.
+    """Check that Python, Rust's regex crate and RE2 read a pattern alike.
 
-    `finds` is the group whose text is wanted, 0 for the whole: it must hold something wherever it is there, for not
-    every engine tells a group that holds nothing from one that is not there.
+    A pattern may have characters, classes of characters and ranges, groups with `(` and `(?:`, alternatives, the
+    counts `?`, `*`, `+` and `{2,3}`, `.` for all but a line feed, `^` for the start and `$` for the end of the text.
 
-    A pattern has characters, classes of characters and ranges, groups with `(` and `(?:`, alternatives, the counts
-    `?`, `*`, `+` and `{2,3}`, `.` for all but a line feed, `^` for the start and `$` for the end of the text.
+    Args:
+        pattern: the pattern.
+        finds: the number of the group whose text is used, 0 for the whole match (None: no text is used). The group
+            must not match an empty text, because some engines cannot tell that from a group that did not take part.
+
+    Raises:
+        BadPattern: for any other pattern.
     """
     at = 0
     before = ""
@@ -724,7 +740,7 @@ def check_pattern(pattern: str, finds: int | None = None) -> None:
 
 
 def _groups(pattern: str) -> list[str]:
-    """The whole of a pattern, and what stands in each of its groups that are numbered."""
+    """The pattern of each group by its number; that of group 0 is the whole pattern."""
     groups = [pattern]
     opened: list[tuple[int, int]] = []
     for token in _TOKEN.finditer(pattern):
@@ -740,13 +756,13 @@ def _groups(pattern: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def in_python(pattern: str) -> str:
-    """A pattern as Python's `re` reads it: there `$` also matches before a line feed at the end, here it does not."""
+    r"""A pattern for Python's `re`, with `\Z` for `$`, which in Python also matches before a line feed at the end."""
     return "".join(
         r"\Z" if token[0] == "$" and token.lastgroup == "sign" else token[0] for token in _TOKEN.finditer(pattern)
     )
 
 
-#: For readers of the tree that keep something for each kind of node.
+#: Every node class by name.
 NODES: Mapping[str, type[Node]] = {
     kind.__name__: kind
     for kind in (

@@ -1,8 +1,7 @@
 """The vocabulary: Field, CodeList, Rule and Dataset, and the document's own outcomes.
 
-Everything here is a frozen value. Nothing is registered by being imported, and no
-function here reads a file, a clock or a global: the engines (`read`, `check`,
-`compare`) are handed a `Dataset` and learn every header from it.
+Everything here is a frozen value. Importing a module registers nothing, and no function here reads a file, a clock or a
+global. The engines are given a `Dataset` and take every header from it.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from cjit.conditions import Condition, FirstRow, Stage, cells_of, headers_of
 if TYPE_CHECKING:
     from cjit.questions import Questions
 
-#: What a rule cites when the document only hints at it. Each such rule says why in `reading`
+#: The clause of a rule that the document only hints at. Each such rule says why in `reading`
 #: and is listed in docs/source.md.
 OUR_READING = "our reading"
 
-#: Two columns a rule may read beside the fields: the date of the check, and the agency that
-#: submits (null when not told). They are arguments of a check, never the clock.
+#: Two columns that a rule may read beside the fields: the day of the check (Date), and the code of the agency that
+#: submits (String, null where it is not given). Both are arguments of a check.
 TODAY = "TODAY"
 SUBMITTER = "SUBMITTER"
 
-#: A column that rules across rows may read: true on rows whose gate failed, of which all but the client's id is
-#: null there.
+#: A column (Boolean) that rules across rows may read: true on rows whose gate failed. All values of such a row are null
+#: but the client's id.
 WITHHELD = "WITHHELD"
 
-#: A column of `check.records` beside it: true on rows whose gate failed by a code that withdraws (`Field.withdraws`),
-#: not by a blank or by a text that is no code.
+#: A column (Boolean) beside WITHHELD in what `cjit.engine.checking.records` gives: true on rows whose gate failed by a
+#: code that withdraws (`Field.withdraws`), false where it failed by a blank or by a text that is no code.
 WITHDRAWN = "WITHDRAWN"
 
 
@@ -78,7 +77,7 @@ class Changes(StrEnum):
 
 
 class Status(StrEnum):
-    """How sure a code is, the surest first."""
+    """How certain a code is, the most certain first."""
 
     STATED = "stated"  # printed in the business definitions
     DERIVED = "derived"  # found in another system that implements the dataset
@@ -91,8 +90,15 @@ class Status(StrEnum):
 class Code:
     """One row of a code list.
 
-    `start` and `end` are the first and last day it may be used. They are shown and no rule checks them: which
-    date of a record they are to be held against is not public. `also` are other codes that are read as this one.
+    code: the code, in capitals.
+    label: what it stands for.
+    definition: the definition printed beside it ("": none).
+    group: the heading it is printed under ("": none).
+    status: how certain the code is.
+    source: where it is from.
+    start, end: the first and the last day on which it may be used (None: no limit). They are shown, and no rule checks
+        them, because it is not public which date of a record they apply to.
+    also: other codes that are read as this one.
     """
 
     code: str
@@ -110,8 +116,9 @@ class Code:
 class CodeList:
     """The permissible values of a field, in printed order.
 
-    A code may stand in several groups with different definitions (case closure reasons), so a row is
-    a (code, group) pair; `codes` are the distinct codes.
+    name: the list's name, such as DRUG.
+    rows: a row for each pair of code and group: a code may stand in several groups with different definitions, as
+        case closure reasons do.
     """
 
     name: str
@@ -124,22 +131,22 @@ class CodeList:
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
-        """Label by code; the first printed where a code stands in two groups."""
+        """Label by code. A code in two groups has the label that is printed first."""
         return {row.code: row.label for row in reversed(self.rows)}
 
     @cached_property
     def also(self) -> Mapping[str, str]:
-        """Other codes that are read, each with the code of the list that it is read as."""
+        """The code of the list by other code that is read as it."""
         return {other: row.code for row in self.rows for other in row.also if other not in self.labels}
 
     @cached_property
     def status(self) -> Status:
-        """The least sure status of any row: a list is no surer than its weakest code."""
+        """The least certain status of any row."""
         return max((row.status for row in self.rows), key=list(Status).index)
 
     @property
     def complete(self) -> bool:
-        """True when a code that is not in the list is known to be wrong."""
+        """Whether a code that is not in the list is known to be wrong."""
         return self.status in (Status.STATED, Status.DERIVED, Status.OFFICIAL)
 
     def group(self, name: str) -> tuple[str, ...]:
@@ -147,9 +154,10 @@ class CodeList:
         return tuple(row.code for row in self.rows if row.group == name)
 
     def not_answers(self) -> tuple[str, ...]:
-        """The codes that say a question was not answered: declined, not stated, not known.
+        """The codes for a question that was not answered: declined, not stated, not known.
 
-        What the client declined otherwise is an answer: "No – client declined", of naloxone.
+        A client who declines something other than the question has answered it: "No – client declined" is an answer
+        on naloxone.
         """
         words = ("declined to answer", "declines to disclose", "not stated", "not known", "unknown", "does not know")
         return tuple(dict.fromkeys(r.code for r in self.rows if any(w in r.label.lower() for w in words)))
@@ -159,16 +167,27 @@ class CodeList:
 class Field:
     """One data item of the dataset.
 
-    `header` is its only name: in the frame, the form, the JSON and the rules. `also` are other
-    spellings a file may use. `noun` completes a message ("Enter the …"). `as_of` is the moment the document has
-    it recorded as per ("start of episode"; "": none is named). `missing` is the stated
-    consequence of leaving it blank (None: the document states none), `required` the stated condition of a
-    field that is needed in some records only ("where …"; rules hold it). `minimum` and `maximum` bound a
-    number, inclusive. `apart` are answers that are not numbers (CHILDWTH 98), never averaged. `none`
-    are codes of other letters that say "none": read as blank, with a query. `withdraws` are codes by which what was
-    given before is taken back: anything else that is not the answer asked for only leaves it ungiven.
-    `system` marks what the software fills in, not the provider. `hint` helps whoever fills it in; `plain` is what it is
-    called to the client it is about (None: as in the document), and empty where it is another answer to the one before.
+    header: its CSV header, and its only name in frames, forms, JSON and rules.
+    label: the document's field description.
+    noun: its name in a message ("Enter the …").
+    definition: what it is, in our words.
+    clause: where the document prints it: section and header.
+    entity: the section it belongs to.
+    kind: how a value is written.
+    changes: whether a value may change from one submission to the next.
+    as_of: the moment as per which the document has it recorded, such as "start of episode" ("": none is named).
+    codes: the name of its code list (None: it has none).
+    missing: the stated consequence of leaving it blank (None: the document states none).
+    required: the stated condition under which some records need it ("where …"; "": none). A written rule checks it.
+    minimum, maximum: the bounds of a number, inclusive (None: no bound).
+    apart: label by answer that is a number in form only, such as CHILDWTH 98. Such answers are never averaged.
+    none: codes of other letters for "none". They are read as blank, with a query.
+    withdraws: the codes that take back an answer given before. Any other value that is not the answer asked for, or a
+        blank, means only that the answer is not given in this record.
+    system: whether the software fills it in, and not the provider.
+    also: other spellings of the header that a file may use.
+    hint: a sentence for the person who fills it in.
+    plain: its name on what the client reads (None: the label; "": it is a further answer to the field before it).
     """
 
     header: str
@@ -195,16 +214,17 @@ class Field:
 
     @property
     def bad(self) -> Severity:
-        """The severity of a bad value: that of a missing one, `query` where none is stated."""
+        """The severity of a bad value: that of a missing value, or `query` where the document states none."""
         return self.missing or Severity.QUERY
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A text pattern in words, for people.
+    """A text pattern in English.
 
-    `matches` says of a text that the pattern is found in it ("holds an e-mail address"); `finds` what each of its
-    groups holds, from the first on ("the postcode"); `without` what is taken out where all that it finds is ("spaces").
+    matches: the verb phrase for a text in which the pattern is found ("holds an e-mail address").
+    finds: a noun for the text of each group, from group 1 on ("the postcode").
+    without: a noun for everything that the pattern finds and `Without` removes ("spaces").
     """
 
     matches: str = ""
@@ -212,7 +232,7 @@ class Wording:
     without: str = ""
 
 
-#: One record as text by header, as a file row or a form has it. A header left out is blank.
+#: One record of a file or a form: text by header. A header that is left out is blank.
 Record = Mapping[str, str]
 
 
@@ -220,13 +240,21 @@ Record = Mapping[str, str]
 class Rule:
     """Something that must or should hold.
 
-    `id` is `HEADER.what_must_hold`. The rule fires where `fails_when` is surely true. `breaks` and `holds` are its
-    examples: parts of a record (for a rule `across` rows, several records) that break it and keep it; each example is
-    laid over a faultless record. `across` names the id whose rows are looked at together. A `gate` that
-    fails hides every other finding and every value of its row; it stands for all derived rules of its
-    field. Where a rule that `replaces` another fires, that other one is silent. `of_list` names a code list whose
-    packaged codes the rule knows: with another in its place the rule goes. `reading` says why, where the clause is our
-    reading.
+    id: `HEADER.what_must_hold`.
+    severity: what happens to a record that breaks it.
+    message: one sentence for the user that says what to do, without a full stop.
+    clause: where the document says so, or `OUR_READING`.
+    fails_when: the condition. The rule fires where it is surely true.
+    breaks: an example that breaks the rule: cells that replace those of the dataset's faultless example record. A rule
+        across rows has several such records.
+    holds: an example that keeps the rule, likewise.
+    across: the header of the id by which the rule groups rows (None: it reads one row).
+    gate: whether a row that breaks it is withheld: no other finding and no value of it is shown. A gate replaces all
+        derived rules of its field.
+    replaces: the id of a rule that does not fire on a row where this one does ("": none).
+    of_list: the name of a code list whose packaged codes the rule reads ("": none). The rule is left out where an
+        official list takes the place of the packaged one.
+    reading: why the rule is there, where the clause is our reading.
     """
 
     id: str
@@ -244,39 +272,50 @@ class Rule:
 
     @property
     def header(self) -> str:
-        """The field the finding is shown at."""
+        """The header of the field at which a finding is shown."""
         return self.id.split(".", 1)[0]
 
     def matches(self, pattern: str) -> bool:
-        """Whether a pattern such as `DISD`, `DISD.*` or `DISABLE*` means this rule."""
+        """Whether a pattern such as `DISD`, `DISD.*` or `DISABLE*` names this rule."""
         return fnmatchcase(self.id, pattern) or fnmatchcase(self.header, pattern)
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
-        """Every field the rule reads, found in the condition itself."""
+        """The header of every field that the condition reads."""
         return headers_of(self.fails_when)
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """The fields whose value the rule reads: where what was sent is no value of one of them, the rule is silent."""
+        """The headers of the fields whose value the rule reads. It is silent where one of them has no valid value."""
         return frozenset(cell.header for cell in cells_of(self.fails_when) if cell.stage is Stage.VALUE)
 
     @property
     def once(self) -> tuple[Condition, ...]:
-        """Of a rule that is told once a file, the conditions that each must hold on some row; else nothing."""
+        """The conditions that must each hold on some row, of a rule that is told once a file; else none."""
         return self.fails_when.conditions if isinstance(self.fails_when, FirstRow) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Which field of a dataset says what a program must know of a record: so that none names a header.
+    """The headers of the fields that programs must know by their meaning, so that no program names a header.
 
-    consent: whether the client's data may be shared. agency: who sends. reference: the client at the agency.
-    initials: of the first name and the surname. born: the birth date. sex.
-    postcode, authority, area: where the client lives, its upper tier authority, and its partnership.
-    event: the day of what brought the client. contact: the day of the first contact. caseload: the day on which the
-    caseload began. closed, reason: the day of the closure, and why; `before` and `after` are the groups of the reasons
-    before the caseload began and from then on. referred: the day of a referral.
+    consent: whether the client's data may be shared.
+    agency: the code of the agency that sends.
+    reference: the agency's own reference for the client.
+    initials: the initials of the first name and of the surname.
+    born: the birth date.
+    sex: the client's sex.
+    postcode: the postcode of the client's home, less its last two characters.
+    authority: the upper tier authority of the client's home.
+    area: the partnership of the client's home.
+    event: the date of what brought the client to the service.
+    contact: the date of the first contact.
+    caseload: the date on which the client was taken onto the caseload.
+    closed: the date of the case closure.
+    reason: the reason for the case closure.
+    referred: the date of a referral to structured treatment.
+    before: not a header, but the group of the closure reasons for clients who are not on the caseload.
+    after: not a header, but the group of the closure reasons for clients who are.
     """
 
     consent: str
@@ -302,10 +341,20 @@ class Roles:
 class Dataset:
     """A lettered version of the national collection: its fields, code lists and rules.
 
-    `written` are the rules across fields; `rules` adds those derived from the fields. `elsewhere` says
-    which letter has a header this one has not: a file that carries it is of that letter. `words` are the text patterns
-    of the written rules in words. `example` is a whole record that breaks no rule on `example_day`. `roles` says which
-    field says what, `questions` how they are asked. `derived` makes the rules that follow from the fields.
+    letter: the letter, in capitals.
+    title: its name for people.
+    effective: the day from which it is in effect.
+    fields: its fields, in the document's order.
+    lists: its code lists by name.
+    written: the rules across fields. `rules` has them and those that follow from the fields.
+    elsewhere: the letter of another dataset by header that only that dataset has. A file with such a header is of
+        that letter.
+    words: the text patterns of the written rules in English.
+    example: a whole record that breaks no rule on `example_day`.
+    example_day: the day on which examples are checked.
+    roles: the headers of the fields that programs must know by their meaning (None: not given).
+    questions: how the fields are asked (None: not given).
+    derived: makes the rules that follow from the fields.
     """
 
     letter: str
@@ -324,7 +373,7 @@ class Dataset:
 
     @cached_property
     def asked(self) -> Questions | None:
-        """The questions with every field in them: one that no group names is asked after the field before it."""
+        """The questions with every field but consent: a field that no group names is asked after the one before it."""
         # Consent is asked on a page of its own.
         consent = self.roles.consent if self.roles else None
         fields = [(f.header, f.entity.value, f.system) for f in self.fields if f.header != consent]
@@ -332,7 +381,7 @@ class Dataset:
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
-        """The CSV headers in the document's order: the order files are written in."""
+        """The CSV headers in the document's order, which is the order of columns in a file that is written."""
         return tuple(field.header for field in self.fields)
 
     @cached_property
@@ -342,13 +391,12 @@ class Dataset:
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        """The whole rule book in the document's order: derived from the fields, then written."""
-        order = {header: i for i, header in enumerate(self.headers)}
-        found = (*self.derived(self), *self.written)
-        return tuple(sorted(found, key=lambda rule: order[rule.header]))
+        """Every rule by the document's order of fields. The rules of a field are the derived, then the written ones."""
+        order = {header: place for place, header in enumerate(self.headers)}
+        return tuple(sorted((*self.derived(self), *self.written), key=lambda rule: order[rule.header]))
 
     def codes_of(self, header: str) -> CodeList | None:
-        """The code list of a field, or None."""
+        """The code list of a field; None where it has none."""
         name = self.by_header[header].codes
         return self.lists[name] if name else None
 
@@ -357,12 +405,19 @@ class Dataset:
         return tuple(field for field in self.fields if field.entity is entity)
 
     def parent(self, entity: Entity) -> Field | None:
-        """The id of what an entity belongs to: an episode to a client, the rest to an episode."""
+        """The id of the entity that another belongs to: an episode belongs to a client, the others to an episode."""
         above = {Entity.CLIENT: None, Entity.EPISODE: Entity.CLIENT}.get(entity, Entity.EPISODE)
         return self.entity(above)[0] if above and self.entity(above) else None
 
     def with_lists(self, lists: Mapping[str, CodeList]) -> Dataset:
-        """The same dataset with some code lists replaced (official ones over the packaged)."""
+        """The same dataset with other code lists, such as official ones in place of the packaged.
+
+        Args:
+            lists: the new code lists by name.
+
+        Returns:
+            The dataset, without the rules that read the packaged codes of a list that was replaced.
+        """
         written = tuple(rule for rule in self.written if rule.of_list not in lists)
         return dataclasses.replace(self, lists={**self.lists, **lists}, written=written)
 
@@ -378,11 +433,23 @@ class Dataset:
         lists: Mapping[str, CodeList] | None = None,
         written: Iterable[Rule] = (),
     ) -> Dataset:
-        """Another letter as a difference from this one.
+        """Another letter as its difference from this one.
 
-        `add` pairs a new field with the header it comes after (None: at the end). `change` maps a
-        header to the attributes that differ. Written rules that read a dropped header go with it;
-        `written` adds new ones, each in the place of the one with its id, if there is one.
+        Args:
+            letter: the other letter.
+            title: its title.
+            effective: the day from which it is in effect.
+            add: pairs of a new field and the header that it comes after (None: it comes last).
+            drop: the headers of fields that it does not have. Written rules that read one of them are left out.
+            change: by header, the attributes of a field that differ, by name.
+            lists: code lists by name, beside those of this dataset or in their place.
+            written: more written rules. One with the id of a rule of this dataset takes its place.
+
+        Returns:
+            The other dataset.
+
+        Raises:
+            ValueError: where a field is to come after a header that there is not.
         """
         dropped = set(drop)
         change = change or {}
@@ -397,14 +464,14 @@ class Dataset:
         known = {f.header for f in fields}
         readable = (rule for rule in self.written if known.issuperset(rule.headers))
         new = {rule.id: rule for rule in written}
-        kept = [new.pop(rule.id, rule) for rule in readable]
+        revised = [new.pop(rule.id, rule) for rule in readable]
         return Dataset(
             letter=letter,
             title=title,
             effective=effective,
             fields=tuple(fields),
             lists={**self.lists, **(lists or {})},
-            written=(*kept, *new.values()),
+            written=(*revised, *new.values()),
             elsewhere={header: self.letter for header in self.headers if header not in known},
             words=self.words,
             example={header: text for header, text in self.example.items() if header in known},

@@ -1,7 +1,7 @@
-"""How a date is written as text: the styles that are read, the two that are plain, and the ways between text and date.
+"""Dates as text: parsing the forms that are read, and writing the two plain styles.
 
-A file, an official code list, a form and an option of a command all read a date here, and whatever writes one is told
-in which style.
+Files, official code lists, forms and the options of commands are all parsed here. Whatever writes a date is given the
+style to write it in.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ class UnknownStyle(ValueError):  # noqa: N818 - a slip of the user's, told in on
     """A name that no style has. Its text is one sentence for the user."""
 
 
-#: How the messages and pages say that a date may be written, with an example.
+#: The words of messages and pages for how a date may be written, and examples of it.
 PLAINLY = "dd/mm/yyyy or yyyymmdd"
 EXAMPLES = "27/03/1985 or 19850327"
 
 _FORMS = {Style.EIGHT: "%Y%m%d", Style.SLASHED: "%d/%m/%Y"}
-#: How a text in each plain style looks, real date or not.
+#: The pattern of each plain style. A text that matches need not be a real date.
 PATTERNS = {Style.EIGHT: r"^[0-9]{8}$", Style.SLASHED: r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"}
 _PLAIN = {style: re.compile(pattern.strip("^$")) for style, pattern in PATTERNS.items()}
-#: What is read of a text that a person typed, in which a leading nought may be missing: no doubt comes of that.
+#: The forms that are read of a text that a person typed. A leading nought may be missing, as the separators show where
+#: each part ends.
 _TYPED = tuple(
     re.compile(form, re.ASCII)
     for form in (
@@ -48,7 +49,7 @@ _TYPED = tuple(
 
 
 def style_of(name: str) -> Style:
-    """The style of a name such as yyyymmdd, in any case. Raises `UnknownStyle`."""
+    """The style by its name, such as yyyymmdd, in any case. Raises `UnknownStyle` for another name."""
     try:
         return Style(name.strip().lower())
     except ValueError:
@@ -56,7 +57,7 @@ def style_of(name: str) -> Style:
 
 
 def day_of(text: str) -> date | None:
-    """The date a text says; None where it says none."""
+    """The date that a person typed; None where the text is no date."""
     for form in _TYPED:
         if parts := form.fullmatch(text.strip()):
             try:
@@ -66,20 +67,20 @@ def day_of(text: str) -> date | None:
     return None
 
 
-#: More ways in which a person types a date: with dots, dashes or spaces, the month in figures or by its name.
+#: More forms in which a person types a date: with dots, dashes or spaces, the month in figures or by its name.
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _PARTS = re.compile(r"(\d{1,2})\s?[-/. ]\s?(\d{1,2}|[A-Za-z]{3,9})\s?[-/. ]\s?(\d{4})", re.ASCII)
 _MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
 
 
 def one_way(text: str) -> str:
-    """A text that says a date, as dd/mm/yyyy; any other as it is."""
+    """A date that a person typed, as dd/mm/yyyy; any other text as it is."""
     day = day_of(text)
     return f"{day.day:02}/{day.month:02}/{day.year:04}" if day else text
 
 
 def plainly_typed(text: str) -> str:
-    """What somebody typed for a date as dd/mm/yyyy, real date or not; what cannot be one, as it is."""
+    """A text in any form that a person may type for a date, as dd/mm/yyyy, real date or not; other text as it is."""
     if day_of(text):
         return one_way(text)
     if parts := _ISO.fullmatch(text):
@@ -93,15 +94,15 @@ def plainly_typed(text: str) -> str:
 
 
 def month_named(text: str) -> int | None:
-    """The number of the month whose name begins so (feb, March); None where that is no month, or more than one."""
-    named = [number for name, number in _MONTHS.items() if name.startswith(text.lower())]
-    return named[0] if len(named) == 1 else None
+    """The number of the one month whose name begins with a text (feb, March); None for no month or several."""
+    numbers = [number for name, number in _MONTHS.items() if name.startswith(text.lower())]
+    return numbers[0] if len(numbers) == 1 else None
 
 
 def read_text(text: str) -> date | None:
-    """The date a cell of a file says, in a plain style or as yyyy-mm-dd; None where it says none.
+    """The date in a cell of a file, in a plain style or as yyyy-mm-dd; None where the text is no date.
 
-    Each way has its own form before any figure is read, for a parser would take more than is meant.
+    The form is checked before any figure is read, because a general date parser accepts other forms too.
     """
     if not text.isascii():
         return None
@@ -123,18 +124,18 @@ def read_text(text: str) -> date | None:
 
 def written(day: date, style: Style) -> str:
     """A date as text, in a style."""
-    # Of a year before 1000 `strftime` leaves the noughts out on some systems.
+    # `strftime` leaves out the leading noughts of a year before 1000 on some systems.
     if style is Style.EIGHT:
         return f"{day.year:04}{day.month:02}{day.day:02}"
     return f"{day.day:02}/{day.month:02}/{day.year:04}"
 
 
 def style_in(text: str) -> Style | None:
-    """The plain style a text is written in, real date or not; None where it is none of them."""
+    """The plain style that a text is written in, real date or not; None for any other text."""
     return next((style for style, form in _PLAIN.items() if form.fullmatch(text)), None)
 
 
 def rewritten(text: str, style: Style) -> str:
-    """A text in another style, where it is a plainly written date; else as it is."""
+    """A date in a plain style, written in another style; any other text as it is."""
     day = read_text(text) if style_in(text) else None
     return written(day, style) if day else text

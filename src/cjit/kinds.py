@@ -1,7 +1,8 @@
-"""What follows from the kind of a field: how its text is read, which texts are values, and the rules that say so.
+"""What follows from the kind of a field: how its text is parsed, which texts are values, and the derived rules.
 
-One class for each `Kind`. A field has three stages (`conditions.Stage`): the text as sent, the same as read (tidied: a
-date, a whole number, or text without outer spaces), and the value, which is blank where what was read is no value.
+There is one class for each `Kind`. A field has three stages (`conditions.Stage`). As sent, it is the text in the file.
+As read, it is a date, a whole number, or text without outer spaces. The value is the same, and blank where what was
+read is no valid value.
 """
 
 from __future__ import annotations
@@ -35,64 +36,73 @@ from cjit.engine import shown
 from cjit.engine.plain import Typed
 from cjit.geography import TRUNCATED, WHOLE, WHOLE_UNSPACED, is_whole
 
-#: No date in this dataset can be earlier: a year such as 0020 is a slip.
+#: The earliest date that is valid. An earlier one, such as one in the year 0020, is a typing error.
 EARLIEST = date(1900, 1, 1)
 #: A long number as a spreadsheet shows it: 1.23E+11.
 POWER_OF_TEN = r"^[0-9]{1,3}(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$"
 
 
-def kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
-    """Each field of a dataset with what follows from its kind, by header; made once for a dataset."""
-    return _kinds_of(dataset)
-
-
 @lru_cache(maxsize=16)
-def _kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
+def kinds_of(dataset: Dataset) -> Mapping[str, FieldKind]:
+    """The `FieldKind` of each field of a dataset, by header, in the document's order; made once for a dataset."""
     classes = {each.kind: each for each in FieldKind.__subclasses__()}
     return {field.header: classes[field.kind](field, dataset.codes_of(field.header)) for field in dataset.fields}
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """How a value is typed in: how many characters wide, in figures only, and how many at most (None: any number)."""
+    """The input box for a value.
+
+    width: how many characters wide it is.
+    figures: whether it takes figures only.
+    longest: how many characters it takes (None: any number).
+    """
 
     width: int
     figures: bool = False
     longest: int | None = None
 
 
-#: A text that is put together as a date is.
-_PARTED = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
+#: Figures in three parts, as a date has them.
+_THREE_PARTS = re.compile(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}([ T][0-9:.]+)?")
 #: Eight figures that can be a date.
-_EIGHT = re.compile(r"(19|20)[0-9]{6}")
+_EIGHT_FIGURES = re.compile(r"(19|20)[0-9]{6}")
 
 
-def _dated(text: str) -> bool:
-    """Whether a text looks like a date, real or not."""
-    return bool(_PARTED.fullmatch(text)) or (_EIGHT.fullmatch(text) is not None and dates.day_of(text) is not None)
+def _looks_like_a_date(text: str) -> bool:
+    """Whether a text has the form of a date: figures in three parts, or eight figures that are a real date."""
+    eight = _EIGHT_FIGURES.fullmatch(text) is not None and dates.day_of(text) is not None
+    return eight or bool(_THREE_PARTS.fullmatch(text))
 
 
 class Stages(Protocol):
-    """A text of a field as sent (None where it is blank) and as read, and whether it is no value of the field."""
+    """A parsed text of a field, as `cjit.engine.records.ParsedText` has it."""
 
     @property
     def sent(self) -> str | None:
-        """The text; None where it is blank."""
+        """The text as sent; None where it is blank."""
 
     @property
     def read(self) -> Typed:
-        """The text as it is read; None where it cannot be, or says that there is none."""
+        """The text as read; None where it cannot be parsed, or is a code for "none"."""
 
     @property
     def is_no_value(self) -> bool:
-        """Whether something was sent that is no value."""
+        """Whether a text was sent that is no valid value."""
 
 
 class FieldKind(ABC):
-    """A field of one kind, with the code list it takes its values from (None: it has none).
+    """A field, with what follows from its kind.
 
-    kind: which. good: a value of it, as text; other: another one.
-    typed: what a value is in Python. boxes: how it is typed in.
+    kind: the kind of the class.
+    good: a valid value, as text.
+    other: another valid value, as text.
+    typed: the Python type of a value.
+    boxes: the input box for a value.
+    field: the field.
+    codes: its code list (None: it has none).
+    header: its CSV header.
+    value, read, sent: the field in a condition, at each stage.
     """
 
     kind: Kind
@@ -113,38 +123,47 @@ class FieldKind(ABC):
 
     @abstractmethod
     def tidied(self, text: str) -> Typed:
-        """A text that is not blank, as it is read; None where it cannot be."""
+        """A text that is not blank, as read; None where it cannot be parsed."""
 
     @property
     def wrong(self) -> Condition | None:
-        """Whether what was read is no value of this field; None for a field that takes any text."""
+        """The condition that what was read is no valid value; None for a field that takes any text."""
         return None
 
     @property
     def no_value(self) -> Condition | None:
-        """Whether something was sent that is no value of this field: other rules are silent there."""
+        """The condition that a text was sent that is no valid value. Rules that read the value are silent there."""
         return self.wrong
 
     def plainly(self, value: Typed, style: Style = Style.SLASHED) -> str:
-        """A value as the dataset writes it, as text; "" for blank; a date as people are shown it, or in a style."""
+        """A value as the dataset writes it: "" for blank, and a date in a style."""
         return "" if value is None else str(value)
 
     def is_plain(self, text: str, value: Typed) -> bool:
-        """Whether a text that is read as some value is written as the dataset writes it."""
+        """Whether a text is written as the dataset writes the value that it is read as."""
         return text == value
 
     def is_certain(self, text: Stages) -> bool:
-        """Whether it is certain how a text that is not blank is plainly written."""
+        """Whether there is one certain way to write a text that is not blank as the dataset writes it."""
         return not text.is_no_value
 
     def mended(self, text: Stages, style: Style) -> str:
-        """A text plainly written, dates in a style, where that is certain; else as it was sent; "" for blank."""
+        """A text as the dataset writes it, with dates in a style; as sent where that is not certain; "" for blank."""
         if text.sent is None:
             return ""
         return self.plainly(text.read, style) if self.is_certain(text) else text.sent
 
     def change(self, was: str, now: str, style: Style) -> str:
-        """What mending made of a text (`was`, without outer spaces), in words."""
+        """A sentence on what `mended` changed in a text.
+
+        Args:
+            was: the text before, without outer spaces.
+            now: the text after.
+            style: the style of dates.
+
+        Returns:
+            The sentence, without a full stop.
+        """
         if not now and was:
             return "Left blank: the code says that there is none"
         if not now or now == was:
@@ -152,15 +171,16 @@ class FieldKind(ABC):
         return self._change(was, now, style)
 
     def _change(self, was: str, now: str, style: Style) -> str:
+        """The sentence of `change` where more than spaces was changed and a text is left."""
         return "Written in capitals" if now == was.upper() else "Leading nought removed"
 
     def understood(self, text: str) -> str:
-        """What somebody typed as the dataset writes it, where nobody can doubt what was meant; else as it was typed."""
+        """A text that a person typed, as the dataset writes it; as typed where its meaning is not certain."""
         return text
 
     @abstractmethod
     def fits(self, text: str) -> int:
-        """Whether a text without outer spaces may be a value, by its look: 1 it is, -1 it cannot be, 0 not known."""
+        """Whether a text without outer spaces has the form of a value: 1 if so, -1 if not, 0 if that is not known."""
 
     # ---- in words ------------------------------------------------------------------------------
 
@@ -171,62 +191,63 @@ class FieldKind(ABC):
 
     @property
     def shortly(self) -> str:
-        """The same in two or three words."""
+        """How a value is written, in two or three words."""
         return self.described
 
     @property
     def hint(self) -> str:
-        """What helps whoever fills it in."""
+        """A sentence for the person who fills it in."""
         return self.field.hint
 
     @property
     @abstractmethod
     def pattern(self) -> str:
-        """A regular expression, without anchors, of the text a value is written as; empty where any text may be one.
+        """A regular expression, without anchors, for a value as it is written; "" where any text may be a value.
 
-        It keeps to what Python and ECMAScript read alike.
+        Python and ECMAScript read it alike.
         """
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """The least and the greatest value, where a number is one and nothing else."""
+        """The least and the greatest value, where every value is a number between them; else None."""
         return None
 
     # ---- rules ---------------------------------------------------------------------------------
 
     def rules(self) -> Iterator[Rule]:
-        """Every rule within a row that follows from the field alone."""
+        """Every rule within a row that follows from the field alone, in the order of the rule book."""
         field = self.field
         if field.missing is not None:
             ask = "Select" if field.kind is Kind.CODE else "Enter"
-            given = f"{ask} the {field.noun}"
+            message = f"{ask} the {field.noun}"
             if field.system:
-                given = f"Ask your software supplier to fill in the {field.noun}"
-            yield self._rule("is_given", given, self.sent.is_blank, "", severity=field.missing)
-        yield from self._own_rules()
-        unplain, message = self._unplain()
-        loose = self._not_plain()
+                message = f"Ask your software supplier to fill in the {field.noun}"
+            yield self._rule("is_given", message, self.sent.is_blank, "", severity=field.missing)
+        yield from self._kind_rules()
+        example, message = self._unplain_example()
+        unplain = self._not_plain()
         if self.wrong is not None:
-            loose &= ~self.wrong.surely
+            unplain &= ~self.wrong.surely
         if field.none:
-            loose |= self.sent.trimmed.is_one_of(*field.none)
-        yield self._rule("is_plainly_written", message, loose, unplain, severity=Severity.QUERY)
+            unplain |= self.sent.trimmed.is_one_of(*field.none)
+        yield self._rule("is_plainly_written", message, unplain, example, severity=Severity.QUERY)
 
     @abstractmethod
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         """The rules that only fields of this kind have."""
 
     @abstractmethod
-    def _unplain(self) -> tuple[str, str]:
-        """A text that is understood and is not plainly written, and the message on it."""
+    def _unplain_example(self) -> tuple[str, str]:
+        """A text that is read and is not written as the dataset writes it, and the message of the rule on it."""
 
     def _not_plain(self) -> Condition:
-        """Whether a value was understood but is not written as the dataset writes it."""
+        """The condition that a text is read and is not written as the dataset writes it."""
         return self.sent != self.read
 
     def _rule(
         self, name: str, message: str, fails: Condition, breaks: str, *, severity: Severity | None = None
     ) -> Rule:
+        """A rule on the field alone, with the severity of a bad value unless another is given."""
         return Rule(
             f"{self.header}.{name}",
             severity or self.field.bad,
@@ -246,7 +267,7 @@ class FieldKind(ABC):
         breaks: Record | list[Record],
         holds: Record | list[Record],
     ) -> Rule:
-        """A rule of the file as a whole, told at the row at which the last of its conditions first holds."""
+        """A query that is told once a file, at the row on which the last of its conditions first holds."""
         return Rule(
             f"{self.header}.{name}",
             Severity.QUERY,
@@ -263,7 +284,7 @@ class FieldKind(ABC):
 
 
 class IdKind(FieldKind):
-    """A technical identifier: text, taken as it is but for spaces round it."""
+    """A technical identifier: text, as sent but for outer spaces."""
 
     kind = Kind.ID
     good, other = "10001", "10002"
@@ -273,8 +294,8 @@ class IdKind(FieldKind):
         return text.strip(WHITE)
 
     def fits(self, text: str) -> int:
-        """Nearly any text may be an id; eight figures too, and no other date."""
-        return -1 if _PARTED.fullmatch(text) else 0
+        """Not known, but for a date in three parts, which is no id. Eight figures may be one."""
+        return -1 if _THREE_PARTS.fullmatch(text) else 0
 
     @property
     def described(self) -> str:
@@ -286,10 +307,10 @@ class IdKind(FieldKind):
         """Any text without outer spaces."""
         return "[^ ](.*[^ ])?"
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         yield from ()
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         return f"{self.good} ", f"Remove the spaces before and after the {self.field.noun}"
 
     def _not_plain(self) -> Condition:
@@ -304,7 +325,7 @@ class InitialKind(FieldKind):
 
     kind = Kind.INITIAL
     good, other = "M", "N"
-    # A browser that cuts a name typed here down to its first letter does what is wanted: no name is kept.
+    # The browser cuts a name that is typed here to its first letter, so that no name is stored.
     boxes = Boxes(2, longest=1)
 
     def tidied(self, text: str) -> str:
@@ -313,7 +334,7 @@ class InitialKind(FieldKind):
 
     @property
     def wrong(self) -> Condition:
-        """Whether it is anything but one letter."""
+        """The condition that it is anything but one letter."""
         return ~self.read.matches("^[A-Z]$")
 
     def is_certain(self, text: Stages) -> bool:
@@ -321,11 +342,11 @@ class InitialKind(FieldKind):
         return not text.is_no_value and not _is_foreign(text)
 
     def understood(self, text: str) -> str:
-        """The letter as a capital one."""
+        """The letter in upper case."""
         return text.upper() if text.isascii() else text
 
     def fits(self, text: str) -> int:
-        """One letter, and nothing else."""
+        """Whether it is one letter."""
         return 1 if len(text) == 1 and text.isalpha() else -1
 
     @property
@@ -335,7 +356,7 @@ class InitialKind(FieldKind):
 
     @property
     def shortly(self) -> str:
-        """The same in two words."""
+        """How a value is written, in two words."""
         return "one letter"
 
     @property
@@ -343,11 +364,11 @@ class InitialKind(FieldKind):
         """One capital letter."""
         return "[A-Z]"
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         message = f"The {self.field.noun} must be one letter, A to Z, without an accent"
         yield self._rule("is_one_letter", message, self.wrong, "Mc")
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         return "m", f"Write the {self.field.noun} as one capital letter, with no spaces"
 
 
@@ -358,17 +379,17 @@ _ONE_WAY = (
     "column in one of them only, and a column that has both was put together from two."
 )
 _GOOD_DATE = date(2020, 2, 1)
-#: The days of a month and the months that have them, leap years apart.
+#: Pairs of patterns: days of a month, and the months that have them in a leap year.
 _DAYS = (("(0[1-9]|[12][0-9])", "(0[1-9]|1[0-2])"), ("30", "(0[13-9]|1[0-2])"), ("31", "(0[13578]|1[02])"))
 
 
 def is_written(text: Value, *styles: Style) -> Condition:
-    """Whether a text has the form of one of the styles, whether or not it is a real date."""
+    """The condition that a text has the form of one of some styles, real date or not."""
     return any_of(*(text.matches(dates.PATTERNS[style]) for style in styles))
 
 
 def in_style(header: str, style: Style) -> Condition:
-    """Whether a date has a value, and is written in a style but for outer spaces."""
+    """The condition that a date field has a value and is written in a style, apart from outer spaces."""
     return Cell(header).is_given & is_written(Cell(header).as_sent.trimmed, style)
 
 
@@ -380,21 +401,21 @@ class DateKind(FieldKind):
     typed = date
 
     def tidied(self, text: str) -> date | None:
-        """The date a text says, in one of the ways that are read; None where it says none."""
+        """The date in one of the forms that are read; None where the text is no date."""
         return dates.read_text(text.strip(WHITE))
 
     @property
     def wrong(self) -> Condition:
-        """Whether the date is one that no date in this dataset can be."""
+        """The condition that the date is in the future or before `EARLIEST`."""
         return (self.read > TODAY) | (self.read < EARLIEST)
 
     @property
     def no_value(self) -> Condition:
-        """Whether something was sent that is no date, or one that cannot be."""
+        """The condition that a text was sent that is no date or no valid one."""
         return self.sent.is_given & self.value.is_blank
 
     def plainly(self, value: Typed, style: Style = Style.SLASHED) -> str:
-        """A date in a style."""
+        """A date in a style; "" for blank."""
         return dates.written(value, style) if isinstance(value, date) else ""
 
     def is_plain(self, text: str, value: Typed) -> bool:
@@ -405,12 +426,12 @@ class DateKind(FieldKind):
         return f"Date written as {style}"
 
     def understood(self, text: str) -> str:
-        """The date as people are shown it: 1.3.2026, 20260301 and 1 March 2026 are 01/03/2026."""
+        """The date as dd/mm/yyyy: 1.3.2026, 20260301 and 1 March 2026 are 01/03/2026."""
         return dates.plainly_typed(text)
 
     def fits(self, text: str) -> int:
-        """A text that is put together as a date is, real or not."""
-        return 1 if _dated(text) else -1
+        """Whether it looks like a date, real or not."""
+        return 1 if _looks_like_a_date(text) else -1
 
     @property
     def described(self) -> str:
@@ -419,23 +440,24 @@ class DateKind(FieldKind):
 
     @property
     def shortly(self) -> str:
-        """The same in two or three words."""
+        """How a value is written, in three words."""
         return dates.PLAINLY
 
     @property
     def hint(self) -> str:
-        """What helps whoever fills it in."""
+        """A sentence for the person who fills it in."""
         return self.field.hint or "For example, 27 3 2026"
 
     @property
     def pattern(self) -> str:
-        """A date in one of the two plain styles; 29 February stands in every year."""
+        """A date in one of the two plain styles, with 29 February in every year."""
         year = f"({EARLIEST.year // 100}|[2-9][0-9])[0-9]{{2}}"
         slashed = "|".join(f"{day}/{month}" for day, month in _DAYS)
         eight = "|".join(f"{month}{day}" for day, month in _DAYS)
         return f"({slashed})/{year}|{year}({eight})"
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
+        """The rules of a date: each is real, not in the future and after 1900, and a file has one style."""
         noun = self.field.noun
         yield self._rule(
             "is_a_date",
@@ -456,7 +478,7 @@ class DateKind(FieldKind):
             [{self.header: self.good}, {self.header: self.good}],
         )
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         return "2020-02-01", f"Write the {self.field.noun} as {dates.PLAINLY}, such as {dates.EXAMPLES}"
 
     def _not_plain(self) -> Condition:
@@ -470,7 +492,7 @@ _FIGURES = re.compile("[0-9]{1,9}")
 
 
 class NumberKind(FieldKind):
-    """A whole number within bounds, or an answer apart from them."""
+    """A whole number within bounds, or one of the answers that are numbers in form only (`Field.apart`)."""
 
     kind = Kind.NUMBER
     typed = int
@@ -481,18 +503,18 @@ class NumberKind(FieldKind):
         self.good, self.other = str(field.minimum or 0), str((field.minimum or 0) + 1)
 
     def tidied(self, text: str) -> int | None:
-        """The number, also one with leading noughts; None where the text is none."""
+        """The number, also one with leading noughts; None where the text is no number."""
         figures = text.strip(WHITE)
         return int(figures) if _FIGURES.fullmatch(figures) else None
 
     @property
     def wrong(self) -> Condition:
-        """Whether the number is out of bounds."""
+        """The condition that the number is out of bounds and not one of `Field.apart`."""
         return ~self._in_range
 
     @property
     def no_value(self) -> Condition:
-        """Whether something was sent that is no number, or is out of bounds."""
+        """The condition that a text was sent that is no number or no valid one."""
         return self.sent.is_given & self.value.is_blank
 
     @property
@@ -505,14 +527,14 @@ class NumberKind(FieldKind):
         return any_of(all_of(*bounds), *(self.read == int(code) for code in field.apart))
 
     def is_plain(self, text: str, value: Typed) -> bool:
-        """Whether the text has the number's figures and nothing else."""
+        """Whether the text is the number's figures."""
         return text == str(value)
 
     def _change(self, was: str, now: str, style: Style) -> str:
         return "Leading noughts removed"
 
     def fits(self, text: str) -> int:
-        """Figures that are in range, or an answer apart."""
+        """Whether it is a number within bounds, or one of `Field.apart`."""
         if not (text.isascii() and text.isdigit()):
             return -1
         number, (least, most) = int(text[:9]), (self.field.minimum, self.field.maximum)
@@ -527,17 +549,17 @@ class NumberKind(FieldKind):
 
     @property
     def shortly(self) -> str:
-        """The same in two or three words."""
+        """How a value is written, in a few figures."""
         return f"{self.field.minimum} to {self.field.maximum}" + "".join(f", {code}" for code in self.field.apart)
 
     @property
     def hint(self) -> str:
-        """What helps whoever fills it in."""
+        """A sentence for the person who fills it in."""
         return self.field.hint or f"A number from {self.field.minimum} to {self.field.maximum}"
 
     @property
     def pattern(self) -> str:
-        """The numbers in range, ten at a time, and the answers apart."""
+        """The numbers within bounds, ten in an alternative, and `Field.apart`."""
         low, high = self.field.minimum or 0, self.field.maximum or 999_999_999
         numbers = []
         for tens in range(low // 10, high // 10 + 1):
@@ -547,11 +569,11 @@ class NumberKind(FieldKind):
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """The least and the greatest value, where no answer stands apart."""
+        """The least and the greatest value; None where a bound is missing or the field has answers apart."""
         least, most = self.field.minimum, self.field.maximum
         return None if self.field.apart or least is None or most is None else (least, most)
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         field = self.field
         apart = "".join(f", or {code} if the {label}" for code, label in field.apart.items())
         yield self._rule(
@@ -561,7 +583,7 @@ class NumberKind(FieldKind):
             "many",
         )
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         return "07", f"Write the {self.field.noun} in figures only, with no spaces or leading noughts"
 
     def _not_plain(self) -> Condition:
@@ -578,7 +600,11 @@ _ONE_LEADING_NOUGHT = "^0([1-9])$"
 
 
 class CodeKind(FieldKind):
-    """One of a code list; what is in no list that is complete is no value."""
+    """A code of a code list.
+
+    good, other, field, codes, header, value, read, sent: as `FieldKind` has them.
+    padded: whether a leading nought may be dropped: the list numbers its codes, and none begins with a nought.
+    """
 
     kind = Kind.CODE
 
@@ -586,12 +612,11 @@ class CodeKind(FieldKind):
         super().__init__(field, codes)
         self.good = codes.codes[0] if codes else "1"
         self.other = codes.codes[-1] if codes else "2"
-        #: Whether a leading nought may be dropped: the list numbers its codes and none begins with one.
         self.padded = codes is not None and "1" in codes.codes and not any(c.startswith("0") for c in codes.codes)
         self._known = frozenset(codes.codes) if codes else None
 
     def tidied(self, text: str) -> str | None:
-        """The code, in capitals, without outer spaces or a leading nought, as the list has it; None for "none"."""
+        """The code as the list has it: in capitals, without outer spaces or a leading nought; None for "none"."""
         code = text.strip(WHITE).upper()
         if self.padded and len(code) == 2 and code[0] == "0" and code[1] in "123456789":
             code = code[1]
@@ -601,11 +626,11 @@ class CodeKind(FieldKind):
 
     @property
     def wrong(self) -> Condition | None:
-        """Whether a complete list does not have the code."""
+        """The condition that the list is complete and does not have the code; None where it is not complete."""
         return ~self.read.is_one_of(*self.codes.codes) if self.codes and self.codes.complete else None
 
     def is_certain(self, text: Stages) -> bool:
-        """Whether the list has the code, or it is one for "none"; a list that is not complete may have others too."""
+        """Whether the list has the code, or the code is one for "none". An incomplete list lacks some valid codes."""
         known = text.read is None or self._known is None or text.read in self._known
         return known and not _is_foreign(text)
 
@@ -621,11 +646,11 @@ class CodeKind(FieldKind):
         return self.codes.also.get(text.upper(), text.upper()) if self.codes else text.upper()
 
     def fits(self, text: str) -> int:
-        """A code of the list; of a list that is not complete, anything that is no date may be one."""
+        """Whether the list has the code. A text that a list which is not complete lacks may be one, unless a date."""
         codes = (*(self.codes.codes if self.codes else ()), *self.field.none)
         if text.upper() in codes or text.removeprefix("0") in codes:
             return 1
-        return -1 if (self.codes and self.codes.complete) or _dated(text) else 0
+        return -1 if (self.codes and self.codes.complete) or _looks_like_a_date(text) else 0
 
     @property
     def described(self) -> str:
@@ -634,20 +659,20 @@ class CodeKind(FieldKind):
 
     @property
     def shortly(self) -> str:
-        """The same in two words."""
+        """How a value is written, in two words."""
         return f"code: {self.field.codes}"
 
     @property
     def pattern(self) -> str:
-        """The codes of a complete list."""
+        """The codes of a complete list; "" where the list is not complete."""
         return "|".join(self.codes.codes) if self.codes and self.codes.complete else ""
 
     def plain_code(self, text: Value) -> Value:
-        """A text without outer spaces as a code is written, before it is read as another."""
+        """A text without outer spaces as a code is written, before `CodeList.also` is applied to it."""
         code = text.in_capitals
         return first_given(code.found(_ONE_LEADING_NOUGHT), code) if self.padded else code
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         codes = self.codes
         if codes is not None and self.wrong is not None:
             yield self._rule("is_in_list", _choices(self.field.noun, codes), self.wrong, "?")
@@ -655,27 +680,28 @@ class CodeKind(FieldKind):
             yield self._written_as_listed(codes)
 
     def _written_as_listed(self, codes: CodeList) -> Rule:
-        own = {row.code: row.also[0] for row in codes.rows if row.code in codes.also.values()}
-        first = next(iter(own))
-        spelt = [f"{code} ({codes.labels[code]})" for code in own]
-        message = f"as {' or '.join(spelt)}, not as {' or '.join(own.values())}"
-        if len(own) > 3:
-            message = f"by the code of its list: {spelt[0]}, for one, not {own[first]}"
+        """The rule that a code of the list is written, and not another that is read as it."""
+        others = {row.code: row.also[0] for row in codes.rows if row.code in codes.also.values()}
+        first = next(iter(others))
+        labelled = [f"{code} ({codes.labels[code]})" for code in others]
+        message = f"as {' or '.join(labelled)}, not as {' or '.join(others.values())}"
+        if len(others) > 3:
+            message = f"by the code of its list: {labelled[0]}, for one, not {others[first]}"
         return self._told_once(
             "is_written_as_listed",
             f"Write the {self.field.noun} {message}",
             _AS_LISTED,
             (self.plain_code(self.sent.trimmed).is_one_of(*codes.also),),
-            {self.header: own[first]},
+            {self.header: others[first]},
             {self.header: first},
         )
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         field, codes = self.field, self.codes
         text = f" {self.good}"
         if field.none:
             return text, f"Leave the {field.noun} blank when there is none, and otherwise write its code with no spaces"
-        # A list that is not complete lets words through too.
+        # A field with a list that is not complete may hold words, so the message asks for the code.
         what = f"the {field.noun}" if codes and codes.complete else f"the code for the {field.noun}"
         how = "with no leading nought (1, not 01) and no spaces" if self.padded else "with no spaces"
         if codes is None or any(code.upper() != code.lower() for code in codes.codes):
@@ -684,17 +710,17 @@ class CodeKind(FieldKind):
 
     def _not_plain(self) -> Condition:
         if self.codes and self.codes.also:
-            # Of a code that is read as another one `is_written_as_listed` speaks.
+            # `is_written_as_listed` is the rule on codes that are read as others.
             return self.sent != self.plain_code(self.sent.trimmed)
         return self.sent != self.read
 
 
 def _choices(noun: str, codes: CodeList) -> str:
-    """What a field with a complete list must be: each code where that can be read at a glance, else their count."""
-    spelt = [f"{code} ({codes.labels[code]})" for code in codes.codes]
-    each = f"The {noun} must be {' or '.join(filter(None, (', '.join(spelt[:-1]), spelt[-1])))}"
-    if len(spelt) <= 5 and len(each) <= 150 and "))" not in each:
-        return each
+    """The message on a code that a complete list lacks: it has every code where they are few, else their number."""
+    labelled = [f"{code} ({codes.labels[code]})" for code in codes.codes]
+    message = f"The {noun} must be {' or '.join(filter(None, (', '.join(labelled[:-1]), labelled[-1])))}"
+    if len(labelled) <= 5 and len(message) <= 150 and "))" not in message:
+        return message
     first = codes.rows[0]
     return f"The {noun} must be one of the {len(codes.codes)} codes of its list, such as {first.code}, {first.label}"
 
@@ -707,7 +733,7 @@ _WHOLE_UNSPACED = re.compile(WHOLE_UNSPACED.replace("$", r"\Z"))
 
 
 class PostcodeKind(FieldKind):
-    """A postcode less its last two characters; a whole one is cut."""
+    """A postcode less its last two characters. A whole postcode is cut when it is read."""
 
     kind = Kind.POSTCODE
     good, other = "NR14 7", "NR14 8"
@@ -716,7 +742,7 @@ class PostcodeKind(FieldKind):
     def tidied(self, text: str) -> str:
         """The postcode in capitals with single spaces, less its last two characters where it is a whole one."""
         capitals = text.strip(WHITE).upper()
-        # Only a whole postcode can be spaced without a guess: "NR14" may be NR14 or NR1 4.
+        # The place of the space is certain in a whole postcode only: "NR14" may be NR14 or NR1 4.
         squeezed = _SPACES.sub("", capitals)
         if _WHOLE_UNSPACED.match(squeezed):
             return f"{squeezed[:-3]} {squeezed[-3]}"
@@ -724,11 +750,11 @@ class PostcodeKind(FieldKind):
 
     @property
     def wrong(self) -> Condition:
-        """Whether it is no postcode less its last two characters."""
+        """The condition that it is no postcode less its last two characters."""
         return ~self.read.matches(TRUNCATED)
 
     def is_certain(self, text: Stages) -> bool:
-        """Whether it is a postcode."""
+        """Whether it is a postcode, in letters A to Z."""
         return not text.is_no_value and not _is_foreign(text)
 
     def _change(self, was: str, now: str, style: Style) -> str:
@@ -744,7 +770,7 @@ class PostcodeKind(FieldKind):
         return f"{joined[:-3]} {joined[-3:]}"
 
     def fits(self, text: str) -> int:
-        """A postcode, whole or less its last two characters."""
+        """Whether it is a postcode, whole or less its last two characters."""
         return 1 if _TRUNCATED.search(text.upper()) or _WHOLE.search(text.upper()) else -1
 
     @property
@@ -754,7 +780,7 @@ class PostcodeKind(FieldKind):
 
     @property
     def shortly(self) -> str:
-        """The same in two or three words."""
+        """An example of a value."""
         return "such as NR14 7"
 
     @property
@@ -764,10 +790,10 @@ class PostcodeKind(FieldKind):
 
     @property
     def is_whole(self) -> Condition:
-        """Whether a whole postcode was sent, however it is spaced: it must not be shown."""
+        """The condition that a whole postcode was sent, with spaces anywhere. Such a text must not be shown."""
         return self.sent.in_capitals.without(WHITE_SPACE).matches(WHOLE_UNSPACED)
 
-    def _own_rules(self) -> Iterator[Rule]:
+    def _kind_rules(self) -> Iterator[Rule]:
         noun = self.field.noun
         yield self._rule(
             "is_a_postcode",
@@ -782,7 +808,7 @@ class PostcodeKind(FieldKind):
             "NR14 7UJ",
         )
 
-    def _unplain(self) -> tuple[str, str]:
+    def _unplain_example(self) -> tuple[str, str]:
         return "nr14 7", f"Write the {self.field.noun} in capitals with one space, such as NR14 7"
 
     def _not_plain(self) -> Condition:
@@ -790,7 +816,7 @@ class PostcodeKind(FieldKind):
 
 
 def _is_foreign(text: Stages) -> bool:
-    """Whether a text has a letter beyond A to Z, which in capitals may become another one: ı and ſ would be I and S."""
+    """Whether a text has a letter outside A to Z. In upper case it may become another letter: ı an I, ſ an S."""
     sent = text.sent or ""
     return not sent.isascii() and any(letter.isalpha() and not letter.isascii() for letter in sent)
 
@@ -807,9 +833,9 @@ def rules_of(dataset: Dataset) -> Iterator[Rule]:
             if gate is None:
                 yield rule
             elif rule.id.endswith("is_plainly_written"):
-                # Only a row that passes the gate is looked at, and there is one way to pass it.
-                passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-                message = f"Write the {kind.field.noun} as a capital {passes[header]} with no spaces"
+                # Only rows that pass the gate are examined, and one value passes it.
+                passing = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
+                message = f"Write the {kind.field.noun} as a capital {passing[header]} with no spaces"
                 yield replace(rule, message=message)
     yield from (story.rule for story in stories(dataset))
 
@@ -825,8 +851,8 @@ _ONE_OWNER = (
 )
 
 
-#: The names of derived rules that say that what was sent is no value of its field.
-_SAYS_NO_VALUE = (
+#: The names of the derived rules that fire where a text is no valid value of its field.
+_NO_VALUE_RULES = (
     "is_a_date",
     "is_not_in_the_future",
     "is_after_1900",
@@ -838,15 +864,18 @@ _SAYS_NO_VALUE = (
 
 
 def no_value_rules(dataset: Dataset) -> frozenset[str]:
-    """The ids of the rules that say that what was sent is no value of its field."""
-    return frozenset(f"{field.header}.{name}" for field in dataset.fields for name in _SAYS_NO_VALUE)
+    """The ids of the rules that fire where a text is no valid value of its field."""
+    return frozenset(f"{field.header}.{name}" for field in dataset.fields for name in _NO_VALUE_RULES)
 
 
 @dataclass(frozen=True)
 class Story:
-    """A value that must be the same on every row with the same id; blanks do not count.
+    """A functional dependency: rows with the same id must have the same value of a field; blanks do not count.
 
-    `key` is the id's header; `header` that of the value. `owner` says that the value is what the id belongs to.
+    key: the header of the id.
+    header: the header of the field.
+    rule: the rule that checks it.
+    owner: whether the field is the id of what the first id belongs to, as CLIENTID is for EPISODID.
     """
 
     key: str
@@ -856,16 +885,18 @@ class Story:
 
 
 def stories(dataset: Dataset) -> Sequence[Story]:
-    """One story for each client, episode and referral: a value repeats on each row of its id.
+    """The functional dependencies of a dataset.
 
-    An episode also belongs to one client, and a referral to one episode.
+    The id of a client, episode, intervention or referral determines every other field of it, but that of a gate. The id
+    of an episode also determines the client's id, and the id of an intervention or referral the episode's.
     """
     return tuple(_stories(dataset))
 
 
 def _stories(dataset: Dataset) -> Iterator[Story]:
+    """The dependencies of `stories`, by entity: that of its owner, then those of its fields."""
     kinds = kinds_of(dataset)
-    # A row whose gate fails is not looked at, so its field is the same on every row that is.
+    # Only rows that pass the gate are examined, and its field has one value on all of them.
     gated = {rule.header for rule in dataset.written if rule.gate}
     for entity in Entity:
         first, *rest = dataset.entity(entity) or (None,)
@@ -884,6 +915,18 @@ def _stories(dataset: Dataset) -> Iterator[Story]:
 
 
 def _story(key: Field, kind: FieldKind, name: str, message: str, *, owner: bool) -> Story:
+    """The dependency of a field on an id.
+
+    Args:
+        key: the id.
+        kind: the field.
+        name: the id of the rule.
+        message: the message of the rule.
+        owner: whether the field is the id of what the first id belongs to.
+
+    Returns:
+        The dependency, with its rule.
+    """
     rule = Rule(
         name,
         Severity.QUERY,

@@ -1,6 +1,6 @@
-"""The questions of a dataset, as they are asked of a client: in which order, and when one applies.
+"""The questions of a dataset, as a client is asked them: in which order, and when one applies.
 
-Values only: a dataset has them (`Dataset.questions`), a form or any other program asks them.
+This module has values only. A dataset holds them (`Dataset.questions`), and a form or another program asks them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from cjit.geography import is_default
 
 @dataclass(frozen=True)
 class Group:
-    """Some questions that are asked together.
+    """Questions that are asked together.
 
-    `name` is its place in an address, `about` a sentence above the questions. `plain` is the title that the client
-    reads over their answers; `half` says whether on the left or the right of the sheet they are given.
+    name: its name in a URL.
+    title: its title for the keyworker.
+    headers: the headers of its fields, in the order in which they are asked.
+    about: a sentence above the questions ("": none).
+    plain: its title on the sheet of answers that the client is given.
+    half: the column of that sheet in which it stands.
     """
 
     name: str
@@ -31,7 +35,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Test:
-    """One way for a question to apply: by the answer to another. `among` are its codes; none: any but `but`."""
+    """One reason for a question to apply: the answer to another question.
+
+    header: the header of the other question.
+    among: the codes for which the question applies (none: it applies for every code but those of `but`).
+    but: the codes for which it does not apply, and the counts that leave it unknown whether it does.
+    kind: how the answer is read. A count is a reason where it is above 0, the default postcode where it is given.
+    """
 
     header: str
     among: tuple[str, ...] = ()
@@ -39,7 +49,7 @@ class Test:
     kind: Literal["code", "count", "default postcode"] = "code"
 
     def holds(self, answer: str) -> bool | None:
-        """Whether the answer makes the question apply; None where there is no answer yet, or of a number none."""
+        """Whether an answer makes the question apply; None where that is unknown, as it is for a blank."""
         answer = answer.strip().upper()
         if not answer:
             return None
@@ -56,9 +66,12 @@ class Test:
 
 @dataclass(frozen=True)
 class When:
-    """A question applies where any of `tests` holds. `text` says so where the page cannot hide it.
+    """When a question applies: where any of some tests holds.
 
-    Where it does not apply, an answer given before is taken out, unless it `stays` because it may be right.
+    text: the same in words, for a page that cannot hide the question.
+    tests: the tests.
+    stays: whether an answer stays where the question does not apply, because it may be right. Other answers are
+        deleted.
     """
 
     text: str
@@ -66,33 +79,36 @@ class When:
     stays: bool = False
 
     def holds(self, values: Mapping[str, str]) -> bool | None:
-        """True, False, or None where what it depends on has not been answered."""
+        """Whether the question applies, by answer by header; None where a question that it depends on is unanswered."""
         answers = [test.holds(values.get(test.header) or "") for test in self.tests]
         if True in answers:
             return True
         return None if None in answers else False
 
     def data(self) -> list[list[object]]:
-        """The same for the script: of each test header, kind, among and but."""
+        """The tests as JSON for the page's script: a list of header, kind, among and but for each."""
         return [[test.header, test.kind, list(test.among), list(test.but)] for test in self.tests]
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked of a client and of an episode.
+    """The questions about a client and an episode. Fields are given by their headers, closure reasons by their codes.
 
-    client: the group asked once of a client. groups: those asked of an episode, in the order of a triage conversation.
-    closure: the group asked when an episode is closed. referral: what is asked of a referral.
-    system: the fields that the system fills in; nobody is asked.
-    when: when a question applies, by header; one that is not there always does.
-    optional: questions to which blank is a full answer: there is no such thing, or not yet.
-    carried: the fields taken over into a new episode, to be checked with the client.
-    new_facts: the fields of which a new fact is recorded in the record as it is, and what it is; of others it belongs
-        into the next episode.
-    destinations: the closure reasons that ask for a destination, and the field whose codes it is told by.
-    transfers: the closure reasons that are a transfer, in the order they are offered.
-    retained: the closure reason of who stays in custody.
-    unplanned: the closure reasons that are no planned end: closed at the last contact face to face.
+    client: the group that is asked once for a client.
+    groups: the groups that are asked for each episode, in the order of a triage conversation.
+    closure: the group that is asked when an episode is closed.
+    referral: the group that is asked for each referral.
+    system: the fields that the system fills in. Nobody is asked them.
+    when: when a question applies, by header. A question that is not there always applies.
+    optional: the fields that may be left blank, because there is no answer, or not yet.
+    carried: the fields that are copied into a new episode, to be checked with the client.
+    new_facts: by field, the kind of new fact that is recorded in the present episode. New facts on other fields belong
+        in the next episode.
+    destinations: by closure reason that asks for a destination, the field whose codes name it.
+    transfers: the closure reasons that are a transfer, in the order in which they are offered.
+    retained: the closure reason for a client who stays in custody.
+    unplanned: the closure reasons for an unplanned end. Such an episode is closed on the day of the last contact face
+        to face.
     """
 
     client: Group
@@ -110,24 +126,29 @@ class Questions:
     unplanned: tuple[str, ...] = ()
 
     def fitted(self, fields: Sequence[tuple[str, str, bool]]) -> Questions:
-        """The same for some fields, in the document's order: each its header, what it is of, whether the system's.
+        """The questions for the fields of a dataset.
 
-        A field that no group has is asked after the one before it in the document; one that is not there is not asked.
+        Args:
+            fields: the header of each field, the name of its entity, and whether the system fills it in, in the
+                document's order.
+
+        Returns:
+            The questions without headers that are not among the fields. A field that no group names is asked after the
+            field of the same entity that comes before it.
         """
-        there = {header for header, _, _ in fields}
-        groups = {each.name: [header for header in each.headers if header in there] for each in self.all}
+        headers_there = {header for header, _, _ in fields}
+        groups = {each.name: [header for header in each.headers if header in headers_there] for each in self.all}
         asked = {header for headers in groups.values() for header in headers}
-        system = tuple(
-            dict.fromkeys((*self.system, *(header for header, _, own in fields if own and header not in asked)))
-        )
-        before: dict[str, str] = {}
-        for header, of, _ in fields:
-            if header not in asked and header not in system and of in before:
-                headers = next(each for each in groups.values() if before[of] in each)
-                headers.insert(headers.index(before[of]) + 1, header)
+        by_system = (header for header, _, is_system in fields if is_system and header not in asked)
+        system = tuple(dict.fromkeys((*self.system, *by_system)))
+        previous: dict[str, str] = {}
+        for header, entity, _ in fields:
+            if header not in asked and header not in system and entity in previous:
+                headers = next(each for each in groups.values() if previous[entity] in each)
+                headers.insert(headers.index(previous[entity]) + 1, header)
                 asked.add(header)
             if header in asked:
-                before[of] = header
+                previous[entity] = header
 
         def fit(group: Group) -> Group:
             return replace(group, headers=tuple(groups[group.name]))
@@ -147,35 +168,58 @@ class Questions:
         return (self.client, *self.groups, self.closure, self.referral)
 
     def group(self, name: str) -> Group | None:
-        """The group of an episode's questions by its name."""
+        """The group of an episode's questions with a name; None where there is none."""
         return next((each for each in self.groups if each.name == name), None)
 
     def of(self, header: str) -> Group:
-        """The group in which a field is asked; raises KeyError for one that is not asked."""
+        """The group in which a field is asked. Raises KeyError for a field that is not asked."""
         for each in self.all:
             if header in each.headers:
                 return each
         raise KeyError(header)
 
     def applies(self, header: str, values: Mapping[str, str]) -> bool | None:
-        """Whether a question applies; None where that depends on another that has no answer yet."""
+        """Whether a question applies.
+
+        Args:
+            header: the header of its field.
+            values: answer by header.
+
+        Returns:
+            True or false; None where a question that it depends on has no answer yet.
+        """
         when = self.when.get(header)
         return True if when is None else when.holds(values)
 
     def idle(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """Questions that have an answer though they do not apply, by an answer that is given. One leads to the next."""
-        out: set[str] = set()
-        for header, rule in self.when.items():
-            # What hangs on a question that does not apply has nothing to hang on.
-            if rule.holds(values) is False or out.issuperset(test.header for test in rule.tests):
-                out.add(header)
-        return tuple(h for h in self.when if h in out and values.get(h) and not self.when[h].stays)
+        """The questions that have an answer and do not apply, less those whose answer stays.
 
-    def unanswered(self, each: Group, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The questions of a group that apply, want an answer and have none."""
+        Args:
+            values: answer by header.
+
+        Returns:
+            The headers of their fields, in the order of `when`.
+        """
+        not_applying: set[str] = set()
+        for header, rule in self.when.items():
+            # A question does not apply where none of the questions that it depends on does.
+            if rule.holds(values) is False or not_applying.issuperset(test.header for test in rule.tests):
+                not_applying.add(header)
+        return tuple(h for h in self.when if h in not_applying and values.get(h) and not self.when[h].stays)
+
+    def unanswered(self, group: Group, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The questions of a group that apply, are not optional and have no answer.
+
+        Args:
+            group: the group.
+            values: answer by header.
+
+        Returns:
+            The headers of their fields, in the group's order.
+        """
         return tuple(
             header
-            for header in each.headers
+            for header in group.headers
             if header not in self.optional
             and not (values.get(header) or "").strip()
             and self.applies(header, values) is True

@@ -1,6 +1,6 @@
-"""The datasets by letter, and which one is due on a day.
+"""The datasets by letter, and the dataset in effect on a day.
 
-A dataset is loaded when it is first asked for: who checks a dataset Q file never loads dataset P.
+A dataset is loaded when it is first asked for, so that checking a dataset Q file does not load dataset P.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from cjit.dataset import Dataset
 
 
 class UnknownDataset(ValueError):  # noqa: N818  the message is the error
-    """No such dataset here; the message is one sentence that names those there are."""
+    """There is no such dataset here. The message is one sentence that names those there are."""
 
 
 class _ByLetter(Mapping[str, Dataset]):
-    """Dataset by letter, the newest first; the module `cjit.datasets.<letter>` holds each."""
+    """Dataset by letter, the newest first. Each is in the module `cjit.datasets.<letter>`."""
 
-    #: A module with a name of one letter is a dataset; letters are given out in order.
+    #: A module whose name is one letter is a dataset, and a later letter is newer.
     _letters = sorted((name.upper() for _, name, _ in iter_modules(__path__) if len(name) == 1), reverse=True)
 
     def __getitem__(self, letter: str) -> Dataset:
         if letter not in self._letters:
             raise KeyError(letter)
-        found: Dataset = getattr(import_module(f"cjit.datasets.{letter.lower()}"), letter)
-        return found
+        loaded: Dataset = getattr(import_module(f"cjit.datasets.{letter.lower()}"), letter)
+        return loaded
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._letters)
@@ -40,22 +40,21 @@ DATASETS: Mapping[str, Dataset] = _ByLetter()
 
 
 def dataset(letter: str) -> Dataset:
-    """The dataset of a letter, capital or small; raises `UnknownDataset` when there is none here."""
-    found = DATASETS.get(letter.strip().upper())
-    if found is None:
+    """The dataset of a letter, capital or small. Raises `UnknownDataset` where there is none here."""
+    chosen = DATASETS.get(letter.strip().upper())
+    if chosen is None:
         raise UnknownDataset(f"There is no CJIT dataset “{letter[:20]}” here: choose {' or '.join(DATASETS)}")
-    return found
+    return chosen
 
 
 def due_on(day: date) -> Dataset:
-    """The dataset in effect on a day: the newest whose first day has come.
+    """The dataset in effect on a day: the newest here whose first day has come.
 
-    A letter that came after those here is not known to this function. Raises `UnknownDataset` for a
-    day before the first dataset here.
+    It raises `UnknownDataset` for a day before the first dataset here.
     """
-    for found in DATASETS.values():
-        if found.effective <= day:
-            return found
+    for each in DATASETS.values():
+        if each.effective <= day:
+            return each
     raise UnknownDataset(
-        f"No CJIT dataset here was in effect on {day:%d/%m/%Y}: choose a day from {found.effective:%d/%m/%Y}"
+        f"No CJIT dataset here was in effect on {day:%d/%m/%Y}: choose a day from {each.effective:%d/%m/%Y}"
     )

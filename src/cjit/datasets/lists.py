@@ -1,4 +1,4 @@
-"""A code list as a CSV file: how one is read and checked, packaged or brought by a user."""
+"""Code lists as CSV files: reading, checking and writing them. Packaged lists and those of users have one format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import date
 from cjit import dates
 from cjit.dataset import Code, CodeList, Status
 
-#: The columns of a packaged list, and of an installed one as it is kept; then those it has only where a row needs them.
+#: The columns of a packaged list and of an installed one, and the columns that it has only where a row needs them.
 COLUMNS = ("code", "label", "definition", "group", "status", "source", "start", "end")
 SELDOM = ("also",)
 
@@ -20,7 +20,7 @@ _STATUSES = {status.value: status for status in Status}
 
 
 class ListProblem(ValueError):  # noqa: N818  the message is the error
-    """A file that is no code list; the message is one sentence that names the file and the place."""
+    """A file that is no code list. The message is one sentence that names the file and the place."""
 
 
 def read_list(
@@ -32,14 +32,25 @@ def read_list(
     status: Status = Status.STATED,
     source: str = "",
 ) -> CodeList:
-    """The code list written in `text`, a CSV with a header row, in its order.
+    """The code list of a CSV text, in its order.
 
-    `columns` maps each heading the file may use to one of `COLUMNS` or `SELDOM` (left out: the same names); case
-    and spaces in headings do not matter, nor do spaces around a cell. `code` and `label` are needed.
-    Codes are kept in capitals. `also` are other codes that are read as the row's, with spaces between them. Dates
-    are read as those of a file are. `status` and `source` hold where the
-    file has no such column. Rows are numbered as a spreadsheet does: the headings are row 1. Raises
-    `ListProblem` at the first thing wrong, which calls the file `file`.
+    The columns `code` and `label` are needed. Codes are put in capitals. `also` has other codes that are read as the
+    row's, with spaces between them. Dates are parsed as a person types them. Case and spaces in headings do not matter,
+    nor do spaces around a cell. Blank rows are left out.
+
+    Args:
+        name: the name of the list.
+        text: the CSV text, with a row of headings.
+        file: the name of the file, for messages.
+        columns: the column, one of `COLUMNS` or `SELDOM`, by heading that the file may use (None: the same names).
+        status: the status of each code, where the file has no column for it.
+        source: the source of each code that has no other.
+
+    Returns:
+        The list.
+
+    Raises:
+        ListProblem: at the first thing that is wrong. Rows are numbered as in a spreadsheet: the headings are row 1.
     """
     columns = columns or {column: column for column in (*COLUMNS, *SELDOM)}
     try:
@@ -54,11 +65,11 @@ def read_list(
         raise ListProblem(f"{file} has headings but no codes: give it a row for each code")
 
     heading_of = {column: heading for heading, column in columns.items()}
-    # A column the file does not have is read from a blank cell put after the last.
+    # A column that the file does not have is read from a blank cell after the last one.
     at = {column: headings.index(column) if column in headings else -1 for column in (*COLUMNS, *SELDOM)}
     blank = [""] * (len(headings) + 1)
     rows: list[Code] = []
-    seen: dict[tuple[str, str], int] = {}
+    row_of: dict[tuple[str, str], int] = {}
 
     def problem(number: int, column: str, say: str) -> ListProblem:
         return ListProblem(f"{file}, row {number}, column {heading_of[column]}: {say}")
@@ -74,10 +85,10 @@ def read_list(
         if not code or not label:
             needed = "label" if code else "code"
             raise problem(number, needed, f"enter the {needed}")
-        if (code, group) in seen:
-            say = f"code {code} is in row {seen[code, group]} already, list each code once"
+        if (code, group) in row_of:
+            say = f"code {code} is in row {row_of[code, group]} already, list each code once"
             raise problem(number, "code", say)
-        seen[code, group] = number
+        row_of[code, group] = number
         try:
             start, end = _day(row[at["start"]]), _day(row[at["end"]])
         except ValueError:
@@ -85,22 +96,34 @@ def read_list(
             raise problem(number, bad, f"enter a real date, such as {dates.EXAMPLES}") from None
         if start and end and end < start:
             raise problem(number, "end", f"enter a date that is not before the one in {heading_of['start']}")
-        sure = _STATUSES.get(row[at["status"]], status)
+        row_status = _STATUSES.get(row[at["status"]], status)
         if "status" in headings and row[at["status"]] not in _STATUSES:
             raise problem(number, "status", f"enter one of {', '.join(_STATUSES)}")
         also = tuple(row[at["also"]].upper().split())
-        facts = (row[at["definition"]], group, sure, row[at["source"]] or source)
+        facts = (row[at["definition"]], group, row_status, row[at["source"]] or source)
         rows.append(Code(code, label, *facts, start, end, also))
     return CodeList(name, tuple(rows))
 
 
 def _headings(cells: Sequence[str], columns: Mapping[str, str], file: str) -> list[str]:
-    """The column each heading stands for, empty headings on the right left out."""
+    """The column of each heading, without empty headings on the right.
+
+    Args:
+        cells: the cells of the row of headings.
+        columns: the column by heading.
+        file: the name of the file, for messages.
+
+    Returns:
+        The columns in the order of the headings.
+
+    Raises:
+        ListProblem: for a heading that is not known or is repeated, and where the code or the label is missing.
+    """
     known = {_plain(heading): column for heading, column in columns.items()}
     used = max(i for i, cell in enumerate(cells, start=1) if cell.strip())
     if used == 1 and re.search(r"[;\t]", cells[0]):
         raise ListProblem(f"{file} has no commas between its columns: save it as a comma-separated file")
-    found: list[str] = []
+    headings: list[str] = []
     for cell in cells[:used]:
         column = known.get(_plain(cell))
         if column is None:
@@ -108,13 +131,13 @@ def _headings(cells: Sequence[str], columns: Mapping[str, str], file: str) -> li
                 f"{file} has a column “{cell.strip()[:40]}” that no code list has: "
                 f"use only the columns {', '.join(columns)}"
             )
-        if column in found:
+        if column in headings:
             raise ListProblem(f"{file} has the column {cell.strip()} twice: remove one")
-        found.append(column)
-    if "code" not in found or "label" not in found:
-        needed = "code" if "code" not in found else "label"
+        headings.append(column)
+    if "code" not in headings or "label" not in headings:
+        needed = "code" if "code" not in headings else "label"
         raise ListProblem(f"{file} has no column {needed}: add it, and name it in the first row")
-    return found
+    return headings
 
 
 def _plain(heading: str) -> str:
@@ -122,6 +145,7 @@ def _plain(heading: str) -> str:
 
 
 def _day(text: str) -> date | None:
+    """A date, None for blank; raises ValueError for a text that is no date."""
     day = dates.day_of(text)
     if text and day is None:
         raise ValueError
@@ -137,17 +161,17 @@ def _is_day(text: str) -> bool:
 
 
 def write_list(codes: CodeList) -> str:
-    """The CSV text of a list: `read_list` gives the same list back."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    """The CSV text of a list, of which `read_list` makes the same list."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
     columns = (*COLUMNS, *(column for column in SELDOM if any(getattr(row, column) for row in codes.rows)))
     writer.writerow(columns)
     for row in codes.rows:
         cells = (getattr(row, column) or "" for column in columns)
         writer.writerow([" ".join(cell) if isinstance(cell, tuple) else cell for cell in cells])
-    return out.getvalue()
+    return text.getvalue()
 
 
 def joined(name: str, lists: Iterable[CodeList]) -> CodeList:
-    """One list that takes the codes of several, each row with its own list's name as group."""
+    """One list with the rows of several. The group of each row is the name of the list that it is from."""
     return CodeList(name, tuple(replace(row, group=part.name) for part in lists for row in part.rows))

@@ -1,12 +1,16 @@
 """CJIT dataset P, in effect from 1 April 2020, as its difference from dataset Q.
 
-Source: the revision history of the business definitions (CJIT dataset Q, V4.2), which prints the headers
-dataset Q dropped and added and the field descriptions it changed. It does not print dataset P itself, so
-these are our reading: the definitions of the fields that were dropped, their kinds and lists, where they
-stood, that a row held at most one intervention beside at most one referral, the definitions of SEX, CONSENT and
-EHCS to EHCSC3 before they were changed, that PREGNANT was limited to female clients (the words are known only
-from their removal in V4.2), and that the rest was as it is in dataset Q. That dataset P took effect on 1 April
-2020 is known from its data entry form.
+Source: the revision history of the business definitions (CJIT dataset Q, V4.2). It prints the headers that dataset Q
+dropped and added, and the field descriptions that it changed. It does not print dataset P itself, so these are our
+reading:
+
+- the definitions of the fields that were dropped, their kinds and lists, and their places;
+- that a row had at most one intervention beside at most one referral;
+- the definitions of SEX, CONSENT and EHCS to EHCSC3 before they were changed;
+- that PREGNANT was limited to female clients: the words are known only from their removal in V4.2;
+- that the rest was as it is in dataset Q.
+
+The day on which dataset P took effect, 1 April 2020, is known from its data entry form.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ def _clause(header: str) -> str:
 
 
 def _support(header: str, what: str) -> Field:
-    """A yes/no field of an intervention: whether the client was provided with one kind of support."""
+    """The yes/no field of an intervention for one kind of support, which `what` names."""
     return Field(
         header=header,
         label=f"Client provided with {what}",
@@ -95,6 +99,7 @@ _AFTER = ("CJDISRSN", *(field.header for field in _INTERVENTIONS))
 
 
 def _placeholders(name: str, **labels: str) -> CodeList:
+    """A code list of placeholders: label by code."""
     return CodeList(
         name,
         tuple(Code(c, label, status=Status.PLACEHOLDER, source=_GUESSED) for c, label in labels.items()),
@@ -106,24 +111,24 @@ P = Q.revise(
     title="CJIT dataset P",
     effective=date(2020, 4, 1),
     drop=("HOUSING", "HOMELESS"),
-    # In the sections' order: the interventions stand between the episode and the referrals.
+    # The interventions stand between the episode and the referrals, as the sections of the document do.
     add=((_ACCOMMODATION, "ALCUNITS"), *zip(_INTERVENTIONS, _AFTER, strict=False)),
     change={
         "SEX": {
             "label": "Client stated sex at registration of birth",
             "noun": "client's stated sex at registration of birth",
-            # The definition before dataset Q is not printed: this follows the label.
+            # The former definition is not printed. This one follows the label.
             "definition": "The client's sex when their birth was registered, as the client says.",
         },
         # "Applies to female clients only" was removed in V4.2 of the definitions.
         "PREGNANT": {"definition": "Whether the client is pregnant. It applies to female clients only."},
         "CONSENT": {
-            # Dataset Q says more than dataset P did, which is not printed.
+            # The former definition is not printed. That of dataset Q says more.
             "definition": "Whether the client agrees to their data being shared with NDTMS. (No consequence is "
             "printed; that the record is rejected is our reading 10.)",
         },
         "PRNTSTAT": {"label": "Do any of these children live with the client?"},
-        # The definitions before dataset Q are not printed: these follow the labels.
+        # The former definitions are not printed. These follow the labels.
         "EHCS": {"label": f"{_HELP} (1)", "definition": f"The help received by {_CHILDREN}."},
         "EHCSC2": {"label": f"{_HELP} (2)", "definition": f"A second kind of help received by {_CHILDREN}."},
         "EHCSC3": {"label": f"{_HELP} (3)", "definition": f"A third kind of help received by {_CHILDREN}."},

@@ -1,9 +1,9 @@
-"""Conditions in plain English: one phrase that is true of the rows a condition is surely true of.
+"""Conditions in plain English: one phrase that is true of the rows on which a condition is surely true.
 
-A phrase says of a field what it says of one that is given; where a blank counts as well, it says "is blank or". So no
-word is needed for "not known": a condition that must be surely true, surely false, or either or not known, has a phrase
-for each. Fields are called by their headers, codes have their labels, and a pattern has the words that the dataset
-gives it (`Dataset.words`).
+A phrase about a field is about a field that is given. Where it is true of a blank too, it has the words "is blank or".
+No phrase needs a word for "not known", because there is one phrase for each of four cases: surely true, surely false,
+true or not known, and false or not known. Fields have their headers as names, codes have their labels, and a pattern
+has the words that the dataset gives it (`Dataset.words`).
 """
 
 from __future__ import annotations
@@ -13,66 +13,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from cjit import conditions as c
 from cjit import dates
-from cjit.conditions import (
-    WHITE_SPACE,
-    And,
-    AnyRow,
-    Capitals,
-    Cell,
-    Condition,
-    Constant,
-    Days,
-    Differs,
-    Equal,
-    FirstGiven,
-    FirstRow,
-    Found,
-    Given,
-    HasCheckFigure,
-    HowOften,
-    Joined,
-    Latest,
-    Least,
-    Less,
-    LookedUp,
-    Matches,
-    Most,
-    Never,
-    Not,
-    OneOf,
-    Or,
-    Parameter,
-    ParameterValue,
-    Plain,
-    Rows,
-    Stage,
-    Start,
-    Surely,
-    Table,
-    Trimmed,
-    Value,
-    Where,
-    Withheld,
-    Without,
-    Written,
-    as_text,
-    children,
-)
 from cjit.dataset import Dataset, Kind, Wording
 from cjit.dates import Style
 from cjit.geography import TRUNCATED, WHOLE_UNSPACED
 from cjit.sentences import listed
 
-#: A list of codes that is longer is counted.
-_SPELT_OUT = 12
-#: Labels that are longer, or of more codes together, are left out.
-_LABEL, _LABELLED = 32, 4
+#: The most codes that are listed. A phrase with more codes has their number.
+_MOST_CODES = 12
+#: The most characters of a label, and the most codes of a list with labels. Other labels are left out.
+_LONGEST_LABEL, _MOST_LABELLED = 32, 4
 
 #: The patterns of the rules that follow from the fields.
 WORDS: Mapping[str, Wording] = {
-    WHITE_SPACE: Wording(without="white space"),
-    f"^{WHITE_SPACE}|{WHITE_SPACE}$": Wording("has white space before or after it"),
+    c.WHITE_SPACE: Wording(without="white space"),
+    f"^{c.WHITE_SPACE}|{c.WHITE_SPACE}$": Wording("has white space before or after it"),
     "^[A-Z]$": Wording("is one capital letter from A to Z"),
     "^0([1-9])$": Wording(finds=("the figure after the leading nought",)),
     "^(0|[1-9][0-9]{0,8})$": Wording("is a number in figures with no leading nought"),
@@ -82,21 +38,25 @@ WORDS: Mapping[str, Wording] = {
 }
 
 
-def in_english(condition: Condition, dataset: Dataset) -> str:
-    """Where a condition is surely true, as a phrase that goes on from "where"."""
-    return _spoken(_Reader(dataset).says(condition, yes=True, known=True))
+def in_english(condition: c.Condition, dataset: Dataset) -> str:
+    """The phrase for where a condition is surely true. It continues a sentence after the word "where"."""
+    return _phrase(_Reader(dataset).statement(condition, yes=True, known=True))
 
 
-# ---- what is said ----------------------------------------------------------------------------------
+# ---- statements ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Fact:
-    """One thing said of a subject.
+    """A statement of one subject and one verb. Values in it are given by their `as_text`.
 
-    `given` are the values that cannot be blank where it is true, by what they say. `blank` is the value that the fact
-    says is blank, `is_given` that of which it says no more than that it is given. `one` says that the subject may be
-    put together with others.
+    subject: the noun.
+    verb: the verb and what follows it, in the third person singular.
+    given: the values that cannot be blank where the statement is true.
+    blank: the value that it says is blank ("": none).
+    is_given: the value that it says is given, where it says no more than that ("": none).
+    one: whether its subject is a field, which may be merged with others into one subject.
+    plural: whether the subject is in the plural.
     """
 
     subject: str
@@ -114,27 +74,27 @@ class _Fact:
 
 @dataclass(frozen=True)
 class _All:
-    """Things that are all true."""
+    """A statement that is true where all its parts are."""
 
     parts: tuple[_Statement, ...]
 
 
 @dataclass(frozen=True)
 class _Any:
-    """Things of which one at least is true."""
+    """A statement that is true where any of its parts is."""
 
     parts: tuple[_Statement, ...]
 
 
 _Statement = _Fact | _All | _Any
 
-#: What is always so, and what never is.
+#: The statement that is always true, and the one that never is.
 _ALWAYS, _NEVER = _All(()), _Any(())
 _THE_ROW = "the row"
 
 
 def _all(parts: Iterable[_Statement]) -> _Statement:
-    """All of some things, less what need not be said beside the others."""
+    """The statement that all parts are true, without parts that follow from the others."""
     flat = _flat(_All, parts)
     given = frozenset[str]().union(*(part.given for part in flat if isinstance(part, _Fact)))
     needed: dict[_Statement, None] = {}
@@ -148,7 +108,7 @@ def _all(parts: Iterable[_Statement]) -> _Statement:
 
 
 def _any(parts: Iterable[_Statement]) -> _Statement:
-    """Any of some things, less what need not be said beside the others."""
+    """The statement that any part is true, without parts that imply another."""
     flat = _flat(_Any, parts)
     blank = {part.blank for part in flat if isinstance(part, _Fact) and part.blank}
     if _ALWAYS in flat or any(isinstance(part, _Fact) and part.is_given in blank for part in flat):
@@ -158,7 +118,7 @@ def _any(parts: Iterable[_Statement]) -> _Statement:
 
 
 def _where_given(statement: _Statement, given: frozenset[str]) -> _Statement:
-    """The same where some values are given: of these a blank is no way out."""
+    """A statement simplified for rows on which some values are given, so that none of them is blank."""
     match statement:
         case _All(parts):
             return _all(_where_given(part, given) for part in parts)
@@ -168,6 +128,7 @@ def _where_given(statement: _Statement, given: frozenset[str]) -> _Statement:
 
 
 def _flat(kind: type[_All] | type[_Any], parts: Iterable[_Statement]) -> list[_Statement]:
+    """Some statements, each once, with the parts of those of a kind in place of them."""
     flat: dict[_Statement, None] = {}
     for part in parts:
         flat.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
@@ -178,101 +139,116 @@ def _flat(kind: type[_All] | type[_Any], parts: Iterable[_Statement]) -> list[_S
 
 
 class _Reader:
-    """A dataset's conditions in words."""
+    """Makes statements of the conditions of a dataset.
+
+    dataset: the dataset.
+    words: the wording of each text pattern, by pattern.
+    gates: the headers of its gates, listed in English.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.words = {**WORDS, **dataset.words}
         self.gates = listed([rule.header for rule in dataset.written if rule.gate]) or "no rule"
 
-    def says(self, condition: Condition, *, yes: bool, known: bool) -> _Statement:  # noqa: PLR0911 - one case a node
-        """That a condition is surely true (or false); if it need not be `known`, that or not known."""
+    def statement(self, condition: c.Condition, *, yes: bool, known: bool) -> _Statement:  # noqa: PLR0911 - one case a node
+        """The statement that a condition is true or false.
+
+        Args:
+            condition: the condition.
+            yes: whether it is true; otherwise it is false.
+            known: whether it is surely so; otherwise it may also be not known.
+
+        Returns:
+            The statement.
+        """
         match condition:
-            case And(parts):
-                return (_all if yes else _any)(self.says(part, yes=yes, known=known) for part in parts)
-            case Or(parts):
-                return (_any if yes else _all)(self.says(part, yes=yes, known=known) for part in parts)
-            case Not(part):
-                return self.says(part, yes=not yes, known=known)
-            case Surely(part):
-                return self.says(part, yes=yes, known=yes)
-            case Given(value):
+            case c.And(parts):
+                return (_all if yes else _any)(self.statement(part, yes=yes, known=known) for part in parts)
+            case c.Or(parts):
+                return (_any if yes else _all)(self.statement(part, yes=yes, known=known) for part in parts)
+            case c.Not(part):
+                return self.statement(part, yes=not yes, known=known)
+            case c.Surely(part):
+                return self.statement(part, yes=yes, known=yes)
+            case c.Given(value):
                 return self.given(value) if yes else self.blank(value)
-            case Withheld():
+            case c.Withheld():
                 return _Fact(_THE_ROW, f"is {'' if yes else 'not '}withheld (by {self.gates})")
-            case Never():
+            case c.Never():
                 return _NEVER if known else _ALWAYS
-            case OneOf(value, ()):
-                # Nothing is one of none; of a blank that is not known.
-                of_blank = self.blank(value) if yes else _ALWAYS
-                return of_blank if not known else _NEVER if yes else self.given(value)
-            case AnyRow(part, same):
+            case c.OneOf(value, ()):
+                # No given value is one of none, and for a blank that is not known.
+                not_one = _NEVER if yes else self.given(value)
+                return not_one if known else self.blank(value) if yes else _ALWAYS
+            case c.AnyRow(part, same):
                 return self.any_row(part, same, yes=yes)
-            case FirstRow(conditions):
+            case c.FirstRow(conditions):
                 return self.first_row(conditions, yes=yes)
-            case LookedUp(table, texts):
+            case c.LookedUp(table, texts):
                 return self.looked_up(table, texts, yes=yes, known=known)
-            case Differs(value, same):
+            case c.Differs(value, same):
                 return self.differs(value, same, yes=yes, known=known)
-        fact = self.compared(condition, yes=yes)
-        values = [] if known else [each for each in children(condition) if isinstance(each, Value)]
+        fact = self.comparison(condition, yes=yes)
+        values = [] if known else [each for each in c.children(condition) if isinstance(each, c.Value)]
         return _any((*(blank for value in values for blank in self.blanks(value)), fact))
 
     # ---- what is there, and what is not --------------------------------------------------------
 
-    def given(self, value: Value) -> _Statement:
-        """That a value is given."""
+    def given(self, value: c.Value) -> _Statement:
+        """The statement that a value is given."""
         match value:
-            case Cell(header, stage):
-                verb = {Stage.SENT: "is filled in", Stage.READ: self.read_as(header)[0]}.get(stage, "is given")
-                return _Fact(header, verb, frozenset({as_text(value)}), is_given=as_text(value), one=True)
-            case Where(own, condition):
-                return _all((self.given(own), self.says(condition, yes=True, known=True)))
-            case Found(text, pattern, group):
-                return self.fact(text, f"holds {self.found(pattern, group)}")
+            case c.Cell(header, stage):
+                verb = {c.Stage.SENT: "is filled in", c.Stage.READ: self.read_as(header)[0]}.get(stage, "is given")
+                return _Fact(header, verb, frozenset({c.as_text(value)}), is_given=c.as_text(value), one=True)
+            case c.Where(part, condition):
+                return _all((self.given(part), self.statement(condition, yes=True, known=True)))
+            case c.Found(text, pattern, group):
+                return self.fact(text, f"holds {self.group_noun(pattern, group)}")
         return self.fact(value, "is given")
 
-    def blank(self, value: Value) -> _Statement:
-        """That a value is blank."""
+    def blank(self, value: c.Value) -> _Statement:
+        """The statement that a value is blank."""
         match value:
-            case Cell(header, stage):
-                verb = {Stage.SENT: "is left blank", Stage.READ: self.read_as(header)[1]}.get(stage, "is blank")
-                return _Fact(header, verb, blank=as_text(value), one=True)
-            case Where(own, condition):
-                return _any((self.blank(own), self.says(condition, yes=False, known=False)))
-            case Found(text, pattern, group):
-                return _Fact(self.noun(text), f"does not hold {self.found(pattern, group)}", blank=as_text(value))
-        return _Fact(self.noun(value), "is blank", blank=as_text(value))
+            case c.Cell(header, stage):
+                verb = {c.Stage.SENT: "is left blank", c.Stage.READ: self.read_as(header)[1]}.get(stage, "is blank")
+                return _Fact(header, verb, blank=c.as_text(value), one=True)
+            case c.Where(part, condition):
+                return _any((self.blank(part), self.statement(condition, yes=False, known=False)))
+            case c.Found(text, pattern, group):
+                return _Fact(
+                    self.noun(text), f"does not hold {self.group_noun(pattern, group)}", blank=c.as_text(value)
+                )
+        return _Fact(self.noun(value), "is blank", blank=c.as_text(value))
 
-    def blanks(self, value: Value) -> Iterator[_Statement]:
-        """Each way in which a value may be blank."""
+    def blanks(self, value: c.Value) -> Iterator[_Statement]:
+        """The statements that are true where a value is blank: one for each field that may make it so."""
         match value:
-            case Constant() | ParameterValue(Parameter.TODAY) | Rows() | HowOften():
+            case c.Constant() | c.ParameterValue(c.Parameter.TODAY) | c.Rows() | c.HowOften():
                 return
-            case Capitals(part) | Trimmed(part) | Start(part) | Without(part) | Written(part):
+            case c.Capitals(part) | c.Trimmed(part) | c.Start(part) | c.Without(part) | c.Written(part):
                 yield from self.blanks(part)
-            case Joined(parts):
+            case c.Joined(parts):
                 for each in parts:
                     yield from self.blanks(each)
-            case Days(later, earlier):
+            case c.Days(later, earlier):
                 yield from self.blanks(later)
                 yield from self.blanks(earlier)
             case _:
                 yield self.blank(value)
 
-    def needed(self, values: Iterable[Value]) -> frozenset[str]:
-        """What must be given for all of some values to be."""
-        found: set[str] = set()
+    def needed(self, values: Iterable[c.Value]) -> frozenset[str]:
+        """The fields, by their `as_text`, that cannot be blank where some values are given."""
+        fields: set[str] = set()
         for value in values:
-            match value:
-                case Cell():
-                    found.add(as_text(value))
-                case Capitals() | Trimmed() | Start() | Without() | Found() | Joined() | Written() | Days() | Where():
-                    found |= self.needed(each for each in children(value) if isinstance(each, Value))
-        return frozenset(found)
+            if isinstance(value, c.Cell):
+                fields.add(c.as_text(value))
+            elif isinstance(value, _BLANK_WITH_ANY_PART):
+                fields |= self.needed(each for each in c.children(value) if isinstance(each, c.Value))
+        return frozenset(fields)
 
     def read_as(self, header: str) -> tuple[str, str]:
-        """How it is said that a field is read as something, and as nothing."""
+        """The verbs for a field that is given as read, and for one that is blank as read."""
         field = self.dataset.by_header.get(header)
         kind = {Kind.DATE: "a date", Kind.NUMBER: "a whole number"}.get(field.kind) if field else None
         return (
@@ -281,70 +257,99 @@ class _Reader:
 
     # ---- within a row --------------------------------------------------------------------------
 
-    def fact(self, value: Value, verb: str, others: Iterable[Value] = ()) -> _Fact:
-        """Something said of a value, which is given where it is true, as some others are."""
-        bare = _bare(value)
-        several = isinstance(bare, Start) and bare.length > 1
-        return _Fact(self.noun(value), verb, self.needed((value, *others)), one=isinstance(value, Cell), plural=several)
+    def fact(self, value: c.Value, verb: str, others: Iterable[c.Value] = ()) -> _Fact:
+        """A statement about a value.
 
-    def compared(self, condition: Condition, *, yes: bool) -> _Fact:
-        """What a comparison says of its values, which are given."""
+        Args:
+            value: the value, which is the subject.
+            verb: the verb.
+            others: other values that are given where the statement is true, as the subject is.
+
+        Returns:
+            The statement.
+        """
+        bare = _bare(value)
+        several = isinstance(bare, c.Start) and bare.length > 1
+        return _Fact(
+            self.noun(value), verb, self.needed((value, *others)), one=isinstance(value, c.Cell), plural=several
+        )
+
+    def comparison(self, condition: c.Condition, *, yes: bool) -> _Fact:
+        """The statement that a comparison of values, all given, is true or false."""
         match condition:
-            case Equal(one, other):
-                # A field is spoken of rather than anything else.
-                turned = isinstance(one, Constant) or (isinstance(other, Cell) and not isinstance(one, Cell))
+            case c.Equal(one, other):
+                turned = _is_turned(one, other, c.Constant)
                 return self.equal(other, one, yes=yes) if turned else self.equal(one, other, yes=yes)
-            case Less(one, other):
+            case c.Less(one, other):
                 return self.less(one, other, yes=yes)
-            case OneOf(value, options):
+            case c.OneOf(value, options):
                 return self.fact(value, f"is {self.among(value, options, yes=yes)}", () if yes else options)
-            case Matches(text, pattern):
+            case c.Matches(text, pattern):
                 verb = self.wording(pattern).matches or "has a certain form"
-                return self.fact(text, verb if yes else _denied(verb))
-            case HasCheckFigure(figures):
+                return self.fact(text, verb if yes else _negated(verb))
+            case c.HasCheckFigure(figures):
                 return self.fact(figures, f"is {'' if yes else 'not '}ten figures with a right check figure")
         raise TypeError(f"There is no English for {type(condition).__name__}")
 
-    def equal(self, one: Value, other: Value, *, yes: bool) -> _Fact:
+    def equal(self, one: c.Value, other: c.Value, *, yes: bool) -> _Fact:
+        """The statement that two given values are equal, or that they are not. The first is the subject.
+
+        Args:
+            one: the first value.
+            other: the second value.
+            yes: whether it is so.
+
+        Returns:
+            The statement.
+        """
         match one, other:
-            case (Rows(same), Constant(1)):
+            case (c.Rows(same), c.Constant(1)):
                 return _Fact("", f"{'no other' if yes else 'another'} row has the same {self.ids(same)}")
-            case (Rows(same), Constant(number)):
+            case (c.Rows(same), c.Constant(number)):
                 exactly = "exactly" if yes else "more or fewer than"
                 return _Fact("", f"{exactly} {_rows(number)} have the same {self.ids(same)}")
-            case (HowOften(value, same), Constant(number)):
+            case (c.HowOften(value, same), c.Constant(number)):
                 rows = f"{'exactly' if yes else 'more or fewer than'} {_rows(number)}"
                 if number == 0:
                     rows = "no row" if yes else "some row"
-                subject, verb = self.filled(value)
+                subject, verb = self.subject_and_verb(value)
                 return _Fact(subject, f"{verb} on {rows} with the same {self.ids(same)}")
-            case (_, Constant(plain)):
+            case (_, c.Constant(plain)):
                 return self.fact(one, f"is {'' if yes else 'other than '}{self.constant(plain, one)}")
-            case (Cell(header, Stage.SENT), Cell(read, Stage.READ)) if header == read:
+            case (c.Cell(header, c.Stage.SENT), c.Cell(read, c.Stage.READ)) if header == read:
                 verb = f"is {'' if yes else 'not '}written as it is read"
                 return dataclasses.replace(self.fact(one, verb, [other]), subject=header)
-        if self.done(other) and as_text(_bare(other)) == as_text(one):
-            return self.fact(one, f"is {'' if yes else 'not '}the same {', '.join(self.all_done(other))}")
-        # What is done to both alike is said once.
-        done: list[str] = []
+        if self.operation(other) and c.as_text(_bare(other)) == c.as_text(one):
+            return self.fact(one, f"is {'' if yes else 'not '}the same {', '.join(self.operations(other))}")
+        # The operations on both values are named once.
+        shared: list[str] = []
         left, right = one, other
-        while (how := self.done(left)) and how == self.done(right):
-            done = [how, *done]
+        while (operation := self.operation(left)) and operation == self.operation(right):
+            shared = [operation, *shared]
             left, right = _inner(left), _inner(right)
-        both = f" (both {', '.join(done)})" if done else ""
+        both = f" (both {', '.join(shared)})" if shared else ""
         verb = f"{'is the same as' if yes else 'differs from'} {self.noun(right)}{both}"
         return dataclasses.replace(self.fact(one, verb, [other]), subject=self.noun(left))
 
-    def less(self, one: Value, other: Value, *, yes: bool) -> _Fact:
-        """Which comes first, said of a field rather than of anything else."""
-        if isinstance(one, Constant) and isinstance(other, Rows):
+    def less(self, one: c.Value, other: c.Value, *, yes: bool) -> _Fact:
+        """The statement that one given value is less than another, or that it is not. A field is the subject.
+
+        Args:
+            one: the first value.
+            other: the second value.
+            yes: whether it is so.
+
+        Returns:
+            The statement.
+        """
+        if isinstance(one, c.Constant) and isinstance(other, c.Rows):
             if one.value == 1 and yes:
                 return _Fact("", f"another row has the same {self.ids(other.same)}")
             many = "more than" if yes else "at most"
             return _Fact("", f"{many} {_rows(one.value)} have the same {self.ids(other.same)}")
-        turned = isinstance(one, Constant | ParameterValue) or (isinstance(other, Cell) and not isinstance(one, Cell))
+        turned = _is_turned(one, other, c.Constant, c.ParameterValue)
         subject, beside = (other, one) if turned else (one, other)
-        to = self.constant(beside.value, subject) if isinstance(beside, Constant) else self.noun(beside)
+        to = self.constant(beside.value, subject) if isinstance(beside, c.Constant) else self.noun(beside)
         if self.is_date(one) or self.is_date(other):
             verb = f"is {'' if yes else 'not '}{'after' if turned else 'before'} {to}"
         elif yes:
@@ -353,134 +358,179 @@ class _Reader:
             verb = f"is {'at most' if turned else 'at least'} {to}"
         return self.fact(subject, verb, [beside])
 
-    def among(self, value: Value, options: tuple[Value, ...], *, yes: bool) -> str:
-        """What a value is, of some: these, or how many they are."""
-        plain = [option.value for option in options if isinstance(option, Constant)]
+    def among(self, value: c.Value, options: tuple[c.Value, ...], *, yes: bool) -> str:
+        """What follows "is" in the statement that a value is one of some options, or that it is none of them.
+
+        Args:
+            value: the value.
+            options: the options.
+            yes: whether it is one of them.
+
+        Returns:
+            The options, or their number where they are many codes.
+        """
+        plain = [option.value for option in options if isinstance(option, c.Constant)]
         codes = self.codes(value)
-        if len(plain) == len(options) and len(plain) > _SPELT_OUT:
+        if len(plain) == len(options) and len(plain) > _MOST_CODES:
             which = f"{len(plain)} codes"
             if codes is not None and set(plain) == set(codes):
                 which = f"the {len(plain)} codes of its list"
             elif codes is not None and set(plain) <= set(codes):
                 which = f"{len(plain)} codes of its list, such as {plain[0]}"
             return f"{'one' if yes else 'none'} of {which}"
-        forms = [option.form for option in options if isinstance(option, Written)]
-        dated = {as_text(option.date): option.date for option in options if isinstance(option, Written)}
+        forms = [option.form for option in options if isinstance(option, c.Written)]
+        dated = {c.as_text(option.date): option.date for option in options if isinstance(option, c.Written)}
         if len(forms) == len(options) and len(dated) == 1:
             statement = f"{self.noun(*dated.values())} written {_or(list(map(_form, forms)))}"
         else:
-            labelled = len(plain) <= _LABELLED and all(self.label(each, value) for each in plain)
+            labelled = len(plain) <= _MOST_LABELLED and all(self.label(each, value) for each in plain)
             statement = _or(
                 [
                     self.constant(each.value, value, labelled=labelled)
-                    if isinstance(each, Constant)
+                    if isinstance(each, c.Constant)
                     else self.noun(each)
                     for each in options
                 ]
             )
         return statement if yes else f"other than {statement}"
 
-    def looked_up(self, table: Table, texts: tuple[Value, ...], *, yes: bool, known: bool) -> _Fact:
+    def looked_up(self, table: c.Table, texts: tuple[c.Value, ...], *, yes: bool, known: bool) -> _Fact:
+        """The statement that a combination of texts is true or false in a lookup table.
+
+        Args:
+            table: the table.
+            texts: the texts, by argument.
+            yes: whether the combination is true.
+            known: whether it is surely so; otherwise it may also be not known.
+
+        Returns:
+            The statement.
+        """
         phrase = table.means if yes else table.denies
         given = self.needed(texts) if known else frozenset()
-        # A phrase begins with an argument.
+        # A phrase of a table begins with an argument, such as {0}.
         subject = texts[int(phrase[1])]
         verb = phrase[len("{0} ") :].format(*map(self.noun, texts))
         return _Fact(self.noun(subject), verb if known else f"{verb} as far as is known", given)
 
     # ---- across rows ---------------------------------------------------------------------------
 
-    def any_row(self, part: Condition, same: tuple[Value, ...], *, yes: bool) -> _Fact:
+    def any_row(self, part: c.Condition, same: tuple[c.Value, ...], *, yes: bool) -> _Fact:
+        """The statement that a condition is true on a row with the same ids, or that it is true on none.
+
+        Args:
+            part: the condition.
+            same: the ids.
+            yes: whether there is such a row.
+
+        Returns:
+            The statement.
+        """
         rows = f"{'some' if yes else 'no'} row with the same {self.ids(same)}"
-        fact = self.says(part, yes=True, known=True)
+        fact = self.statement(part, yes=True, known=True)
         if isinstance(fact, _Fact) and fact.subject == _THE_ROW:
             return dataclasses.replace(fact, subject=rows)
-        return _Fact(f"on {rows}", _spoken(fact))
+        return _Fact(f"on {rows}", _phrase(fact))
 
-    def differs(self, value: Value, same: tuple[Value, ...], *, yes: bool, known: bool) -> _Statement:
+    def differs(self, value: c.Value, same: tuple[c.Value, ...], *, yes: bool, known: bool) -> _Statement:
+        """The statement that a value differs between rows with the same ids, or that it does not.
+
+        Args:
+            value: the value.
+            same: the ids.
+            yes: whether it differs.
+            known: whether it is surely so; otherwise it may also be not known, where the value is blank on all rows.
+
+        Returns:
+            The statement.
+        """
         rows = f"rows with the same {self.ids(same)}"
         if yes:
-            fact = _Fact(self.noun(value), f"differs between {rows}", one=isinstance(value, Cell))
+            fact = _Fact(self.noun(value), f"differs between {rows}", one=isinstance(value, c.Cell))
             return fact if known else _any((_Fact(self.noun(value), f"is blank on all {rows}"), fact))
         if known:
             return _Fact(self.noun(value), f"is given, and the same wherever it is given, on all {rows}")
         return _Fact(self.noun(value), f"does not differ between {rows}")
 
-    def first_row(self, conditions: tuple[Condition, ...], *, yes: bool) -> _Fact:
-        facts = [_within(self.says(condition, yes=True, known=True)) for condition in conditions]
+    def first_row(self, conditions: tuple[c.Condition, ...], *, yes: bool) -> _Fact:
+        """The statement that a row is the first by which all conditions held on some row, or that it is not."""
+        phrases = [_inner_phrase(self.statement(condition, yes=True, known=True)) for condition in conditions]
         verb = "is" if yes else "is not"
-        if len(facts) == 1:
-            return _Fact(_THE_ROW, f"{verb} the first of the file on which {facts[0]}")
-        *most, last = (f"a row on which {each}" for each in facts)
+        if len(phrases) == 1:
+            return _Fact(_THE_ROW, f"{verb} the first of the file on which {phrases[0]}")
+        *most, last = (f"a row on which {each}" for each in phrases)
         return _Fact(_THE_ROW, f"{verb} the first by which the file has {', '.join(most)}, and {last}")
 
-    def filled(self, value: Value) -> tuple[str, str]:
-        """A value and that it is given."""
-        if isinstance(value, Cell) and value.stage is Stage.SENT:
+    def subject_and_verb(self, value: c.Value) -> tuple[str, str]:
+        """The subject and the verb of the statement that a value is given."""
+        if isinstance(value, c.Cell) and value.stage is c.Stage.SENT:
             return value.header, "is filled in"
         return self.noun(value), "is given"
 
     # ---- names of values -----------------------------------------------------------------------
 
-    def noun(self, value: Value) -> str:
-        """What a value is called; in brackets, what is done to it first."""
-        done = self.all_done(value)
-        return f"{self.named(_bare(value))} ({', '.join(done)})" if done else self.named(value)
+    def noun(self, value: c.Value) -> str:
+        """The noun for a value, with the operations on it in brackets."""
+        operations = self.operations(value)
+        return f"{self.bare_noun(_bare(value))} ({', '.join(operations)})" if operations else self.bare_noun(value)
 
-    def all_done(self, value: Value) -> list[str]:
-        """Everything that is done to a text, in its order."""
-        how = self.done(value)
-        return [*self.all_done(_inner(value)), how] if how else []
+    def operations(self, value: c.Value) -> list[str]:
+        """The operations on a text, the first one first."""
+        operation = self.operation(value)
+        return [*self.operations(_inner(value)), operation] if operation else []
 
-    def done(self, value: Value) -> str:
-        """What is done to a text, where it stays the same text for a reader."""
+    def operation(self, value: c.Value) -> str:
+        """The outermost operation on a text, where that changes its case or its spelling only; else ""."""
         match value:
-            case Capitals():
+            case c.Capitals():
                 return "in capitals"
-            case Trimmed():
+            case c.Trimmed():
                 return "without white space around it"
-            case Without(_, pattern):
+            case c.Without(_, pattern):
                 return f"without {self.wording(pattern).without or 'certain characters'}"
         return ""
 
-    def named(self, value: Value) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
+    def bare_noun(self, value: c.Value) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a node
+        """The noun for a value that is no operation on a text."""
         match value:
-            case Cell(header, stage):
-                return header if stage is Stage.VALUE else f"{header} {stage.value}"
-            case ParameterValue(name):
-                return "today" if name is Parameter.TODAY else "the code of the agency that submits"
-            case Constant(plain):
+            case c.Cell(header, stage):
+                return header if stage is c.Stage.VALUE else f"{header} {stage.value}"
+            case c.ParameterValue(name):
+                return "today" if name is c.Parameter.TODAY else "the code of the agency that submits"
+            case c.Constant(plain):
                 return self.constant(plain, None)
-            case FirstGiven(values):
+            case c.FirstGiven(values):
                 return self.first_given(values)
-            case Latest(values):
+            case c.Latest(values):
                 several = "later" if len(values) == 2 else "latest"
                 return f"the {several if self.is_date(value) else 'greatest'} of {self.ids(values)}"
-            case Days(later, earlier):
+            case c.Days(later, earlier):
                 return f"the number of days from {self.noun(earlier)} to {self.noun(later)}"
-            case Where(own, condition):
-                return f"{self.noun(own)} (where {_spoken(self.says(condition, yes=True, known=True))})"
-            case Start(text, length):
+            case c.Where(part, condition):
+                return f"{self.noun(part)} (where {_phrase(self.statement(condition, yes=True, known=True))})"
+            case c.Start(text, length):
                 return f"the first {'character' if length == 1 else f'{length} characters'} of {self.noun(text)}"
-            case Found(text, pattern, group):
-                return f"{self.found(pattern, group)} in {self.noun(text)}"
-            case Joined(texts):
+            case c.Found(text, pattern, group):
+                return f"{self.group_noun(pattern, group)} in {self.noun(text)}"
+            case c.Joined(texts):
                 return " then ".join(map(self.noun, texts))
-            case Written(day, form):
+            case c.Written(day, form):
                 return f"{self.noun(day)} written {_form(form)}"
-            case Rows(same):
+            case c.Rows(same):
                 return f"the number of rows with the same {self.ids(same)}"
-            case HowOften(own, same):
-                return f"the number of rows with the same {self.ids(same)} on which {' '.join(self.filled(own))}"
-            case Most(own, same):
-                most = "newest" if self.is_date(own) else "greatest"
-                return f"the {most} {self.noun(own)} on all rows with the same {self.ids(same)}"
-            case Least(own, same):
-                least = "oldest" if self.is_date(own) else "least"
-                return f"the {least} {self.noun(own)} on all rows with the same {self.ids(same)}"
+            case c.HowOften(part, same):
+                given = " ".join(self.subject_and_verb(part))
+                return f"the number of rows with the same {self.ids(same)} on which {given}"
+            case c.Most(part, same):
+                most = "newest" if self.is_date(part) else "greatest"
+                return f"the {most} {self.noun(part)} on all rows with the same {self.ids(same)}"
+            case c.Least(part, same):
+                least = "oldest" if self.is_date(part) else "least"
+                return f"the {least} {self.noun(part)} on all rows with the same {self.ids(same)}"
         raise TypeError(f"There is no English for {type(value).__name__}")
 
-    def first_given(self, values: tuple[Value, ...]) -> str:
+    def first_given(self, values: tuple[c.Value, ...]) -> str:
+        """The noun for the first given of some values."""
         nouns = list(dict.fromkeys(map(self.noun, values)))
         if len(nouns) == 1:
             return nouns[0]
@@ -488,66 +538,84 @@ class _Reader:
             return f"{nouns[0]} (or {nouns[1]} if that is blank)"
         return f"the first given of {listed(nouns)}"
 
-    def ids(self, same: tuple[Value, ...]) -> str:
+    def ids(self, same: tuple[c.Value, ...]) -> str:
         return listed(list(map(self.noun, same)))
 
     def wording(self, pattern: str) -> Wording:
         return self.words.get(pattern, Wording())
 
-    def found(self, pattern: str, group: int) -> str:
+    def group_noun(self, pattern: str, group: int) -> str:
+        """The noun for the text of a group of a pattern."""
         finds = self.wording(pattern).finds
         return finds[group - 1] if 0 < group <= len(finds) else "what has a certain form"
 
-    def is_date(self, value: Value) -> bool:
+    def is_date(self, value: c.Value) -> bool:
+        """Whether a value is a date."""
         match value:
-            case Cell(header):
+            case c.Cell(header):
                 field = self.dataset.by_header.get(header)
                 return field is not None and field.kind is Kind.DATE
-            case ParameterValue(name):
-                return name is Parameter.TODAY
-            case Constant(plain):
+            case c.ParameterValue(name):
+                return name is c.Parameter.TODAY
+            case c.Constant(plain):
                 return isinstance(plain, date)
-            case FirstGiven(values) | Latest(values):
+            case c.FirstGiven(values) | c.Latest(values):
                 return any(map(self.is_date, values))
-            case Where(own) | Most(own) | Least(own):
-                return self.is_date(own)
+            case c.Where(part) | c.Most(part) | c.Least(part):
+                return self.is_date(part)
         return False
 
     # ---- texts, numbers, dates and codes -------------------------------------------------------
 
-    def constant(self, plain: Plain, of: Value | None, *, labelled: bool = True) -> str:
-        """A text, number or date; a code of a field with its label, where that is short."""
+    def constant(self, plain: c.Plain, of: c.Value | None, *, labelled: bool = True) -> str:
+        """A text, number or date in English.
+
+        Args:
+            plain: the text, number or date.
+            of: the value that it is compared with (None: no value). A code of its list has its label, if that is short.
+            labelled: whether codes have labels.
+
+        Returns:
+            The words.
+        """
         if isinstance(plain, date):
             return f"{plain:{Style.SLASHED.form}}"
         text = f"{plain:,}" if isinstance(plain, int) else {"": "nothing", " ": "a space"}.get(plain, plain)
         label = self.label(plain, of) if labelled else ""
         return f"{text} ({label})" if label else text
 
-    def label(self, plain: Plain, of: Value | None) -> str:
-        """The label of a code of a field, or of an answer that is no number; "" where it has none that is short."""
-        field = self.dataset.by_header.get(of.header) if isinstance(of, Cell) else None
+    def label(self, plain: c.Plain, of: c.Value | None) -> str:
+        """The label of a code of a field, or of an answer of `Field.apart`; "" where it has none that is short."""
+        field = self.dataset.by_header.get(of.header) if isinstance(of, c.Cell) else None
         label = field.apart.get(str(plain), "") if field else ""
         label = label or (self.codes(of) or {}).get(str(plain), "")
-        return label if len(label) <= _LABEL and "(" not in label else ""
+        return label if len(label) <= _LONGEST_LABEL and "(" not in label else ""
 
-    def codes(self, of: Value | None) -> Mapping[str, str] | None:
-        """The codes of the list a value is of, with their labels."""
-        bare = of if of is None else _bare(of)
-        found = (
-            self.dataset.codes_of(bare.header)
-            if isinstance(bare, Cell) and self.dataset.by_header.get(bare.header)
-            else None
-        )
-        return found.labels if found else None
+    def codes(self, of: c.Value | None) -> Mapping[str, str] | None:
+        """The labels of the codes of a field by code; None where the value is no field or has no code list."""
+        field = of if of is None else _bare(of)
+        if not isinstance(field, c.Cell) or field.header not in self.dataset.by_header:
+            return None
+        codes = self.dataset.codes_of(field.header)
+        return codes.labels if codes else None
 
 
-def _inner(value: Value) -> Value:
-    """The text that something is done to."""
-    return value.text if isinstance(value, Capitals | Trimmed | Without) else value
+#: The values that are blank where any of their parts is.
+_BLANK_WITH_ANY_PART = (c.Capitals, c.Trimmed, c.Start, c.Without, c.Found, c.Joined, c.Written, c.Days, c.Where)
 
 
-def _bare(value: Value) -> Value:
-    """The text that one or more things are done to."""
+def _is_turned(one: c.Value, other: c.Value, *fixed: type[c.Value]) -> bool:
+    """Whether the second value is the subject: the first is of a fixed kind, or only the second is a field."""
+    return isinstance(one, fixed) or (isinstance(other, c.Cell) and not isinstance(one, c.Cell))
+
+
+def _inner(value: c.Value) -> c.Value:
+    """The text on which the outermost operation is made."""
+    return value.text if isinstance(value, c.Capitals | c.Trimmed | c.Without) else value
+
+
+def _bare(value: c.Value) -> c.Value:
+    """The text on which all operations are made."""
     while (inner := _inner(value)) is not value:
         value = inner
     return value
@@ -569,7 +637,7 @@ def _or(words: Sequence[str]) -> str:
     return listed(words, "or")
 
 
-def _denied(verb: str) -> str:
+def _negated(verb: str) -> str:
     """The opposite of a verb in the third person."""
     first, _, rest = verb.partition(" ")
     if first == "is":
@@ -578,6 +646,7 @@ def _denied(verb: str) -> str:
 
 
 def _plural(verb: str) -> str:
+    """A verb in the third person plural."""
     first, _, rest = verb.partition(" ")
     plain = {"is": "are", "has": "have", "does": "do"}.get(first, first.removesuffix("s"))
     return f"{plain} {rest}"
@@ -586,74 +655,86 @@ def _plural(verb: str) -> str:
 # ---- sentences -------------------------------------------------------------------------------------
 
 
-def _spoken(statement: _Statement) -> str:
-    """A phrase by itself."""
+def _phrase(statement: _Statement) -> str:
+    """A statement as a phrase that stands alone."""
     if isinstance(statement, _Fact):
         return statement.text
     if not statement.parts:
         return "no record does so by itself" if statement == _NEVER else "always"
-    *most, last = _clauses(statement, _within)
-    return f"{', '.join(most)}, {_word(statement)} {last}" if most else last
+    *most, last = _clauses(statement, _inner_phrase)
+    return f"{', '.join(most)}, {_conjunction(statement)} {last}" if most else last
 
 
-def _word(statement: _All | _Any) -> str:
+def _conjunction(statement: _All | _Any) -> str:
     return "and" if isinstance(statement, _All) else "or"
 
 
 def _clauses(statement: _All | _Any, inner: Callable[[_Statement], str]) -> list[str]:
-    """The parts of a phrase; what has a list of its own comes last, so that nothing is taken for a part of it."""
-    merged = _merged([part for part in statement.parts if isinstance(part, _Fact)], _word(statement))
+    """The phrases of the parts of a statement, as `inner` writes them, each once.
+
+    A part with a lettered list comes last, so that no other part seems to belong to the list.
+    """
+    merged = _merged([part for part in statement.parts if isinstance(part, _Fact)], _conjunction(statement))
     clauses = dict.fromkeys(merged[part] if isinstance(part, _Fact) else inner(part) for part in statement.parts)
     return sorted(clauses, key=lambda clause: _FIRST in clause)
 
 
-def _within(statement: _Statement) -> str:
-    """A phrase within another one: so short that it cannot be misread, or a list."""
+def _inner_phrase(statement: _Statement) -> str:
+    """A statement as part of a phrase: a few clauses that cannot be misread, or a lettered list."""
     if isinstance(statement, _Fact):
         return statement.text
-    word, other = _word(statement), " or " if isinstance(statement, _All) else " and "
-    clauses = _clauses(statement, _within)
+    word, other = _conjunction(statement), " or " if isinstance(statement, _All) else " and "
+    clauses = _clauses(statement, _inner_phrase)
     if len(clauses) == 1:
         return clauses[0]
     readable = not any(other in clause or _FIRST in clause for clause in clauses)
     if readable and len(clauses) < 4 and sum(f" {word} " in clause for clause in clauses) < 2:
         return f"{'either ' if word == 'or' else ''}{f' {word} '.join(clauses)}"
-    each = "; ".join(f"({letter}) {item}" for letter, item in zip(_LETTERS, _clauses(statement, _spoken), strict=False))
+    each = "; ".join(f"({letter}) {item}" for letter, item in zip(_LETTERS, _clauses(statement, _phrase), strict=False))
     return f"{'all' if word == 'and' else 'any'} of these: {each}"
 
 
-#: What the items of a list are told apart by.
+#: The letters of the items of a list, and how a list begins.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _FIRST = "(a) "
 
 
 def _merged(facts: Sequence[_Fact], word: str) -> Mapping[_Fact, str]:
-    """Each fact with the clause it is in: several fields of which the same is said, or several things said of one."""
+    """The clause of each fact. Facts with one verb, and facts with one subject, are merged into one clause.
+
+    Args:
+        facts: the facts.
+        word: the word that joins them, "and" or "or".
+
+    Returns:
+        The clause by fact.
+    """
     merged: dict[_Fact, str] = {}
     for first in facts:
         if first in merged:
             continue
-        left = [fact for fact in facts if fact not in merged]
-        same = [fact for fact in left if first.subject and fact.subject == first.subject]
-        alike = [
+        others = [fact for fact in facts if fact not in merged]
+        same_subject = [fact for fact in others if first.subject and fact.subject == first.subject]
+        same_verb = [
             fact
-            for fact in left
+            for fact in others
             if (first.one and fact.one and fact.verb == first.verb)
-            and sum(fact.subject == other.subject for other in left) == 1
+            and sum(fact.subject == other.subject for other in others) == 1
         ]
-        if len(alike) > 1 and first in alike:
+        if len(same_verb) > 1 and first in same_verb:
             verb = _plural(first.verb) if word == "and" else first.verb
-            merged |= dict.fromkeys(alike, f"{listed([fact.subject for fact in alike], word)} {verb}")
-        elif len(same) > 1 and sum(_is_listed(fact.verb) for fact in same) < 2:
-            # What has an "or" or "and" of its own stands last, where it cannot be misread.
-            verbs = sorted((fact.verb for fact in same), key=_is_listed)
+            merged |= dict.fromkeys(same_verb, f"{listed([fact.subject for fact in same_verb], word)} {verb}")
+        elif len(same_subject) > 1 and sum(_is_listed(fact.verb) for fact in same_subject) < 2:
+            # A verb with its own "or" or "and" comes last, where it cannot be misread.
+            verbs = sorted((fact.verb for fact in same_subject), key=_is_listed)
             if all(verb.startswith("is ") for verb in verbs):
                 verbs = [verbs[0], *(verb.removeprefix("is ") for verb in verbs[1:])]
-            merged |= dict.fromkeys(same, dataclasses.replace(first, verb=listed(verbs, word)).text)
+            merged |= dict.fromkeys(same_subject, dataclasses.replace(first, verb=listed(verbs, word)).text)
         else:
             merged[first] = first.text
     return merged
 
 
 def _is_listed(verb: str) -> bool:
+    """Whether a verb has an "or" or "and"."""
     return " or " in verb or " and " in verb

@@ -18,7 +18,7 @@ from cjit.kinds import kinds_of
 
 
 def markdown(dataset: Dataset) -> Iterator[str]:
-    """The lines of the page."""
+    """The lines of the page: a table of the fields of each section, then every field in full with its codes."""
     yield f"# {dataset.title}: dictionary"
     yield ""
     yield f"From {dataset.effective:%d/%m/%Y}: {len(dataset.fields)} fields, in the document's order."
@@ -44,6 +44,7 @@ def markdown(dataset: Dataset) -> Iterator[str]:
 
 
 def _markdown_field(dataset: Dataset, field: Field) -> Iterator[str]:
+    """The lines on one field. A code list stands at the first field that has it; other fields link there."""
     yield from ("", f"### {field.header}", "", f"**{field.label}**", "", field.definition, "")
     for name, fact in facts_of(dataset, field):
         yield f"- {name}: {fact}"

@@ -1,8 +1,6 @@
-"""The dictionary of a dataset: one field in full, all of them at a glance, and exports others can read.
+"""The dictionary and the rule book of a dataset as plain text.
 
-Every export describes single fields only; what must hold across fields is in the rule book. A list that
-is partial, or made of placeholders, is never exported as a closed one: a code that is not in it is not
-known to be wrong.
+The dictionary describes single fields; the rules across fields are in the rule book.
 """
 
 from __future__ import annotations
@@ -44,14 +42,14 @@ STATUSES = {
 
 
 class DictionaryProblem(ValueError):  # noqa: N818  the message is the error
-    """No such field or format; the message is one sentence that says what to choose."""
+    """There is no such field, rule or format. The message is one sentence that says what to choose."""
 
 
 # ---- for a reader ----------------------------------------------------------------------------------
 
 
 def overview(dataset: Dataset) -> str:
-    """Every field on one line, in the document's order: plain text, sections as headings."""
+    """Every field of a dataset, one a line, in the document's order under the headings of its sections."""
     kinds = kinds_of(dataset)
     rows = [
         (
@@ -75,10 +73,17 @@ def overview(dataset: Dataset) -> str:
 
 
 def describe(dataset: Dataset, header: str) -> str:
-    """One field in full, as plain text.
+    """One field in full, with its codes and rules, as plain text.
 
-    `header` may be in any case, or another spelling the field is read by. Raises `DictionaryProblem`
-    when the dataset has no such field.
+    Args:
+        dataset: the dataset.
+        header: the field's header, or another spelling of it that is read, in any case.
+
+    Returns:
+        The lines, each with its line feed.
+
+    Raises:
+        DictionaryProblem: where the dataset has no such field.
     """
     field = _field(dataset, header)
     lines = [f"{field.header}: {field.label}", "", fill(field.definition, _WIDTH), ""]
@@ -100,10 +105,17 @@ def describe(dataset: Dataset, header: str) -> str:
 
 
 def rules(dataset: Dataset, pattern: str | None = None) -> str:
-    """The rule book as plain text: one line a rule, or those that match a pattern in full.
+    """The rule book as plain text: one line a rule, or the rules that match a pattern in full.
 
-    `pattern` is a rule's id, a header or a pattern such as `DISABLE*`. Raises `DictionaryProblem` when no rule
-    matches.
+    Args:
+        dataset: the dataset.
+        pattern: a rule's id, a header or a pattern such as `DISABLE*` (None: every rule, one a line).
+
+    Returns:
+        The lines, each with its line feed.
+
+    Raises:
+        DictionaryProblem: where no rule matches.
     """
     if pattern is None:
         width = max(len(rule.id) for rule in dataset.rules) + 2
@@ -111,15 +123,16 @@ def rules(dataset: Dataset, pattern: str | None = None) -> str:
         lines += [f"{rule.id:<{width}}{rule.severity.value:<9}{rule.message}" for rule in dataset.rules]
         return "\n".join(lines) + "\n"
     wanted = pattern.strip()
-    found = [rule for rule in dataset.rules if rule.matches(wanted) or rule.matches(wanted.upper())]
-    if not found:
+    matching = [rule for rule in dataset.rules if rule.matches(wanted) or rule.matches(wanted.upper())]
+    if not matching:
         near = get_close_matches(wanted, [rule.id for rule in dataset.rules], n=1)
         hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
         raise DictionaryProblem(f"No rule matches “{wanted[:60]}”: {hint}")
-    return "\n".join(_rule_in_full(rule) for rule in found)
+    return "\n".join(_rule_in_full(rule) for rule in matching)
 
 
 def _rule_in_full(rule: Rule) -> str:
+    """A rule with its message, clause and examples, as plain text."""
     facts = [("Severity", rule.severity.value), ("Message", rule.message), ("Clause", rule.clause)]
     if rule.reading:
         facts.append(("Why", rule.reading))
@@ -136,6 +149,7 @@ def _rule_in_full(rule: Rule) -> str:
 
 
 def _field(dataset: Dataset, header: str) -> Field:
+    """The field with a header or another spelling of it. Raises `DictionaryProblem`."""
     wanted = header.strip().upper()
     fields = {spelling: field for field in dataset.fields for spelling in (field.header, *field.also)}
     if wanted in fields:
@@ -151,13 +165,12 @@ def _field(dataset: Dataset, header: str) -> Field:
 
 
 def _concerns(rule: Rule, field: Field) -> bool:
-    """Whether a rule is shown at a field or reads its value; an id that only gathers rows is not read."""
-    read = {column.removesuffix(" as sent").removesuffix(" as read") for column in rule.headers}
-    return rule.header == field.header or (field.header in read and rule.across != field.header)
+    """Whether a rule is shown at a field or reads its value. An id that only groups rows does not count as read."""
+    return rule.header == field.header or (field.header in rule.headers and rule.across != field.header)
 
 
 def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
-    """What there is to say of a field beside its definition, codes and rules, name by name, as plain text."""
+    """The facts on a field beside its definition, codes and rules: pairs of a name and a text."""
     yield "Section", SECTIONS[field.entity]
     yield "Written as", kinds_of(dataset)[field.header].described
     yield "If missing", missing_in_words(dataset, field)
@@ -178,20 +191,21 @@ def facts_of(dataset: Dataset, field: Field) -> Iterator[tuple[str, str]]:
 
 
 def other_headers(dataset: Dataset, field: Field) -> str:
-    """The other codes that are read as those of the field's list, such as "1 as M"."""
+    """The other codes that are read as codes of the field's list, such as "1 as M"; "" where there are none."""
     codes = dataset.codes_of(field.header)
     return ", ".join(f"{other} as {code}" for other, code in codes.also.items()) if codes else ""
 
 
 def missing_in_words(dataset: Dataset, field: Field) -> str:
-    """What becomes of a record in which a field is blank."""
+    """The consequence for a record in which a field is blank, as a clause without a full stop."""
     if not field.required:
         return _MISSING[field.missing]
-    held = next(rule for rule in dataset.written if rule.id.startswith(f"{field.header}.is_given"))
-    return f"required {field.required}, or {_MISSING[held.severity]}; otherwise left blank"
+    rule = next(rule for rule in dataset.written if rule.id.startswith(f"{field.header}.is_given"))
+    return f"required {field.required}, or {_MISSING[rule.severity]}; otherwise left blank"
 
 
 def _code_lines(codes: CodeList) -> Iterator[str]:
+    """The lines of a code list, under the headings of its groups."""
     width = max(map(len, codes.codes))
     group = ""
     for row in codes.rows:
@@ -211,7 +225,7 @@ def _code_lines(codes: CodeList) -> Iterator[str]:
 
 
 def _labelled(row: Code) -> str:
-    """A code's label, with its dates, and marked where the code is a stand-in."""
+    """The label of a code with its first and last day, and a mark where the code is a placeholder."""
     text = row.label
     if row.start:
         text += f", from {row.start:%d/%m/%Y}"
@@ -226,12 +240,14 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
 
 
 def _short_missing(field: Field) -> str:
+    """The consequence of a blank in one or two words."""
     if field.required:
         return "by rule"
     return field.missing.value if field.missing else "-"
 
 
 def _short_changes(field: Field) -> str:
+    """Whether a field may change, in a few words."""
     return {
         Changes.SHOULD_NOT: "no",
         Changes.MISMATCH: "no (mismatch)",

@@ -1,8 +1,8 @@
-"""The rule book as JSON, for another program to carry: every rule with its condition, and what a condition looks up.
+"""The rule book as JSON, for other programs: every rule with its condition, and the tables that conditions look up.
 
-A node is an object with its name under ``node`` and its parts under their own names; a date is ``{"date":
-"2020-02-01"}``, a table its name. All of it follows from the node classes of `cjit.conditions`: a new node needs
-nothing here. `schema` describes the file in JSON Schema; docs/rulebook.md says what it means.
+A node is an object with its class name under ``node`` and its parts under their own names. A date is ``{"date":
+"2020-02-01"}``, and a lookup table is its name. All of this follows from the node classes of `cjit.conditions`, so that
+a new node class needs no change here. `schema` describes the file in JSON Schema, and docs/rulebook.md explains it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from cjit.conditions import NODES, BadPattern, Condition, Entries, Node, Table, 
 from cjit.dataset import CodeList, Dataset, Field, Kind, Record, Rule, Severity
 from cjit.dictionary import overview
 
-#: What a file says it is, and how it is laid out: the version changes when a reader of the one before would err.
+#: The name and the version of the format. The version changes where a reader of the one before would go wrong.
 FORMAT, VERSION = "cjit rule book", 1
 
 
 class BookProblem(ValueError):  # noqa: N818 - the message is the error
-    """What is read is no rule book, or no condition. The message is one sentence that says what is wrong."""
+    """JSON that is no rule book, or no condition. The message is one sentence that says what is wrong."""
 
 
 # ---- a condition -----------------------------------------------------------------------------------
 
 
 def as_json(node: Node) -> dict[str, Any]:
-    """A condition or value as what `json` can write."""
+    """A condition or value as an object that `json` can write."""
     parts = {field.name: _written(getattr(node, field.name)) for field in dataclasses.fields(node)}  # type: ignore[arg-type]
     return {"node": type(node).__name__, **parts}
 
@@ -54,13 +54,36 @@ def _written(part: object) -> Any:
 
 
 def from_json(data: object, tables: Mapping[str, Table] | None = None) -> Condition:
-    """The condition that `as_json` wrote; `tables` are those it looks texts up in, by name. Raises `BookProblem`."""
-    found: Condition = _read(data, Condition, tables or {})
-    return found
+    """The condition of an object that `as_json` made.
+
+    Args:
+        data: the object, as `json` reads it.
+        tables: the lookup tables of the rule book, by name (None: there are none).
+
+    Returns:
+        The condition.
+
+    Raises:
+        BookProblem: for anything that is no condition.
+    """
+    condition: Condition = _read(data, Condition, tables or {})
+    return condition
 
 
 def _read(data: Any, kind: Any, tables: Mapping[str, Table]) -> Any:
-    """A part of a node, of the kind that its class says."""
+    """A part of a node, checked against its type.
+
+    Args:
+        data: the part, as `json` reads it.
+        kind: its type, as the node class annotates it.
+        tables: the lookup tables by name.
+
+    Returns:
+        The part.
+
+    Raises:
+        BookProblem: for data of another type.
+    """
     origin = get_origin(kind)
     if origin is tuple and isinstance(data, list):
         return tuple(_read(each, get_args(kind)[0], tables) for each in data)
@@ -81,6 +104,7 @@ def _read(data: Any, kind: Any, tables: Mapping[str, Table]) -> Any:
 
 
 def _node(data: Mapping[str, Any], kind: type[Node], tables: Mapping[str, Table]) -> Node:
+    """The node of an object, which must be of a kind: the arguments are those of `_read`."""
     cls = NODES.get(str(data.get("node")))
     if cls is None or not issubclass(cls, kind):
         raise BookProblem(
@@ -89,15 +113,15 @@ def _node(data: Mapping[str, Any], kind: type[Node], tables: Mapping[str, Table]
     parts = _parts(cls)
     if set(data) != {"node", *parts}:
         raise BookProblem(f"The node “{cls.__name__}” has {', '.join(parts) or 'no parts'}, and no more or fewer")
-    read = {name: _read(data[name], hint, tables) for name, hint in parts.items()}
+    arguments = {name: _read(data[name], hint, tables) for name, hint in parts.items()}
     try:
-        return cls(**read)
+        return cls(**arguments)
     except (BadPattern, TypeError) as problem:
         raise BookProblem(str(problem)) from None
 
 
 def _parts(cls: type[Node]) -> dict[str, Any]:
-    """The parts of a node, each with its kind."""
+    """The types of the parts of a node, by name."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
@@ -110,6 +134,7 @@ def _day(text: object) -> date:
 
 
 def _called(kind: Any) -> str:
+    """The English for a type, for messages."""
     if get_origin(kind) is tuple:
         return f"a list, of which each is {_called(get_args(kind)[0])}"
     if get_origin(kind) is UnionType:
@@ -123,7 +148,10 @@ def _called(kind: Any) -> str:
 
 
 def book(dataset: Dataset) -> dict[str, Any]:
-    """The rule book of a dataset: its fields and lists as far as rules need them, its rules, and what they look up."""
+    """The rule book of a dataset as an object that `json` can write.
+
+    It has the fields and code lists as far as rules need them, the rules, and the lookup tables. `schema` describes it.
+    """
     used = {field.codes for field in dataset.fields if field.codes}
     return {
         "$schema": SCHEMA,
@@ -191,7 +219,14 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def tables_from(data: Mapping[str, Any]) -> dict[str, Table]:
-    """The tables of a rule book that was read, by name."""
+    """The lookup tables of a rule book, by name.
+
+    Args:
+        data: the rule book, as `json` reads it.
+
+    Returns:
+        The tables, whose entries are read when they are first needed.
+    """
     return {name: _table_from(name, each) for name, each in data["tables"].items()}
 
 
@@ -204,12 +239,13 @@ def _table_from(name: str, data: Mapping[str, Any]) -> Table:
 
 
 def export(dataset: Dataset) -> str:
-    """The rule book of a dataset as a file: one line a field, list, rule and table. The same book, the same bytes."""
+    """The text of the rule book's file: one line for each field, list, rule and table. It is always the same text."""
     lines = [f"  {_line(key)}: {_lines(value)}" for key, value in book(dataset).items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _lines(value: Any) -> str:
+    """A list or an object as JSON, with one line for each item."""
     if isinstance(value, list):
         return "[\n" + ",\n".join(f"    {_line(each)}" for each in value) + "\n  ]"
     if isinstance(value, dict):
@@ -223,12 +259,12 @@ def _line(value: Any) -> str:
 
 # ---- the schema ------------------------------------------------------------------------------------
 
-#: The schema's file, beside this documentation.
+#: The name of the schema's file in docs/.
 SCHEMA = "rulebook.schema.json"
 
 
 def schema() -> dict[str, Any]:
-    """What a rule book looks like, as JSON Schema 2020-12: the nodes are described in their own words."""
+    """The JSON Schema 2020-12 of a rule book. The docstring of each node class describes the node."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A rule book of cjit",
@@ -261,7 +297,7 @@ def _object(properties: Mapping[str, Any], description: str = "") -> dict[str, A
 
 
 def _any_node(kind: type[Node]) -> dict[str, Any]:
-    """Any node of a kind, told by its name: a validator need not try one after the other."""
+    """The schema of any node of a kind. The node's name selects its schema, so that no other is tried."""
     names = [name for name, cls in NODES.items() if issubclass(cls, kind)]
     return {
         "description": getdoc(kind),
@@ -275,6 +311,7 @@ def _any_node(kind: type[Node]) -> dict[str, Any]:
 
 
 def _nodes() -> dict[str, Any]:
+    """The schema of each node, by name."""
     return {
         name: _object(
             {"node": {"const": name}, **{part: _described(kind) for part, kind in _parts(cls).items()}},
@@ -285,7 +322,7 @@ def _nodes() -> dict[str, Any]:
 
 
 def _described(kind: Any) -> dict[str, Any]:
-    """The kind of a part of a node."""
+    """The schema of a part of a node, by its type."""
     if get_origin(kind) is tuple:
         return {"type": "array", "items": _described(get_args(kind)[0])}
     if get_origin(kind) is UnionType:

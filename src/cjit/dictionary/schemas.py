@@ -1,4 +1,8 @@
-"""A dataset as JSON Schema, Table Schema, CSVW and Markdown."""
+"""The dictionary of a dataset as JSON Schema, Table Schema, CSVW and Markdown.
+
+Every export describes single fields; the rules across fields are in the rule book. A code list that is partial, or made
+of placeholders, is not exported as a closed one, because a code that it lacks is not known to be wrong.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,22 @@ FORMATS = ("json-schema", "table-schema", "csvw", "markdown")
 
 
 def export(dataset: Dataset, format: str) -> str:  # noqa: A002  the command's own word
-    """The whole dictionary in a format of `FORMATS`; the same dataset always gives the same text.
+    """The whole dictionary in a format. The same dataset always gives the same text.
 
-    Each describes what is to be written. A date is text in either style, since a type has one; 29 February stands in
-    every year.
-    `json-schema`: JSON Schema 2020-12 of one record, text by header, a blank being "" or left out.
-    `table-schema`: a Frictionless Table Schema of the CSV file. `csvw`: its CSV on the Web metadata, whose
-    `url` is to be set to the file's. `markdown`: a page. Raises `DictionaryProblem` for another format.
+    Every format describes what is to be written, not all that is read. A date is a text with a pattern, because a date
+    type has one style and the dataset has two; the pattern takes 29 February in every year.
+
+    Args:
+        dataset: the dataset.
+        format: one of `FORMATS`. `json-schema` is JSON Schema 2020-12 for one record: text by header, with a blank as
+            "" or left out. `table-schema` is a Frictionless Table Schema for the CSV file. `csvw` is its CSV on the Web
+            metadata, in which `url` must be set to the file's. `markdown` is a page.
+
+    Returns:
+        The text of the export.
+
+    Raises:
+        DictionaryProblem: for another format.
     """
     match format:
         case "json-schema":
@@ -46,18 +59,18 @@ def _json(value: Mapping[str, Any]) -> str:
 
 
 def _required(field: Field) -> bool:
-    """Left blank, the record is rejected: the one consequence a schema can tell."""
+    """Whether a record with a blank in the field is rejected, which is the only consequence that a schema can say."""
     return field.missing is Severity.REJECT
 
 
 def closed(dataset: Dataset, field: Field) -> CodeList | None:
-    """The field's code list, where a code that is not in it is wrong."""
+    """The field's code list, where a code that it lacks is wrong; else None."""
     codes = dataset.codes_of(field.header)
     return codes if codes and codes.complete else None
 
 
 def _about(dataset: Dataset, field: Field) -> str:
-    """A field's definition, with a word on when it is needed, as of when, and on a list that is not closed."""
+    """A field's definition, with sentences on what a schema cannot say of it."""
     codes = dataset.codes_of(field.header)
     about = [field.definition]
     if field.required:
@@ -78,6 +91,7 @@ def _capital(text: str) -> str:
 
 
 def _json_schema(dataset: Dataset) -> dict[str, Any]:
+    """The JSON Schema of a record."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": ATTRIBUTION,
@@ -91,7 +105,8 @@ def _json_schema(dataset: Dataset) -> dict[str, Any]:
 
 
 def _json_property(dataset: Dataset, field: Field) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    """The JSON Schema of a field."""
+    schema: dict[str, Any] = {
         "title": field.label,
         "description": _about(dataset, field),
         "type": "string",
@@ -99,14 +114,15 @@ def _json_property(dataset: Dataset, field: Field) -> dict[str, Any]:
     codes = closed(dataset, field)
     if codes:
         choices = [{"const": code, "title": codes.labels[code]} for code in codes.codes]
-        found["oneOf"] = choices if _required(field) else [*choices, {"const": "", "title": "Blank"}]
-        return found
+        schema["oneOf"] = choices if _required(field) else [*choices, {"const": "", "title": "Blank"}]
+        return schema
     pattern = kinds_of(dataset)[field.header].pattern or "[^ ](.*[^ ])?"
-    found["pattern"] = f"^({pattern})$" if _required(field) else f"^({pattern})?$"
-    return found
+    schema["pattern"] = f"^({pattern})$" if _required(field) else f"^({pattern})?$"
+    return schema
 
 
 def _table_schema(dataset: Dataset) -> dict[str, Any]:
+    """The Table Schema of a file."""
     return {
         "$schema": "https://datapackage.org/profiles/2.0/tableschema.json",
         "title": dataset.title,
@@ -117,7 +133,8 @@ def _table_schema(dataset: Dataset) -> dict[str, Any]:
 
 
 def _table_field(dataset: Dataset, field: Field) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    """The descriptor of a field in Table Schema."""
+    descriptor: dict[str, Any] = {
         "name": field.header,
         "title": field.label,
         "description": _about(dataset, field),
@@ -126,16 +143,17 @@ def _table_field(dataset: Dataset, field: Field) -> dict[str, Any]:
     constraints: dict[str, Any] = {"required": True} if _required(field) else {}
     codes = closed(dataset, field)
     if bounds := kinds_of(dataset)[field.header].bounds:
-        found["type"] = "integer"
+        descriptor["type"] = "integer"
         constraints |= dict(zip(("minimum", "maximum"), bounds, strict=True))
     elif codes:
         constraints["enum"] = list(codes.codes)
     elif pattern := kinds_of(dataset)[field.header].pattern:
         constraints["pattern"] = f"^({pattern})$"
-    return {**found, "constraints": constraints} if constraints else found
+    return {**descriptor, "constraints": constraints} if constraints else descriptor
 
 
 def _csvw(dataset: Dataset) -> dict[str, Any]:
+    """The CSVW metadata of a file."""
     return {
         "@context": ["http://www.w3.org/ns/csvw", {"@language": "en"}],
         "url": f"cjit-{dataset.letter.lower()}.csv",
@@ -148,7 +166,8 @@ def _csvw(dataset: Dataset) -> dict[str, Any]:
 
 
 def _csvw_column(dataset: Dataset, field: Field) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    """The description of a field's column in CSVW."""
+    column: dict[str, Any] = {
         "name": field.header,
         "titles": [field.header, *field.also],
         "dc:title": field.label,
@@ -156,9 +175,9 @@ def _csvw_column(dataset: Dataset, field: Field) -> dict[str, Any]:
         "datatype": "string",
     }
     if bounds := kinds_of(dataset)[field.header].bounds:
-        found["datatype"] = {"base": "integer", "minimum": bounds[0], "maximum": bounds[1]}
+        column["datatype"] = {"base": "integer", "minimum": bounds[0], "maximum": bounds[1]}
     elif pattern := kinds_of(dataset)[field.header].pattern:
-        found["datatype"] = {"base": "string", "format": f"^({pattern})$"}
+        column["datatype"] = {"base": "string", "format": f"^({pattern})$"}
     if _required(field):
-        found["required"] = True
-    return found
+        column["required"] = True
+    return column

@@ -1,6 +1,6 @@
-"""Faults put into a faultless frame: those people and systems make, or chosen rules broken.
+"""Faults put into faultless records: those that people and systems make, or chosen rules broken.
 
-Everything is drawn from a generator seeded with the arguments: the same arguments, the same faults.
+Everything is drawn from a generator that is seeded with the arguments, so that the same arguments give the same faults.
 """
 
 from __future__ import annotations
@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 #: Columns of text by header, blank as None.
 Columns: TypeAlias = Mapping[str, Sequence[str | None]]
 _Given = TypeVar("_Given", "Columns", "pl.DataFrame")
+#: Some cells of a record by header, blank as None.
 _Row = Mapping[str, str | None]
+#: Makes a wrong text of a cell that is not blank, of other cells of its row and of a generator. It gives "" for blank,
+#: and None where it cannot be done to this cell.
+_WrongText = Callable[[str, _Row, Random], str | None]
 
 
 @dataclass(frozen=True)
 class _Fault:
-    """A believable way to get one cell wrong.
+    """A believable fault of one cell.
 
-    `spoil` is given the cell (never blank), the rest of its row as far as named in `beside`, and a
-    generator; it returns the wrong text, "" for blank, or None where it cannot be done to this cell.
+    name: what is wrong, in a few words.
+    wrong_text: makes the wrong text.
+    beside: the headers of the other cells of the row that `wrong_text` is given.
     """
 
     name: str
-    spoil: Callable[[str, _Row, Random], str | None]
+    wrong_text: _WrongText
     beside: tuple[str, ...] = ()
 
 
@@ -51,54 +56,73 @@ def with_faults(
     *,
     today: date | None = None,
 ) -> tuple[_Given, Counter[str]]:
-    """Faultless columns of text by header (blank as None) with faults put in, and how many of each.
+    """Faultless columns with faults put in, and how many there are of each.
 
-    The columns are a mapping or a frame of Polars; a frame gives a frame.
+    Without `rules`, the faults are those that people and systems make. With them, the example of each rule replaces
+    cells of rows that are the only ones of their clients, so that the rule is broken and as few others as possible. An
+    example of several records adds rows. A row for which the example does not fit takes the values of dataset Q's
+    example record, which supposes that `today` is no earlier than the day of that example.
 
-    `rate` is the share of all its cells to get wrong, from 0 to 1, drawn among those that hold anything; the
-    faults are those people and systems make, and are counted by “HEADER: what is wrong”.
+    Args:
+        given: columns of text by header, blank as None, with every header of the dataset: a mapping, or a frame of
+            Polars (String).
+        dataset: the dataset.
+        rate: the share of all cells to make wrong, from 0 to 1, drawn among the cells that are not blank; with `rules`,
+            the share of rows in which each rule is broken, at least one row.
+        seed: the seed of the generator.
+        rules: the ids of rules to break (None: none are chosen).
+        today: the day on which the rules are checked (None: the latest date in the columns).
 
-    With `rules`, each of those rules, and as far as can be nothing else, is broken in a `rate` of the
-    rows, at least one, and counted by its id: the rule's own example is laid over a row that is the only
-    one of its client. An example of several records adds rows. Where no row is fit for the example, the
-    row takes the values of dataset Q's example record, which supposes that `today` (left out: the latest
-    date given) is no earlier than the example's; what cannot be broken is counted 0. Raises
-    ValueError for a rule that is not in the book.
+    Returns:
+        The columns as they were given, a mapping or a frame, with the faults; and the number of faults by “HEADER: what
+        is wrong”, or by the rule's id, with 0 for a rule that could not be broken.
+
+    Raises:
+        ValueError: for a rate that is not from 0 to 1, and for a rule that the dataset has not.
     """
     if not 0 <= rate <= 1:
         raise ValueError("Enter a rate of faults from 0 to 1, such as 0.02 for two cells in a hundred")
     rng = Random(f"{seed}/faults")  # noqa: S311  nothing is kept secret by it
     columns = {header: list(given[header]) for header in dataset.headers}
-    broken: Counter[str]
     if rules is not None:
-        damaged, broken = _with_broken_rules(columns, dataset, rate, rng, rules, today or _latest(columns, dataset))
+        faulty, counts = _with_broken_rules(columns, dataset, rate, rng, rules, today or _latest(columns, dataset))
     else:
-        damaged, broken = _with_slips(columns, dataset, rate, rng)
+        faulty, counts = _with_random_faults(columns, dataset, rate, rng)
     if isinstance(given, Mapping):
-        return damaged, broken
-    return type(given)(damaged, schema=given.schema), broken
+        return faulty, counts
+    return type(given)(faulty, schema=given.schema), counts
 
 
-def _with_slips(
+def _with_random_faults(
     columns: Mapping[str, list[str | None]], dataset: Dataset, rate: float, rng: Random
 ) -> tuple[dict[str, list[str | None]], Counter[str]]:
-    """Columns with the faults that people and systems make."""
+    """Columns with the faults that people and systems make, and how many there are of each.
+
+    Args:
+        columns: columns of text by header, blank as None.
+        dataset: the dataset.
+        rate: the share of all cells to make wrong.
+        rng: the generator.
+
+    Returns:
+        The columns with faults, and the number of faults by “HEADER: what is wrong”.
+    """
     cells = sum(map(len, columns.values()))
     filled = cells - sum(column.count(None) for column in columns.values())
-    broken: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     if not rate or not filled:
-        return dict(columns), broken
+        return dict(columns), counts
     chance = rate * cells / filled
-    damaged = {}
+    faulty = {}
     for header, column in columns.items():
         given = [at for at, text in enumerate(column) if text is not None]
-        places = [given[at] for at in _drawn(len(given), chance, rng)]
-        damaged[header] = _damaged(columns, header, places, _faults_of(dataset, header), broken, rng)
-    return damaged, broken
+        places = [given[at] for at in _drawn_places(len(given), chance, rng)]
+        faulty[header] = _column_with_faults(columns, header, places, _faults_of(dataset, header), counts, rng)
+    return faulty, counts
 
 
-def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
-    """Each of 0 … count - 1 with a chance, in order; takes as long as what it gives."""
+def _drawn_places(count: int, chance: float, rng: Random) -> Iterator[int]:
+    """The places from 0 to count - 1 that are drawn with a chance, in order. The time is that of the places drawn."""
     if chance >= 1:
         yield from range(count)
         return
@@ -109,9 +133,22 @@ def _drawn(count: int, chance: float, rng: Random) -> Iterator[int]:
         at += 1 + int(math.log1p(-rng.random()) / gap)
 
 
-def _damaged(
-    columns: Columns, header: str, places: Iterable[int], faults: Sequence[_Fault], broken: Counter[str], rng: Random
+def _column_with_faults(
+    columns: Columns, header: str, places: Iterable[int], faults: Sequence[_Fault], counts: Counter[str], rng: Random
 ) -> list[str | None]:
+    """A column with a fault at each of some places.
+
+    Args:
+        columns: all columns of text by header, blank as None.
+        header: the header of the column.
+        places: the places of its cells to make wrong, none of them blank.
+        faults: the faults to choose from.
+        counts: the number of faults by “HEADER: what is wrong”, to which those made here are added.
+        rng: the generator.
+
+    Returns:
+        The column. A cell to which none of the faults can be done is as it was.
+    """
     column = list(columns[header])
     if not faults:
         return column
@@ -121,34 +158,35 @@ def _damaged(
         row = {each: columns[each][at] for each in beside}
         first = int(rng.random() * len(faults))
         for fault in (*faults[first:], *faults[:first]):
-            text = fault.spoil(value, row, rng)
+            text = fault.wrong_text(value, row, rng)
             if text is not None and text != value:
                 column[at] = text or None
-                broken[f"{header}: {fault.name}"] += 1
+                counts[f"{header}: {fault.name}"] += 1
                 break
     return column
 
 
 def _faults_of(dataset: Dataset, header: str) -> list[_Fault]:
-    """What can go wrong with a field: what its kind allows, then what its neighbours do."""
-    known = dataset.by_header[header]
-    faults = [*_faults_of_kind(known, dataset.codes_of(header)), *_BESIDE.get(header, ())]
-    if known.missing is not None:
+    """The faults of a field: those of its kind, then those that depend on other fields."""
+    field = dataset.by_header[header]
+    faults = [*_faults_of_kind(field, dataset.codes_of(header)), *_BESIDE.get(header, ())]
+    if field.missing is not None:
         faults.append(_Fault("left blank", lambda value, row, rng: ""))
     return faults
 
 
-def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
+def _faults_of_kind(field: Field, codes: CodeList | None) -> Iterator[_Fault]:
+    """The faults of a field that follow from its kind and its code list (None: it has none)."""
     yield _Fault("a space after it", lambda value, row, rng: f"{value} ")
-    match known.kind:
+    match field.kind:
         case Kind.DATE:
-            yield from (_damaged_date(name, spoil) for name, spoil in _SPOILT_DATES.items())
+            yield from (_date_fault(name, wrong_date) for name, wrong_date in _WRONG_DATES.items())
         case Kind.INITIAL:
             yield _Fault("lower case", lambda v, row, rng: v.lower())
             yield _Fault("two letters", lambda v, row, rng: v + rng.choice("aehiou"))
             yield _Fault("not a letter", lambda v, row, rng: rng.choice("-?.0"))
         case Kind.NUMBER:
-            most = known.maximum or 0
+            most = field.maximum or 0
             yield _Fault("too high", lambda v, row, rng: f"{most + rng.randint(1, 9)}")
             yield _Fault("below nought", lambda v, row, rng: "-1")
             yield _Fault("a word", lambda v, row, rng: rng.choice(("none", "some", "daily", "n/a")))
@@ -162,57 +200,67 @@ def _faults_of_kind(known: Field, codes: CodeList | None) -> Iterator[_Fault]:
             yield _Fault("no postcode", lambda v, row, rng: rng.choice(("NFA", "UNKNOWN", "HMP", "N/A")))
         case Kind.CODE if codes is not None:
             labels = codes.labels
-            yield _Fault("the label", lambda v, row, rng: _unlike(labels.get(v), v))
+            yield _Fault("the label", lambda v, row, rng: _distinct_label(labels.get(v), v))
             yield _Fault("lower case", lambda v, row, rng: v.lower())
             if "1" in codes.codes:
                 yield _Fault("a leading nought", lambda v, row, rng: f"0{v}" if len(v) == 1 and v.isdigit() else None)
             if codes.complete:
                 unknown = [code for code in ("?", "U", "98", "XXX", "NULL") if code not in codes.codes]
                 yield _Fault("no such code", lambda v, row, rng: rng.choice(unknown))
-            if known.none:
-                yield _Fault("a code for none", lambda v, row, rng: known.none[0])
+            if field.none:
+                yield _Fault("a code for none", lambda v, row, rng: field.none[0])
 
 
 def _parts(text: str) -> tuple[str, str, str, bool]:
-    """Year, month and day of a plain date, and whether it has slashes."""
+    """The year, month and day of a plainly written date as text, and whether it has slashes."""
     if "/" in text:
         return text[6:], text[3:5], text[:2], True
     return text[:4], text[4:6], text[6:], False
 
 
-def _dated(year: str, month: str, day: str, slashes: bool) -> str:
-    """A date, be it none, as one with or without slashes is written."""
+def _date_text(year: str, month: str, day: str, slashes: bool) -> str:
+    """A year, month and day, real date or not, as a date with or without slashes."""
     return f"{day}/{month}/{year}" if slashes else f"{year}{month}{day}"
 
 
-_SpoilDate = Callable[[str, str, str, bool, Random], str | None]
+#: Makes a wrong date of the `_parts` of a date and a generator.
+_WrongDate = Callable[[str, str, str, bool, Random], str | None]
 
 
-def _damaged_date(name: str, spoil: _SpoilDate) -> _Fault:
-    return _Fault(name, lambda value, row, rng: spoil(*_parts(value), rng))
+def _date_fault(name: str, wrong_date: _WrongDate) -> _Fault:
+    return _Fault(name, lambda value, row, rng: wrong_date(*_parts(value), rng))
 
 
-#: What goes wrong with a date, from its parts.
-_SPOILT_DATES: Mapping[str, _SpoilDate] = {
+#: The faults of a date, by name.
+_WRONG_DATES: Mapping[str, _WrongDate] = {
     "year first": lambda y, m, d, s, rng: f"{y}-{m}-{d}",
-    "no such day": lambda y, m, d, s, rng: _dated(y, rng.choice(("02", "04", "06")), "31", s),
-    "year of two figures": lambda y, m, d, s, rng: _dated(y[2:], m, d, s),
-    "year of nought": lambda y, m, d, s, rng: _dated(f"00{y[2:]}", m, d, s),
-    "a century too late": lambda y, m, d, s, rng: _dated(f"{int(y) + 100}", m, d, s),
+    "no such day": lambda y, m, d, s, rng: _date_text(y, rng.choice(("02", "04", "06")), "31", s),
+    "year of two figures": lambda y, m, d, s, rng: _date_text(y[2:], m, d, s),
+    "year of nought": lambda y, m, d, s, rng: _date_text(f"00{y[2:]}", m, d, s),
+    "a century too late": lambda y, m, d, s, rng: _date_text(f"{int(y) + 100}", m, d, s),
     "full stops": lambda y, m, d, s, rng: f"{d}.{m}.{y}",
-    "month first": lambda y, m, d, s, rng: _dated(y, d, m, s) if d > "12" else None,
+    "month first": lambda y, m, d, s, rng: _date_text(y, d, m, s) if d > "12" else None,
 }
 
 
-def _unlike(label: str | None, code: str) -> str | None:
-    """A label, where it cannot be taken for the code itself."""
+def _distinct_label(label: str | None, code: str) -> str | None:
+    """A label, where it is not read as the code itself."""
     return label if label and label.upper() != code and not label.startswith("(") else None
 
 
-def _moved(header: str, least: int, most: int) -> Callable[[str, _Row, Random], str | None]:
-    """A date some days from the one beside it."""
+def _moved(header: str, least: int, most: int) -> _WrongText:
+    """Makes a date that is some days after another field's, or before it.
 
-    def spoil(value: str, row: _Row, rng: Random) -> str | None:
+    Args:
+        header: the header of the other field.
+        least: the least number of days after it; below 0 for before it.
+        most: the greatest number of days.
+
+    Returns:
+        The function.
+    """
+
+    def moved(value: str, row: _Row, rng: Random) -> str | None:
         other = row[header]
         if other is None:
             return None
@@ -220,15 +268,16 @@ def _moved(header: str, least: int, most: int) -> Callable[[str, _Row, Random], 
         day = date(*map(int, parts)) + timedelta(days=rng.randint(least, most))
         return f"{day:{(Style.SLASHED if slashes else Style.EIGHT).form}}"
 
-    return spoil
+    return moved
 
 
-def _given(header: str, wrong: str) -> Callable[[str, _Row, Random], str | None]:
-    """A wrong text where the cell beside it is given."""
+def _where_given(header: str, wrong: str) -> _WrongText:
+    """Makes a wrong text where another field is given."""
     return lambda value, row, rng: wrong if row[header] else None
 
 
 def _birth_date_joined(value: str, row: _Row, rng: Random) -> str | None:
+    """The initials and the birth date as one text."""
     first, last, born = (row[header] or "" for header in ("FINITIAL", "SINITIAL", "DOB"))
     year, month, day, _ = _parts(born)
     return f"{first}{last}{day}{month}{year[2:]}" if first and last and born else None
@@ -239,7 +288,7 @@ _FAR = ("E06000001", "E06000052", "E10000016", "E06000019")
 
 
 def _elsewhere(value: str, row: _Row, rng: Random) -> str | None:
-    """An authority the sector cannot lie in."""
+    """An authority in which the sector does not lie."""
     sector = row["PC"]
     if sector is None or sector == DEFAULT_SECTOR:
         return None
@@ -247,13 +296,13 @@ def _elsewhere(value: str, row: _Row, rng: Random) -> str | None:
 
 
 def _other_stage(value: str, row: _Row, rng: Random) -> str:
-    """A closure reason of the other heading of Appendix E."""
+    """A closure reason that Appendix E prints under the other heading only."""
     return rng.choice(("73", "1", "2") if row["CPLANDT"] else ("8", "10", "12"))
 
 
 _CHILDREN = ("PARENT", "CHILDWTH")
 
-#: What can go wrong between a cell and its neighbours, by the cell's header.
+#: The faults that depend on other cells of the row, or on what a field means, by the cell's header.
 _BESIDE: Mapping[str, tuple[_Fault, ...]] = {
     "FINITIAL": (_Fault("the surname's initial", lambda v, row, rng: row["SINITIAL"], ("SINITIAL",)),),
     "SINITIAL": (_Fault("the first name's initial", lambda v, row, rng: row["FINITIAL"], ("FINITIAL",)),),
@@ -264,24 +313,24 @@ _BESIDE: Mapping[str, tuple[_Fault, ...]] = {
     "UTLA": (_Fault("far from the postcode", _elsewhere, ("PC",)),),
     "REFLD": (_Fault("after the contact", _moved("TRIAGED", 1, 20), ("TRIAGED",)),),
     "TRIAGED": (_Fault("before the event", _moved("REFLD", -20, -1), ("REFLD",)),),
-    "DISABLE1": (_Fault("none, with a second", _given("DISABLE2", "NN"), ("DISABLE2",)),),
+    "DISABLE1": (_Fault("none, with a second", _where_given("DISABLE2", "NN"), ("DISABLE2",)),),
     "DISABLE2": (
         _Fault("the first again", lambda v, row, rng: row["DISABLE1"], ("DISABLE1",)),
-        _Fault("a gap before the third", _given("DISABLE3", ""), ("DISABLE3",)),
+        _Fault("a gap before the third", _where_given("DISABLE3", ""), ("DISABLE3",)),
     ),
-    "PARENT": (_Fault("no, with children's place", _given("PRNTSTAT", "N"), ("PRNTSTAT",)),),
+    "PARENT": (_Fault("no, with children's place", _where_given("PRNTSTAT", "N"), ("PRNTSTAT",)),),
     "PRNTSTAT": (_Fault("not filled in", lambda v, row, rng: ""),),
     "EHCS": (
         _Fault("not filled in", lambda v, row, rng: ""),
-        _Fault("none, with a second", _given("EHCSC2", "5"), ("EHCSC2",)),
+        _Fault("none, with a second", _where_given("EHCSC2", "5"), ("EHCSC2",)),
     ),
     "EHCSC2": (
         _Fault("the first again", lambda v, row, rng: row["EHCS"], ("EHCS",)),
-        _Fault("a gap before the third", _given("EHCSC3", ""), ("EHCSC3",)),
+        _Fault("a gap before the third", _where_given("EHCSC3", ""), ("EHCSC3",)),
     ),
     "DRUG2": (
         _Fault("the first again", lambda v, row, rng: row["DRUG1"], ("DRUG1",)),
-        _Fault("a gap before the third", _given("DRUG3", ""), ("DRUG3",)),
+        _Fault("a gap before the third", _where_given("DRUG3", ""), ("DRUG3",)),
     ),
     "CPLANDT": (_Fault("before the contact", _moved("TRIAGED", -20, -1), ("TRIAGED",)),),
     "DISD": (
@@ -302,36 +351,41 @@ _BESIDE: Mapping[str, tuple[_Fault, ...]] = {
 
 # ---- chosen rules ----------------------------------------------------------------------------------
 
-#: Rows a rule's example is tried on, for each that is wanted.
+#: The number of rows on which a rule's example is tried, for each row in which it is to be broken.
 _TRIES = 24
 
 
-def _days(dataset: Dataset) -> list[str]:
+def _date_headers(dataset: Dataset) -> list[str]:
     return [f.header for f in dataset.fields if f.kind is Kind.DATE]
 
 
 def _style(columns: Columns, dataset: Dataset) -> Style:
-    """How most plain dates are written."""
-    count = Counter(style_in(text or "") for header in _days(dataset) for text in columns[header])
+    """The style of most dates."""
+    count = Counter(style_in(text or "") for header in _date_headers(dataset) for text in columns[header])
     return max(Style, key=count.__getitem__)
 
 
 def _latest(columns: Columns, dataset: Dataset) -> date:
-    """The latest date there is: no later than the day the records were made."""
-    texts = {text for header in _days(dataset) for text in columns[header]}
+    """The latest date in some columns, which is no later than the day on which the records were made."""
+    texts = {text for header in _date_headers(dataset) for text in columns[header]}
     return max((day for text in texts if (day := read_text(text or ""))), default=EXAMPLE_TODAY)
 
 
 @dataclass(frozen=True)
 class _Record:
-    """A record that is to take the place of another, its place, and the agency that the other one is of."""
+    """A record that takes the place of another.
+
+    at: the place of the other record.
+    agency: the agency code of the other record (None: it has none).
+    cells: the cells by header, blank as None.
+    """
 
     at: int
     agency: str | None
     cells: Mapping[str, str | None]
 
     def merged(self, cells: Mapping[str, str | None]) -> _Record:
-        """The same with some cells laid over it."""
+        """The record with other cells in place of its own; headers that it has not are left out."""
         return replace(self, cells={**self.cells, **{h: text for h, text in cells.items() if h in self.cells}})
 
 
@@ -343,38 +397,63 @@ def _with_broken_rules(
     rules: Sequence[str],
     today: date,
 ) -> tuple[dict[str, list[str | None]], Counter[str]]:
+    """Columns in which chosen rules are broken, and in how many rows each is.
+
+    Args:
+        columns: columns of text by header, blank as None.
+        dataset: the dataset.
+        rate: the share of rows in which each rule is broken, at least one row.
+        rng: the generator.
+        rules: the ids of the rules.
+        today: the day on which the rules are checked.
+
+    Returns:
+        The columns, with more rows where an example has several records; and the number of rows by the rule's id.
+
+    Raises:
+        ValueError: for a rule that the dataset has not.
+    """
     book = _Book(dataset, today, _style(columns, dataset))
     for name in rules:
         if name not in book.rules:
             raise ValueError(f"There is no rule called {name}: “cjit rules” lists them")
     clients = columns[book.client]
-    times = Counter(clients)
-    alone = [at for at, client in enumerate(clients) if times[client] == 1]
-    rng.shuffle(alone)
+    rows_of = Counter(clients)
+    # The rows that are the only ones of their clients, less those that are replaced already.
+    single = [at for at, client in enumerate(clients) if rows_of[client] == 1]
+    rng.shuffle(single)
     wanted = max(1, round(rate * len(clients)))
-    broken = Counter(dict.fromkeys(rules, 0))
-    instead: dict[int, list[_Record]] = {}
+    counts = Counter(dict.fromkeys(rules, 0))
+    replacements: dict[int, list[_Record]] = {}
     for name in dict.fromkeys(rules):
-        some = [
+        records = [
             _Record(at, columns["AGNCY"][at], {header: column[at] for header, column in columns.items()})
-            for at in alone[: wanted * _TRIES]
+            for at in single[: wanted * _TRIES]
         ]
-        merged = _merged(some, book, book.rules[name], wanted)
-        alone = [at for at in alone if at not in merged]
-        broken[name] = len(merged)
-        instead |= merged
+        breaking = _breaking_records(records, book, book.rules[name], wanted)
+        single = [at for at in single if at not in breaking]
+        counts[name] = len(breaking)
+        replacements |= breaking
     return {
         header: [
             text
-            for at, own in enumerate(column)
-            for text in ([record.cells[header] for record in instead[at]] if at in instead else [own])
+            for at, unchanged in enumerate(column)
+            for text in ([record.cells[header] for record in replacements[at]] if at in replacements else [unchanged])
         ]
         for header, column in columns.items()
-    }, broken
+    }, counts
 
 
 class _Book:
-    """A dataset's rules, and what it takes to see which of them records break."""
+    """The rules of a dataset, and the engine that says which of them records break.
+
+    dataset: the dataset.
+    today: the day on which the rules are checked.
+    style: the style of dates in the records.
+    rules: the rules by id.
+    ids: the headers of all ids.
+    client, episode, referral: the headers of the ids of these entities.
+    """
 
     def __init__(self, dataset: Dataset, today: date, style: Style) -> None:
         self.dataset = dataset
@@ -387,80 +466,106 @@ class _Book:
         self.referral = dataset.entity(Entity.REFERRAL)[0].header
 
     def breaking(self, records: Sequence[_Record], rule: Rule) -> tuple[list[int], list[int]]:
-        """The places that break a rule, and those of them that break no other."""
-        # A rule on who submits is silent where that is not told, and another may speak instead.
+        """Where records break a rule.
+
+        Args:
+            records: the records, which are checked together, as one file.
+            rule: the rule.
+
+        Returns:
+            The places of records that break the rule, and those of them whose records break no other rule.
+        """
+        # A rule that reads the submitter does not fire without one, and another may fire in its place.
         needs_submitter = reads_parameter(rule.fails_when, Parameter.SUBMITTER)
-        of = [self._engine(record.agency if needs_submitter else None) for record in records]
-        rows = [engine.rows([record.cells])[0] for engine, record in zip(of, records, strict=True)]
+        engines = [self._engine(record.agency if needs_submitter else None) for record in records]
+        rows = [engine.rows([record.cells])[0] for engine, record in zip(engines, records, strict=True)]
         engine = self._engine(None)
-        fails = [set(row.fails) for row in rows]
-        seen = [(row.parsed, row.gated) for row in rows]
-        for at, i in (*engine.across(seen), *engine.once(seen)):
-            fails[at].add(i)
+        broken = [set(row.fails) for row in rows]
+        parsed = [(row.parsed, row.gated) for row in rows]
+        for at, number in (*engine.across(parsed), *engine.once(parsed)):
+            broken[at].add(number)
         this = engine.book.index[rule.id]
-        places = dict.fromkeys(record.at for record, found in zip(records, fails, strict=True) if this in found)
-        # A gate that fails hides the row, and what else there is to say of it.
-        others = {record.at for record, found in zip(records, fails, strict=True) if found - {this}}
+        places = dict.fromkeys(record.at for record, numbers in zip(records, broken, strict=True) if this in numbers)
+        # A gate that fails hides all other findings of its row.
+        others = {record.at for record, numbers in zip(records, broken, strict=True) if numbers - {this}}
         return list(places), [at for at in places if at not in others]
 
     def _engine(self, submitter: str | None) -> Records:
         return prepared(self.dataset, self.today, submitter)
 
 
-def _merged(some: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict[int, list[_Record]]:
-    """The records that break a rule, by place, at most at so many places: its example, laid over some records.
+def _breaking_records(records: Sequence[_Record], book: _Book, rule: Rule, wanted: int) -> dict[int, list[_Record]]:
+    """Records that break a rule: some records with cells of the rule's example.
 
-    First choice are places where the example breaks no other rule; last, the example record of dataset Q.
+    Records that break no other rule are chosen first, and those made of the example record of dataset Q last.
+
+    Args:
+        records: the records to make them of.
+        book: the rules.
+        rule: the rule to break.
+        wanted: the number of places at which it is to be broken.
+
+    Returns:
+        The records by place, at no more places than wanted.
     """
-    # Several records of one episode differ by their referral, so there must be one.
+    # Several records of one episode differ by their referral, so the record must have one.
     several = not isinstance(rule.breaks, Mapping) and book.referral not in rule.headers
-    first = [record for record in some if record.cells[book.referral] is not None] if several else some
-    # So does the example record: where the row has none, it gets an id made of the episode's.
+    fit = [record for record in records if record.cells[book.referral] is not None] if several else records
+    # The example record has a referral too, so a row without one gets an id made of the episode's.
     example = {h: EXAMPLE.get(h) or None for h in book.dataset.headers if h not in book.ids}
-    bases = [first, [record.merged(example | {book.referral: _referral(record, book)}) for record in some]]
-    if _brings_an_id(rule, book) or rule.once:
-        # On a second row it would be the same id again, or told no more: one row at a time, and one in all.
+    bases = [fit, [record.merged(example | {book.referral: _referral(record, book)}) for record in records]]
+    if _writes_an_id(rule, book) or rule.once:
+        # A second row would have the same id, or would not be told: so one row is tried at a time, and one is made.
         wanted, bases = 1, [base[i : i + 1] for base in bases for i in range(3)]
     chosen: dict[int, list[_Record]] = {}
 
-    def take(merged: Sequence[_Record], places: Iterable[int]) -> None:
+    def choose(merged: Sequence[_Record], places: Iterable[int]) -> None:
         new = [at for at in places if at not in chosen][: wanted - len(chosen)]
         chosen.update({at: [record for record in merged if record.at == at] for at in new})
 
-    also: list[tuple[list[_Record], list[int]]] = []
+    tried: list[tuple[list[_Record], list[int]]] = []
     for base in bases:
         if len(chosen) < wanted:
-            merged = [_in_style(record, rule, book) for record in _overlaid(base, rule, book)]
-            fires, alone = book.breaking(merged, rule)
-            take(merged, alone)
-            also.append((merged, fires))
-    for merged, fires in also:
-        take(merged, fires)
+            merged = [_in_style(record, rule, book) for record in _with_example(base, rule, book)]
+            breaking, breaking_alone = book.breaking(merged, rule)
+            choose(merged, breaking_alone)
+            tried.append((merged, breaking))
+    for merged, breaking in tried:
+        choose(merged, breaking)
     return chosen
 
 
 def _referral(record: _Record, book: _Book) -> str | None:
-    own, episode = record.cells[book.referral], record.cells[book.episode]
-    return own if own is not None or episode is None else f"{episode}F"
+    """The id of a record's referral, or one made of the episode's id where it has no referral."""
+    referral, episode = record.cells[book.referral], record.cells[book.episode]
+    return referral if referral is not None or episode is None else f"{episode}F"
 
 
 def _in_style(record: _Record, rule: Rule, book: _Book) -> _Record:
-    """Examples as the other records write dates, but for what a rule told once a file says of their style."""
-    unmoved = {rule.header} if rule.once else set()
-    days = {h: record.cells[h] for h in _days(book.dataset) if h not in unmoved}
+    """A record with dates in the style of the others, but for a field whose style is what the rule is on."""
+    unchanged = {rule.header} if rule.once else set()
+    days = {h: record.cells[h] for h in _date_headers(book.dataset) if h not in unchanged}
     return record.merged({h: text and rewritten(text, book.style) for h, text in days.items()})
 
 
-def _brings_an_id(rule: Rule, book: _Book) -> bool:
-    """Whether an example of one record writes an id."""
+def _writes_an_id(rule: Rule, book: _Book) -> bool:
+    """Whether a rule's example is one record that has an id."""
     return isinstance(rule.breaks, Mapping) and any(text for header, text in rule.breaks.items() if header in book.ids)
 
 
-def _overlaid(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]:
-    """A rule's example laid over records: one in place of each, or several after one another.
+def _with_example(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]:
+    """Records with the cells of a rule's example in place of their own.
 
-    The ids that an example of several records brings are made different for each place, so that two
-    places never meet; and each record is of another referral, unless the rule is about that.
+    An example of several records makes as many of each. Its ids are made different for each place, so that the rows of
+    two places are never grouped. Each record is of another referral, unless the rule reads the referral's id.
+
+    Args:
+        base: the records.
+        rule: the rule.
+        book: the rules.
+
+    Returns:
+        The new records; those of one place stand together.
     """
     if isinstance(rule.breaks, Mapping):
         example = {header: text or None for header, text in rule.breaks.items()}
@@ -469,9 +574,9 @@ def _overlaid(base: Sequence[_Record], rule: Rule, book: _Book) -> list[_Record]
     for record in sorted(base, key=lambda record: record.at):
         for i, part in enumerate(rule.breaks):
             cells: dict[str, str | None] = {}
-            own = record.cells[book.referral]
-            if book.referral not in (*rule.headers, rule.across) and i and own is not None:
-                cells[book.referral] = f"{own}X{i}"
+            referral = record.cells[book.referral]
+            if book.referral not in (*rule.headers, rule.across) and i and referral is not None:
+                cells[book.referral] = f"{referral}X{i}"
             for header, text in part.items():
                 if header not in book.ids or not text:
                     cells[header] = text or None

@@ -1,10 +1,10 @@
 """Made-up histories of CJIT clients, month by month: every rule kept, or chosen ones broken.
 
-No value describes anybody. Initials, birth dates and answers are drawn at random, each from the shares
-below; the one published share among them is marked, the rest are our own guesses at what is plausible.
-The ids cannot be real: see `agency_code` and `made_up_id`.
+No value describes a real person. Initials, birth dates and answers are drawn at random from the shares below. One of
+the shares is published and marked so; the others are our guesses at what is plausible. The ids cannot be real: see
+`agency_code` and `made_up_id`.
 
-The same arguments give the same histories, and the same bytes in a file: every draw is from a generator
+The same arguments give the same histories, and the same bytes in a file, because every draw is from a generator that is
 seeded with the arguments, and today is an argument.
 """
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 # ---- how often -------------------------------------------------------------------------------------
 
 # fmt: off
-#: Shares of the codes of a field, in per cent or any other unit: what is drawn of a client or an episode.
-#: Codes a list does not have are left out; where it has none of them, all its codes are drawn alike.
+#: Shares of the codes of each field or code list, in per cent or any other unit. Codes that the list does not have are
+#: left out. Where it has none of them, all its codes have equal shares.
 SHARES: Mapping[str, Mapping[str, float]] = {
     "SEX": {"M": 82, "F": 18},
     "ETHNIC": {
@@ -82,7 +82,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
     "NALOXAD": {"N": 80, "Y": 12, "U": 5, "Z": 3},
 }
 
-#: How each substance is taken; any other substance is swallowed.
+#: Shares of the routes of administration, by substance. Any other substance is swallowed.
 ROUTES: Mapping[str, Mapping[str, float]] = {
     "1011": {"3": 58, "1": 40, "2": 2},
     "3201": {"3": 96, "1": 4},
@@ -92,7 +92,7 @@ ROUTES: Mapping[str, Mapping[str, float]] = {
 }
 SWALLOWED = {"4": 100}
 
-#: Case closure reasons by what was agreed: a care plan or none. Our guess, within what Appendix E permits.
+#: Shares of the case closure reasons, by their heading in Appendix E. All are our guess.
 CLOSURES: Mapping[str, Mapping[str, float]] = {
     "prior to caseload": {"73": 42, "1": 33, "2": 16, "99": 4, "13": 3, "14": 1.5, "74": 0.2},
     "from caseload": {
@@ -101,6 +101,8 @@ CLOSURES: Mapping[str, Mapping[str, float]] = {
 }
 # fmt: on
 
+#: Shares of the answers on naloxone, by whether the client uses opiates. All are our guess.
+#: Shares of the answers on naloxone, by whether the client uses opiates. All are our guess.
 NALOXONE: Mapping[bool, Mapping[str, float]] = {
     True: {"X01": 34, "X02": 14, "X03": 2, "X04": 22, "X05": 8, "X06": 18, "X07": 2},
     False: {"X05": 88, "X06": 8, "X07": 4},
@@ -119,15 +121,15 @@ ANSWER_FILLED_LATER = 0.05
 CONSENT_WITHDRAWN = 0.02
 LIVES_IN_ANOTHER_AREA = 0.07
 LIVES_OUT_OF_ENGLAND = 0.004
-#: Mean days between two moves of a client who is in contact.
+#: Mean days between two moves of a client with an open episode.
 BETWEEN_MOVES = 420
 #: Mean days on the caseload.
 ON_CASELOAD = 150
-#: Days after the last contact before a client counts as disengaged, and the closure is recorded.
+#: Days from the last contact to the day on which the closure of a disengaged client is recorded.
 DISENGAGED = 61
-#: An agency does not start empty: clients come as evenly in the days before the first month as after.
+#: Days before the first month in which clients begin to come, so that an agency does not start empty.
 BEFORE_FIRST_MONTH = 365
-#: The most episodes of a client, and referrals of an episode.
+#: The most episodes of a client, and the most referrals of an episode.
 EPISODES, REFERRALS = 4, 3
 
 _POSITIVE_TEST, _RELEASED, _NO_EVENT = "X01", "X06", ("X09", "X12")
@@ -138,12 +140,12 @@ _DROPPED_OUT, _DIED, _TRANSFERRED, _IN_CUSTODY, _MOVED_AWAY = "8", "9", "99", ("
 _OUT_OF_ENGLAND = "Z00B"
 _DRUG_FREE, _ALCOHOL_FREE = "10", "15"
 _CHILDREN_HELPED = ("1", "2", "3", "4", "6")
-#: Answers that may be corrected, or filled in later, with no other answer hanging on them.
-_LOOSE = ("OFFENCE", "SEXUALO", "RELIGION", "VETERAN", "HOMELESS", "NALOXAD")
-_LOOSE_OF_CLIENT = ("ETHNIC", "NATION")
+#: The fields that may be corrected or filled in later, because no other answer depends on them.
+_CORRECTED_ANSWERS = ("OFFENCE", "SEXUALO", "RELIGION", "VETERAN", "HOMELESS", "NALOXAD")
+_CORRECTED_CLIENT_ANSWERS = ("ETHNIC", "NATION")
 
 
-#: The most agencies: their codes have at most four figures.
+#: The most agencies. Their codes have at most four figures.
 AGENCIES = 1_000
 
 # ---- ids -------------------------------------------------------------------------------------------
@@ -152,33 +154,38 @@ AGENCIES = 1_000
 def agency_code(number: int) -> str:
     """The code of a made-up agency, counted from 0, such as CJ900.
 
-    Our reading: such a code is never allocated. One code is printed in the business definitions, CJ123; there
-    are some 150 partnerships in England, and codes given out in turn do not come near 900.
+    Our reading: such a code is never allocated. The business definitions print one code, CJ123. England has some 150
+    partnerships, so codes that are given out in turn do not come near 900.
     """
     return f"CJ9{number:02d}"
 
 
 def made_up_id(kind: str, number: int) -> str:
-    """A technical id or client reference that can never be real: T00000C00042.
+    """A technical id or client reference that can never be real, such as T00000C00042.
 
-    A “T” for test, then a running number in two halves with the kind's letter between them. So no birth
-    date (six or eight figures together), NHS number (ten) or postcode can stand in it by chance.
+    It is a “T” for test, then a running number in two halves with the letter of its kind between them. It can therefore
+    not contain a birth date (six or eight figures together), an NHS number (ten) or a postcode by chance.
     """
     return f"T{number // 100_000:05d}{kind}{number % 100_000:05d}"
 
 
+#: The ids by header: the letter of each, and how many of it are numbered for a client.
+#: The ids by header: the letter of each, and how many of it are numbered for a client.
 _IDS = {"CLIENTID": ("C", 1), "CLIENT": ("R", 1), "EPISODID": ("E", EPISODES), "REFERID": ("F", EPISODES * REFERRALS)}
 
 
-# ---- what is sent ----------------------------------------------------------------------------------
+# ---- submissions -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Submission:
     """The full submission of one agency for one month.
 
-    `month` is the last day it covers. `columns` has a column of text a header, in the dataset's order, blank as
-    None, and a row for each episode and referral the agency holds that day.
+    agency: the agency code.
+    month: the last day that it covers.
+    columns: columns of text by header, in the dataset's order, blank as None. They have a row for each episode, or for
+        each referral of it, that the agency has on that day.
+    letter: the letter of the dataset.
     """
 
     agency: str
@@ -188,16 +195,16 @@ class Submission:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """The columns as a frame of text (String), blank as null. Needs Polars."""
+        """The columns as a frame (String, blank as null). Needs Polars; raises `Needed` without it."""
         frame: pl.DataFrame = polars().DataFrame(self.columns, schema=dict.fromkeys(self.columns, polars().String))
         return frame
 
     @property
     def name(self) -> str:
-        """The file's name: agency, first and last day covered, and the dataset's letter.
+        """The file's name: the agency, the first and the last day covered, and the dataset's letter.
 
-        The pattern is that of the treatment providers' files. The word in its middle for a CJIT file is
-        not public: “CJIT” is our reading.
+        The pattern is that of the treatment providers' files. The word in the middle of a CJIT file's name is not
+        public: “CJIT” is our reading.
         """
         start = self.month.replace(day=1)
         return f"{self.agency}-{start:%Y%m%d}-{self.month:%Y%m%d}-CJIT-IN-{self.letter}.csv"
@@ -214,51 +221,81 @@ def histories(
     stubs: bool = False,
     style: Style = Style.EIGHT,
 ) -> Iterator[Submission]:
-    """The submissions of some made-up agencies: all months of the first, then of the next.
+    """The submissions of some made-up agencies.
 
-    `clients` is how many come to one agency in all, the year before the first month included. The last month
-    ends `today`, those before at their last day. Clients whose consent is withdrawn are in no later
-    file, or, with `stubs`, leave a row of AGNCY, CLIENTID and CONSENT = N (which a check rejects). A month in
-    which an agency holds nobody is left out. Dates are written in the `style`.
+    A client whose consent is withdrawn is in no later file. A month in which an agency has no row is left out.
+
+    Args:
+        dataset: the dataset.
+        agencies: the number of agencies.
+        clients: the number of clients who come to each agency in all, from a year before the first month.
+        months: the number of months.
+        today: the last day of the last month. Other months end on their last day.
+        seed: the seed of the generator.
+        stubs: whether a client whose consent is withdrawn leaves a row of AGNCY, CLIENTID and CONSENT = N in later
+            files, which a check rejects.
+        style: the style of dates.
+
+    Yields:
+        The submissions: all months of the first agency, then those of the next.
+
+    Raises:
+        ValueError: for fewer than one client, month or agency, and for more than `AGENCIES` agencies.
     """
     if min(agencies, clients, months) < 1 or agencies > AGENCIES:
         raise ValueError(f"Enter at least one client, one month and one agency, and at most {AGENCIES:,} agencies")
     ends = _month_ends(today, months)
-    world = _World(dataset)
+    sources = _Sources(dataset)
     for number in range(agencies):
         rng = Random(f"{seed}/{number}")  # noqa: S311  nothing is kept secret by it
-        held = _held(world, number, clients, ends, rng, stubs)
+        spans = _row_spans(sources, number, clients, ends, rng, stubs)
         if style is not _STYLE:
             for place in (place for place, field in enumerate(dataset.fields) if field.kind is Kind.DATE):
-                for _, _, cells in held:
+                for _, _, cells in spans:
                     cells[place] = cells[place] and rewritten(cells[place] or "", style)
         for i, end in enumerate(ends):
-            rows = [cells for since, until, cells in held if since <= i < until]
+            rows = [cells for since, until, cells in spans if since <= i < until]
             if rows:
                 columns = dict(zip(dataset.headers, zip(*rows, strict=True), strict=True))
                 yield Submission(agency_code(number), end, columns, dataset.letter)
 
 
-#: The first month (counted from 0) in which a row stands, the first after it in which it does not, and its texts.
-_Held: TypeAlias = tuple[int, int, list[str | None]]
+#: A row and the months in which it is sent: the first such month, counted from 0, the first month after it in which the
+#: row is not sent, and its texts in the order of the headers, blank as None.
+_RowSpan: TypeAlias = tuple[int, int, list[str | None]]
 
 
 def _month_ends(today: date, months: int) -> list[date]:
+    """The last days of some months, the last of which is today."""
     ends = [today]
     while len(ends) < months:
         ends.append(ends[-1].replace(day=1) - timedelta(days=1))
     return ends[::-1]
 
 
-def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool) -> list[_Held]:
-    """Every row an agency holds at any month's end."""
-    headers = world.dataset.headers
-    home = rng.choice(world.areas)
+def _row_spans(
+    sources: _Sources, agency: int, clients: int, ends: Sequence[date], rng: Random, stubs: bool
+) -> list[_RowSpan]:
+    """Every row that an agency has at the end of any month.
+
+    Args:
+        sources: what to draw from.
+        agency: the number of the agency.
+        clients: the number of its clients.
+        ends: the last day of each month.
+        rng: the generator.
+        stubs: whether a client whose consent is withdrawn leaves a row.
+
+    Returns:
+        The rows, each with its months.
+    """
+    headers = sources.dataset.headers
+    home = rng.choice(sources.areas)
     begin = ends[0].replace(day=1) - timedelta(days=BEFORE_FIRST_MONTH)
     upgrade = begin + timedelta(days=rng.randint(0, (ends[-1] - begin).days))
-    held: list[_Held] = []
+    spans: list[_RowSpan] = []
     for i in range(clients):
-        client = _client(world, agency * clients + i, home, begin, ends[-1], rng)
+        client = _client(sources, agency * clients + i, home, begin, ends[-1], rng)
         snapshots = sorted({bisect_left(ends, day) for day in client.days()} | {bisect_left(ends, upgrade)})
         snapshots = [at for at in snapshots if at < len(ends)]
         for at, after in zip(snapshots, [*snapshots[1:], len(ends)], strict=True):
@@ -268,55 +305,90 @@ def _held(world: _World, agency: int, clients: int, ends: Sequence[date], rng: R
                 "CONSENT": "Y",
             }
             for cells in client.rows(ends[at], common, stubs):
-                held.append((at, after, [cells.get(header) for header in headers]))
-    return held
+                spans.append((at, after, [cells.get(header) for header in headers]))
+    return spans
 
 
-# ---- a life ----------------------------------------------------------------------------------------
+# ---- one client ------------------------------------------------------------------------------------
 
+#: Some cells of a row by header, blank as None.
 _Cells = dict[str, str | None]
 
 
 @dataclass
-class _Story:
-    """What is recorded of something at its start, and what is recorded of it later, by day."""
+class _Timeline:
+    """Cells that are recorded at the start of something, and changes of them.
+
+    start: the day of the start.
+    cells: the cells on that day.
+    later: pairs of a day and the cells that change on it.
+    """
 
     start: date
     cells: _Cells
     later: list[tuple[date, _Cells]] = field(default_factory=list)
 
     def at(self, day: date) -> _Cells:
+        """The cells at the end of a day."""
         cells = self.cells.copy()
         for on, change in sorted(self.later, key=lambda change: change[0]):
             if on <= day:
                 cells |= change
         return cells
 
-    def at_first(self, header: str, wrong: str | None, until: date) -> None:
-        """Record something else, or nothing, until the day it is put right."""
+    def set_wrong_until(self, header: str, wrong: str | None, until: date) -> None:
+        """Set a cell to a wrong text, or to blank, until the day on which it is corrected.
+
+        Args:
+            header: the header of the cell.
+            wrong: the wrong text; None for blank.
+            until: the day on which it is corrected.
+        """
         self.later.append((until, {header: self.cells[header]}))
         self.cells[header] = wrong
 
 
 @dataclass
-class _Episode(_Story):
+class _Episode(_Timeline):
+    """An episode.
+
+    start, cells, later: as `_Timeline` has them.
+    referrals: pairs of a day and the cells of a referral that is made on it.
+    """
+
     referrals: list[tuple[date, _Cells]] = field(default_factory=list)
 
 
 @dataclass
-class _Client(_Story):
+class _Client(_Timeline):
+    """A client.
+
+    start, cells, later: as `_Timeline` has them.
+    episodes: the client's episodes, in order.
+    withdrawn: the day on which consent is withdrawn.
+    """
+
     episodes: list[_Episode] = field(default_factory=list)
     withdrawn: date = date.max
 
     def days(self) -> Iterator[date]:
-        """Every day on which something of the client is recorded."""
+        """Every day after the first on which something of the client is recorded."""
         yield from (self.withdrawn, *(on for on, _ in self.later))
         for episode in self.episodes:
             yield episode.start
             yield from (on for on, _ in (*episode.later, *episode.referrals))
 
     def rows(self, day: date, common: _Cells, stubs: bool) -> Iterator[_Cells]:
-        """The client's rows in a full submission at the end of a day."""
+        """The client's rows in a full submission at the end of a day.
+
+        Args:
+            day: the day.
+            common: the cells that all rows of the agency have.
+            stubs: whether a client whose consent is withdrawn leaves a row.
+
+        Yields:
+            The cells of each row.
+        """
         if self.withdrawn <= day:
             if stubs:
                 yield {"AGNCY": common["AGNCY"], "CLIENTID": self.cells["CLIENTID"], "CONSENT": "N"}
@@ -325,21 +397,30 @@ class _Client(_Story):
         for episode in self.episodes:
             if episode.start <= day:
                 cells = client | episode.at(day)
-                made = [referral for on, referral in episode.referrals if on <= day]
-                yield from (cells | referral for referral in made or [{}])
+                referrals = [referral for on, referral in episode.referrals if on <= day]
+                yield from (cells | referral for referral in referrals or [{}])
 
 
 @dataclass(frozen=True)
 class _Area:
-    """A partnership: its code, its upper tier authority, and the sectors that lie in it, at least partly."""
+    """A partnership.
+
+    dat: its code.
+    utla: the code of its upper tier authority (None: it is left blank).
+    sectors: the postcode sectors that lie in it, at least partly.
+    """
 
     dat: str
     utla: str | None
     sectors: tuple[str, ...]
 
 
-class _Lot:
-    """Codes to draw from by their shares."""
+class _Distribution:
+    """Codes to draw from by their shares.
+
+    codes: the codes.
+    upto: the sum of the shares of each code and of those before it.
+    """
 
     def __init__(self, shares: Mapping[str, float], codes: CodeList | None) -> None:
         if codes is not None:
@@ -349,32 +430,45 @@ class _Lot:
         self.upto = tuple(accumulate(shares.values()))
 
     def draw(self, rng: Random) -> str:
+        """A code."""
         return self.codes[bisect_right(self.upto, rng.random() * self.upto[-1])]
 
     def other(self, rng: Random, than: str | None) -> str | None:
-        """Another code than one; None where there is none."""
+        """A code other than a given one, with equal shares; None where there is no other."""
         others = [code for code in self.codes if code != than]
         return rng.choice(others) if others else None
 
 
-class _World:
-    """What all lives are drawn from: a dataset's lists and the places there are."""
+class _Sources:
+    """The distributions and places that clients are drawn from.
+
+    dataset: the dataset.
+    distributions: the distribution of each field or code list in `SHARES`, by name.
+    routes: the distribution of routes, by substance.
+    swallowed: the distribution of routes for any other substance.
+    closures: the distribution of closure reasons, by their heading.
+    naloxone: the distribution of answers on naloxone, by whether the client uses opiates.
+    prisons: the codes of the prisons that are not closed.
+    areas: the partnerships of England.
+    outside: the area outside England, or those of England where the list has no code for it.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         lists = dataset.lists
-        self.lots = {name: _Lot(shares, lists.get(name)) for name, shares in SHARES.items()}
-        self.routes = {drug: _Lot(shares, lists.get("ROUTE")) for drug, shares in ROUTES.items()}
-        self.swallowed = _Lot(SWALLOWED, lists.get("ROUTE"))
-        self.closures = {group: _Lot(shares, lists.get("CJDISRSN")) for group, shares in CLOSURES.items()}
-        self.naloxone = {opiates: _Lot(shares, lists.get("NALOXISS")) for opiates, shares in NALOXONE.items()}
+        self.distributions = {name: _Distribution(shares, lists.get(name)) for name, shares in SHARES.items()}
+        self.routes = {drug: _Distribution(shares, lists.get("ROUTE")) for drug, shares in ROUTES.items()}
+        self.swallowed = _Distribution(SWALLOWED, lists.get("ROUTE"))
+        self.closures = {group: _Distribution(shares, lists.get("CJDISRSN")) for group, shares in CLOSURES.items()}
+        self.naloxone = {opiates: _Distribution(shares, lists.get("NALOXISS")) for opiates, shares in NALOXONE.items()}
         self.prisons = [
             row.code for row in lists["PRISON"].rows if row.group == "PRISON" and not row.label.endswith("[closed]")
         ] or list(lists["PRISON"].codes)
         self.areas, self.outside = _areas(lists["DAT"], lists["UTLA"])
 
     def draw(self, header: str, rng: Random) -> str:
-        return self.lots[header].draw(rng)
+        """A code of a field or code list in `SHARES`."""
+        return self.distributions[header].draw(rng)
 
 
 def _sectors() -> Mapping[str, list[str]]:
@@ -387,18 +481,26 @@ def _sectors() -> Mapping[str, list[str]]:
 
 
 def _areas(dats: CodeList, utlas: CodeList) -> tuple[list[_Area], list[_Area]]:
-    """The partnerships of the upper tier authorities of today that have one for certain, and those outside England."""
+    """The partnerships to draw from.
+
+    Args:
+        dats: the code list of partnerships.
+        utlas: the code list of upper tier authorities.
+
+    Returns:
+        The partnerships of the present authorities that certainly have one, and the area outside England.
+    """
     sectors = _sectors()
     known = {dat: utla for utla in utlas.codes if utla in sectors and (dat := dat_of(utla)) in dats.codes}
-    # An installed list may have the partnerships under other codes: then any code goes with any authority.
+    # An installed list may have other codes for the partnerships. Then each code is paired with any authority.
     known = known or dict(zip(dats.codes, utlas.codes, strict=False))
     england = [_Area(dat, utla, tuple(sectors[utla])) for dat, utla in known.items() if utla in sectors]
     abroad = tuple(s for code, some in sectors.items() if code.startswith(("S", "W")) for s in some)
-    # The authority is left blank: which code stands for Scotland or Wales is not public.
+    # The authority is left blank, because the codes for Scotland and Wales are not public.
     return england, [_Area(_OUT_OF_ENGLAND, None, abroad)] if _OUT_OF_ENGLAND in dats.codes else england
 
 
-#: How the dates of a life are written while it is made.
+#: The style of dates while a history is made.
 _STYLE = Style.EIGHT
 
 
@@ -407,42 +509,56 @@ def _text(day: date) -> str:
 
 
 def _days(rng: Random, least: int, most: int) -> timedelta:
+    """A number of days between two bounds, inclusive."""
     return timedelta(days=rng.randint(least, most))
 
 
-def _client(world: _World, number: int, home: _Area, begin: date, today: date, rng: Random) -> _Client:
-    come = begin + _days(rng, 0, (today - begin).days)
-    born = come - timedelta(days=int(rng.triangular(18, 70, 33) * 365.25))
+def _client(sources: _Sources, number: int, home: _Area, begin: date, today: date, rng: Random) -> _Client:
+    """A client with all episodes until today.
+
+    Args:
+        sources: what to draw from.
+        number: the running number of the client.
+        home: the partnership of the agency.
+        begin: the first day on which a client may come.
+        today: the last such day.
+        rng: the generator.
+
+    Returns:
+        The client.
+    """
+    contact = begin + _days(rng, 0, (today - begin).days)
+    born = contact - timedelta(days=int(rng.triangular(18, 70, 33) * 365.25))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     client = _Client(
-        come,
+        contact,
         {
             "CLIENTID": made_up_id("C", number),
             "FINITIAL": rng.choice(letters),
             "SINITIAL": rng.choice(letters),
             "DOB": _text(born),
-            "SEX": world.draw("SEX", rng),
-            "ETHNIC": world.draw("ETHNIC", rng),
-            "NATION": world.draw("NATION", rng),
+            "SEX": sources.draw("SEX", rng),
+            "ETHNIC": sources.draw("ETHNIC", rng),
+            "NATION": sources.draw("NATION", rng),
             "CLIENT": made_up_id("R", number),
         },
     )
-    same: _Cells = {
-        "SEXUALO": world.draw("SEXUALO", rng),
-        "RELIGION": world.draw("RELIGION", rng),
-        "VETERAN": world.draw("VETERAN", rng),
-        **_disabilities(world, rng),
+    constant: _Cells = {
+        "SEXUALO": sources.draw("SEXUALO", rng),
+        "RELIGION": sources.draw("RELIGION", rng),
+        "VETERAN": sources.draw("VETERAN", rng),
+        **_disabilities(sources, rng),
     }
     custody = False
     for k in range(EPISODES):
         first = number * EPISODES + k
-        episode, reason, closed = _episode(world, first, client, same, home, come, custody, today, rng)
+        episode, reason, closed = _episode(sources, first, client, constant, home, contact, custody, today, rng)
         client.episodes.append(episode)
         custody = reason in _IN_CUSTODY
-        come = closed + (_days(rng, 60, 400) if custody else _days(rng, 30, 300))
-        if come > today or reason in (_DIED, _MOVED_AWAY) or rng.random() > COMES_BACK:
+        contact = closed + (_days(rng, 60, 400) if custody else _days(rng, 30, 300))
+        if contact > today or reason in (_DIED, _MOVED_AWAY) or rng.random() > COMES_BACK:
             break
-    _put_right(world, client, born, today, rng)
+    _add_corrections(sources, client, born, rng)
     if reason != _DIED and rng.random() < LEGAL_NAME_CHANGE:
         initial = "FINITIAL" if rng.random() < 0.15 else "SINITIAL"
         new = rng.choice(letters.replace(client.cells[initial] or "", ""))
@@ -452,85 +568,119 @@ def _client(world: _World, number: int, home: _Area, begin: date, today: date, r
     return client
 
 
-def _put_right(world: _World, client: _Client, born: date, today: date, rng: Random) -> None:
-    """What is wrong or blank at first and is corrected or filled in later."""
+def _add_corrections(sources: _Sources, client: _Client, born: date, rng: Random) -> None:
+    """Make some of a client's cells wrong or blank at first, and correct them or fill them in later.
+
+    Args:
+        sources: what to draw from.
+        client: the client, who is changed.
+        born: the client's birth date.
+        rng: the generator.
+    """
     if rng.random() < BIRTH_DATE_CORRECTED:
-        # Day and month the wrong way round, or the year one off.
+        # Day and month are exchanged, or the date is a year early.
         wrong = date(born.year, born.day, born.month) if born.day <= 12 else born - timedelta(days=365)
         if wrong != born and wrong < client.start:
-            client.at_first("DOB", _text(wrong), client.start + _days(rng, 20, 150))
+            client.set_wrong_until("DOB", _text(wrong), client.start + _days(rng, 20, 150))
     if rng.random() < SEX_CORRECTED:
-        other = world.lots["SEX"].other(rng, client.cells["SEX"])
-        client.at_first("SEX", other, client.start + _days(rng, 20, 150))
-    for story, headers in ((client, _LOOSE_OF_CLIENT), *((e, _LOOSE) for e in client.episodes)):
+        other = sources.distributions["SEX"].other(rng, client.cells["SEX"])
+        client.set_wrong_until("SEX", other, client.start + _days(rng, 20, 150))
+    for timeline, headers in ((client, _CORRECTED_CLIENT_ANSWERS), *((e, _CORRECTED_ANSWERS) for e in client.episodes)):
         for header in headers:
             chance = rng.random()
             if chance < ANSWER_FILLED_LATER:
-                story.at_first(header, None, story.start + _days(rng, 14, 75))
+                timeline.set_wrong_until(header, None, timeline.start + _days(rng, 14, 75))
             elif chance < ANSWER_FILLED_LATER + ANSWER_CORRECTED / len(headers):
-                wrong_code = world.lots[header].other(rng, story.cells[header])
-                story.at_first(header, wrong_code, story.start + _days(rng, 14, 150))
+                wrong_code = sources.distributions[header].other(rng, timeline.cells[header])
+                timeline.set_wrong_until(header, wrong_code, timeline.start + _days(rng, 14, 150))
 
 
 def _episode(  # noqa: PLR0913 - an argument an option
-    world: _World,
+    sources: _Sources,
     number: int,
     client: _Client,
-    same: _Cells,
+    constant: _Cells,
     home: _Area,
-    come: date,
+    contact: date,
     custody: bool,
     today: date,
     rng: Random,
 ) -> tuple[_Episode, str, date]:
-    """An episode, why it will have been closed, and the day that is recorded."""
-    event = _RELEASED if custody else world.draw("CJRFLS", rng)
+    """An episode of a client.
+
+    Args:
+        sources: what to draw from.
+        number: the running number of the episode.
+        client: the client.
+        constant: the cells that are the same in all episodes of the client.
+        home: the partnership of the agency.
+        contact: the day of the first contact.
+        custody: whether the episode before ended in custody.
+        today: the last day on which the client may move.
+        rng: the generator.
+
+    Returns:
+        The episode, the reason for its closure, and the day on which the closure is recorded, which may be after today.
+    """
+    event = _RELEASED if custody else sources.draw("CJRFLS", rng)
     if event == _POSITIVE_TEST:
-        prompted = come - _days(rng, 0, 7)
+        event_day = contact - _days(rng, 0, 7)
     elif event in _NO_EVENT:
-        prompted = come
+        event_day = contact
     else:
-        prompted = come - _days(rng, 0, 21)
-    housing = world.draw("HOUSING", rng)
-    substances = _substances(world, rng)
+        event_day = contact - _days(rng, 0, 21)
+    housing = sources.draw("HOUSING", rng)
+    substances = _substances(sources, rng)
     opiates = any(substances.get(header) in _OPIATES for header in ("DRUG1", "DRUG2", "DRUG3"))
     pregnant = "N"
     if client.cells["SEX"] == "F":
         pregnant = "Y" if rng.random() < 0.03 else "N"
     episode = _Episode(
-        come,
-        same
-        | _household(world, rng)
+        contact,
+        constant
+        | _household(sources, rng)
         | substances
         | {
             "EPISODID": made_up_id("E", number),
-            "REFLD": _text(prompted),
+            "REFLD": _text(event_day),
             "CJRFLS": event,
-            "TRIAGED": _text(come),
-            "OFFENCE": world.draw("OFFENCE", rng),
-            "PRISON": rng.choice(world.prisons) if event == _RELEASED else None,
+            "TRIAGED": _text(contact),
+            "OFFENCE": sources.draw("OFFENCE", rng),
+            "PRISON": rng.choice(sources.prisons) if event == _RELEASED else None,
             "PREGNANT": pregnant,
             "HOUSING": housing,
-            "HOMELESS": "Y" if housing in _NO_FIXED_ABODE else world.draw("HOMELESS", rng),
-            "NALOXISS": world.naloxone[opiates].draw(rng),
-            "NALOXAD": world.draw("NALOXAD", rng),
+            "HOMELESS": "Y" if housing in _NO_FIXED_ABODE else sources.draw("HOMELESS", rng),
+            "NALOXISS": sources.naloxone[opiates].draw(rng),
+            "NALOXAD": sources.draw("NALOXAD", rng),
         },
     )
-    reason, left, closed = _course(world, episode, number, substances, come, rng)
-    _addresses(world, episode, home, housing, come, min(left, today), rng)
+    reason, left, closed = _course(sources, episode, number, substances, contact, rng)
+    _addresses(sources, episode, home, housing, contact, min(left, today), rng)
     if rng.random() < EVENT_DATE_CORRECTED:
-        episode.at_first("REFLD", _text(prompted - _days(rng, 1, 9)), come + _days(rng, 10, 90))
+        episode.set_wrong_until("REFLD", _text(event_day - _days(rng, 1, 9)), contact + _days(rng, 10, 90))
     return episode, reason, closed
 
 
 def _course(
-    world: _World, episode: _Episode, number: int, substances: _Cells, come: date, rng: Random
+    sources: _Sources, episode: _Episode, number: int, substances: _Cells, contact: date, rng: Random
 ) -> tuple[str, date, date]:
-    """Caseload start, referrals and closure; returns why, when, and the day it is recorded."""
-    from_caseload = rng.random() < TAKEN_ONTO_CASELOAD
-    reason = world.closures["from caseload" if from_caseload else "prior to caseload"].draw(rng)
-    if from_caseload:
-        start = come + _days(rng, 0, 21)
+    """Add the caseload start, the referrals and the closure to an episode.
+
+    Args:
+        sources: what to draw from.
+        episode: the episode, which is changed.
+        number: the running number of the episode.
+        substances: the cells of its substances.
+        contact: the day of the first contact.
+        rng: the generator.
+
+    Returns:
+        The reason for the closure, its day, and the day on which it is recorded.
+    """
+    on_caseload = rng.random() < TAKEN_ONTO_CASELOAD
+    reason = sources.closures["from caseload" if on_caseload else "prior to caseload"].draw(rng)
+    if on_caseload:
+        start = contact + _days(rng, 0, 21)
         episode.later.append((start, {"CPLANDT": _text(start)}))
         left = start + timedelta(days=7 + int(rng.expovariate(1 / ON_CASELOAD)))
         if reason == _DRUG_FREE and substances["DRUG1"] == _ALCOHOL:
@@ -538,13 +688,13 @@ def _course(
         count = 0
         if rng.random() > NO_REFERRAL:
             count = 1 + (rng.random() < 0.25) + (rng.random() < THREE_REFERRALS)
-        made = sorted({start + _days(rng, 0, (left - start).days) for _ in range(count)})
+        referred = sorted({start + _days(rng, 0, (left - start).days) for _ in range(count)})
     else:
-        left = come + _days(rng, 0, 28)
-        made = []
-    if reason == _TRANSFERRED and not made:
-        made = [left]
-    for j, day in enumerate(made):
+        left = contact + _days(rng, 0, 28)
+        referred = []
+    if reason == _TRANSFERRED and not referred:
+        referred = [left]
+    for j, day in enumerate(referred):
         referral: _Cells = {"REFERID": made_up_id("F", number * REFERRALS + j), "REFDATE": _text(day)}
         episode.referrals.append((day, referral))
     closed = left + (timedelta(days=DISENGAGED) if reason == _DROPPED_OUT else _days(rng, 0, 10))
@@ -553,40 +703,51 @@ def _course(
 
 
 def _addresses(
-    world: _World, episode: _Episode, home: _Area, housing: str, come: date, left: date, rng: Random
+    sources: _Sources, episode: _Episode, home: _Area, housing: str, contact: date, left: date, rng: Random
 ) -> None:
-    """Where the client lives, and moves while the episode is open: the three fields change together."""
+    """Add the address of the client to an episode, and moves while it is open. The three fields change together.
+
+    Args:
+        sources: what to draw from.
+        episode: the episode, which is changed.
+        home: the partnership of the agency.
+        housing: the code of the client's housing.
+        contact: the day of the first contact.
+        left: the last day on which the client may move.
+        rng: the generator.
+    """
 
     def address() -> _Cells:
         chance = rng.random()
         area = home
         if chance < LIVES_OUT_OF_ENGLAND:
-            area = rng.choice(world.outside)
+            area = rng.choice(sources.outside)
         elif chance < LIVES_OUT_OF_ENGLAND + LIVES_IN_ANOTHER_AREA:
-            area = rng.choice(world.areas)
+            area = rng.choice(sources.areas)
         return {"PC": rng.choice(area.sectors), "DAT": area.dat, "UTLA": area.utla}
 
-    # Of no fixed abode: the partnership of the CJIT stands in, and UTLA is where they last were so.
-    nowhere: _Cells = {"PC": DEFAULT_SECTOR, "DAT": home.dat, "UTLA": home.utla}
-    episode.cells |= nowhere if housing in _NO_FIXED_ABODE else address()
-    moved = come
+    # A client of no fixed abode has the partnership of the CJIT, and as UTLA the place where that was last so.
+    no_fixed_abode: _Cells = {"PC": DEFAULT_SECTOR, "DAT": home.dat, "UTLA": home.utla}
+    episode.cells |= no_fixed_abode if housing in _NO_FIXED_ABODE else address()
+    moved = contact
     while (moved := moved + timedelta(days=1 + int(rng.expovariate(1 / BETWEEN_MOVES)))) <= left:
-        episode.later.append((moved, nowhere if rng.random() < 0.08 else address()))
+        episode.later.append((moved, no_fixed_abode if rng.random() < 0.08 else address()))
 
 
-def _substances(world: _World, rng: Random) -> _Cells:
-    drugs = [world.draw("DRUG", rng)]
+def _substances(sources: _Sources, rng: Random) -> _Cells:
+    """The cells on drugs and alcohol."""
+    drugs = [sources.draw("DRUG", rng)]
     while len(drugs) < 3 and rng.random() < (0.55 if len(drugs) == 1 else 0.3):
-        another = "3201" if drugs == [_HEROIN] and rng.random() < 0.6 else world.draw("DRUG", rng)
+        another = "3201" if drugs == [_HEROIN] and rng.random() < 0.6 else sources.draw("DRUG", rng)
         if another in drugs:
             break
         drugs.append(another)
     cells: _Cells = {f"DRUG{i}": drug for i, drug in enumerate(drugs, start=1)}
-    route = world.routes.get(drugs[0], world.swallowed).draw(rng)
+    route = sources.routes.get(drugs[0], sources.swallowed).draw(rng)
     if route == _INJECT:
         injecting = "C"
     elif any(drug in _OPIATES for drug in drugs):
-        injecting = _Lot({"P": 30, "N": 62, "C": 5, "Z": 3}, None).draw(rng)
+        injecting = _Distribution({"P": 30, "N": 62, "C": 5, "Z": 3}, None).draw(rng)
     else:
         injecting = "P" if rng.random() < 0.06 else "N"
     if _ALCOHOL in drugs:
@@ -598,26 +759,27 @@ def _substances(world: _World, rng: Random) -> _Cells:
     return cells | {"ROUTE": route, "INJSTAT": injecting, "ALCDDAYS": f"{days}", "ALCUNITS": f"{units}"}
 
 
-def _disabilities(world: _World, rng: Random) -> _Cells:
+def _disabilities(sources: _Sources, rng: Random) -> _Cells:
+    """The cells on disabilities."""
     chance = rng.random()
     if chance < 0.74:
         return {"DISABLE1": "ZZ" if chance < 0.04 else "NN"}
-    found = [world.draw("DISABLE", rng)]
-    while len(found) < 3 and rng.random() < 0.25:
-        another = world.draw("DISABLE", rng)
-        if another in found:
+    codes = [sources.draw("DISABLE", rng)]
+    while len(codes) < 3 and rng.random() < 0.25:
+        another = sources.draw("DISABLE", rng)
+        if another in codes:
             break
-        found.append(another)
-    return {f"DISABLE{i}": code for i, code in enumerate(found, start=1)}
+        codes.append(another)
+    return {f"DISABLE{i}": code for i, code in enumerate(codes, start=1)}
 
 
-def _household(world: _World, rng: Random) -> _Cells:
-    """Parental responsibility, children at home, and what help children receive."""
-    parent = world.draw("PARENT", rng)
+def _household(sources: _Sources, rng: Random) -> _Cells:
+    """The cells on parental responsibility, children at home, and the help that children receive."""
+    parent = sources.draw("PARENT", rng)
     cells: _Cells = {"PARENT": parent}
     children = 0
     if parent == "Y":
-        cells["PRNTSTAT"] = where = world.draw("PRNTSTAT", rng)
+        cells["PRNTSTAT"] = where = sources.draw("PRNTSTAT", rng)
         if where in ("11", "12"):
             children = 1 + int(rng.random() ** 2 * 4)
         elif where == "15":
@@ -628,7 +790,7 @@ def _household(world: _World, rng: Random) -> _Cells:
         children = 98
     cells["CHILDWTH"] = f"{children}"
     if parent == "Y" or 0 < children < 98:
-        helped = [world.draw("EHCS", rng)]
+        helped = [sources.draw("EHCS", rng)]
         while helped[0] in _CHILDREN_HELPED and len(helped) < 3 and rng.random() < 0.15:
             helped.append(rng.choice([code for code in _CHILDREN_HELPED if code not in helped]))
         cells |= dict(zip(("EHCS", "EHCSC2", "EHCSC3"), helped, strict=False))
@@ -637,12 +799,20 @@ def _household(world: _World, rng: Random) -> _Cells:
 
 # ---- files -----------------------------------------------------------------------------------------
 
-#: Rows made at once for a long file.
+#: The most rows that are made at once for a long file.
 _SLICE = 10_000
 
 
 def write(submissions: Iterable[Submission], directory: Path) -> list[Path]:
-    """Write each submission as a file of its own name; a file of that name is replaced."""
+    """Write each submission as a file.
+
+    Args:
+        submissions: the submissions.
+        directory: the directory, which is made where it is missing.
+
+    Returns:
+        The paths of the files, which are named as the submissions are. A file of that name is replaced.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for submission in submissions:
@@ -654,38 +824,55 @@ def write(submissions: Iterable[Submission], directory: Path) -> list[Path]:
 
 
 def _write_csv(columns: Columns, file: BinaryIO, *, headers: bool) -> None:
-    """The canonical form: UTF-8, CRLF, and quotes only where a cell needs them (RFC 4180)."""
+    """Write columns of text by header as CSV (RFC 4180): UTF-8, CRLF, and quotes only where a cell needs them.
+
+    Args:
+        columns: the columns, blank as None.
+        file: the file to write to, which stays open.
+        headers: whether to write the row of headers.
+    """
     text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     if headers:
         writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    # Flushes, and leaves closing to who opened.
+    # This flushes the text and leaves the file open.
     text.detach()
 
 
 def big_file(dataset: Dataset, path: Path, rows: int, faults: float, seed: int | str, today: date) -> Counter[str]:
-    """Write one agency's file of exactly `rows` rows, by client, about `faults` of its cells broken.
+    """Write the file of one agency with a given number of rows, in the order of clients.
 
-    Memory does not grow with `rows`: some thousand lives are drawn, and repeated with the next ids until the
-    file is long enough. The faults differ in every repeat. Returns them as `with_faults` does.
+    Memory does not grow with the number of rows: the histories of some thousand clients are drawn, and repeated with
+    the next ids until the file is long enough. The faults differ in every repetition.
+
+    Args:
+        dataset: the dataset.
+        path: the file.
+        rows: the number of rows.
+        faults: the share of cells to make wrong, from 0 to 1.
+        seed: the seed of the generator.
+        today: the last day that the file covers.
+
+    Returns:
+        The number of faults of each kind, as `with_faults` gives it.
     """
     clients = min(rows, _SLICE) + 50
     block = next(histories(dataset, agencies=1, clients=clients, months=1, today=today, seed=seed)).columns
     height = min(_SLICE, len(block[dataset.headers[0]]))
-    broken: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     with path.open("wb") as file:
         for i, start in enumerate(range(0, rows, height)):
             columns = {header: column[: min(height, rows - start)] for header, column in block.items()}
             for header, (kind, each) in _IDS.items():
                 columns[header] = [id_ and _next_id(id_, kind, i * clients * each) for id_ in columns[header]]
-            spoilt, counts = with_faults(columns, dataset, faults, f"{seed}/{i}")
-            broken += counts
-            _write_csv(spoilt, file, headers=not i)
-    return broken
+            faulty, counts = with_faults(columns, dataset, faults, f"{seed}/{i}")
+            total += counts
+            _write_csv(faulty, file, headers=not i)
+    return total
 
 
 def _next_id(made_up: str, kind: str, step: int) -> str:
-    """A made-up id with `step` added to its number."""
+    """A made-up id of a kind, with a step added to its number."""
     number = int(made_up[1:6]) * 100_000 + int(made_up[7:12]) + step
     return f"T{number // 100_000:05}{kind}{number % 100_000:05}"

@@ -35,7 +35,7 @@ ROLES = Roles(
     after="from caseload",
 )
 
-#: "Dropped headers" of the revision history, in its order: dataset P had them.
+#: The headers of dataset P that dataset Q has not: the "Dropped headers" of the revision history, in its order.
 DROPPED = (
     "CJACCMNEED",
     "SUBMID",

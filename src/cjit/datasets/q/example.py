@@ -1,18 +1,18 @@
 """A whole made-up record that breaks no rule, in the document's order.
 
-The examples of a rule, `breaks` and `holds`, are parts of a record laid over this one. It is of a client
-on the caseload, seen after a positive drug test, with one referral to structured treatment and not yet
-closed: so that a closure, a second substance, a disability or a second row is a change of a few cells.
+The cells of a rule's examples, `breaks` and `holds`, take the place of cells of this record. The client is on the
+caseload after a positive drug test, has one referral to structured treatment, and the episode is not closed. A closure,
+a second substance, a disability or a second row is therefore a change of a few cells.
 """
 
 from __future__ import annotations
 
 from datetime import date
 
-#: The day the examples are checked on.
+#: The day on which the examples are checked.
 EXAMPLE_TODAY = date(2026, 3, 31)
 
-#: One record as a file has it: text by header. Every value is made up.
+#: The record as a file has it: text by header, "" for blank. Every value is made up.
 EXAMPLE: dict[str, str] = {
     "CLIENTID": "10042",
     "FINITIAL": "M",

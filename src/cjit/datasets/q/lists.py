@@ -1,8 +1,8 @@
-"""The code lists of CJIT dataset Q, one CSV a list in `codes/`, in printed order.
+"""The code lists of CJIT dataset Q, one CSV file a list in `codes/`, in printed order.
 
-Each row says how sure it is (`status`) and where it is from (`source`). The five lists printed in the
-appendices of the business definitions are complete and `stated`. Beside them `names.csv` has what else
-people call what a code stands for; a file has codes, and no name is one.
+Each row has a `status`, which says how certain the code is, and a `source`. The five lists that are printed in the
+appendices of the business definitions are complete and `stated`. `names.csv` has other names of codes, for searching a
+list; a name is not read in a file.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from cjit.datasets.lists import joined, read_list
 
 
 def _packaged() -> dict[str, CodeList]:
+    """The packaged lists, by name."""
     folder = files("cjit.datasets.q") / "codes"
     lists = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         name = file.name.removesuffix(".csv")
         lists[name] = read_list(name, file.read_text("utf-8"), file=file.name)
-    # "DAT, LA or prison the client has been transferred from": one field, three lists.
+    # The field is "DAT, LA or prison the client has been transferred from", so its list joins three.
     lists["PRISON"] = joined("PRISON", (lists["PRISON"], lists["DAT"], lists["UTLA"]))
     return lists
 
 
 def _names() -> dict[tuple[str, str], tuple[str, ...]]:
+    """The other names by list and code."""
     text = (files("cjit.datasets.q") / "names.csv").read_text("utf-8")
     names: dict[tuple[str, str], tuple[str, ...]] = {}
     for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
@@ -38,6 +40,6 @@ def _names() -> dict[tuple[str, str], tuple[str, ...]]:
 
 LISTS: Mapping[str, CodeList] = _packaged()
 
-#: Other names by list and code, for whoever searches a list: street names, former names, parts of a country. They are
-#: ours, not the document's. Without a code: what a list has a code of that is not public.
+#: Other names by list and code, for searching a list: street names, former names, parts of a country. They are ours,
+#: not the document's. The code is "" for something whose code is not public.
 NAMES: Mapping[tuple[str, str], tuple[str, ...]] = _names()

@@ -1,6 +1,6 @@
 """What CJIT dataset Q asks, in which order, and when a question applies.
 
-The order is that of a triage conversation; which field stands where is ours, what a field is comes from the document.
+The order is that of a triage conversation, and is ours. The definitions of the fields are the document's.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ QUESTIONS = Questions(
         "ALCUNITS": When("if the client drank alcohol", (Test("ALCDDAYS", kind="count"),), stays=True),
     },
     optional=frozenset({"PRISON", "DISABLE2", "DISABLE3", "EHCSC2", "EHCSC3", "DRUG2", "DRUG3", "CPLANDT", "UTLA"}),
-    # What is seldom another at the next episode (our reading).
+    # These answers seldom differ at the next episode (our reading).
     carried=("PC", "DAT", "UTLA", "SEXUALO", "RELIGION", "DISABLE1", "DISABLE2", "DISABLE3", "VETERAN"),
-    # Of the initials the document says so; of SEX it is our reading.
+    # The document says so for the initials; for SEX it is our reading.
     new_facts={
         "FINITIAL": "a legal change of name",
         "SINITIAL": "a legal change of name",

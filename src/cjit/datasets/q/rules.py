@@ -1,9 +1,9 @@
 """The rules across fields and rows of CJIT dataset Q, in the document's order.
 
-Presence, type, range, list and "the same on every row" follow from the fields (`cjit.kinds`); here is what
-the business definitions say, or imply, of several fields together. Two conventions keep one mistake to
-one message: a value that is no value silences every rule that reads it (the engine sees to that), and
-where two rules could meet, one is silent when the other speaks (the conditions see to that).
+The rules on presence, type, range, list and "the same on every row" follow from the fields (`cjit.kinds`). This module
+has what the business definitions say, or imply, on several fields together. Two conventions keep one mistake to one
+message. A text that is no valid value silences every rule that reads the value, in the engine. Where two rules could
+fire for one mistake, the condition of one is false where the other fires.
 
 `docs/source.md` lists every sentence of the business definitions with the field or rule that keeps it, and every
 rule that is our reading with its reason.
@@ -63,21 +63,21 @@ DRUG1, DRUG2, DRUG3, ROUTE, INJSTAT, CPLANDT, DISD, CJDISRSN, REFERID, REFDATE =
     *("DRUG1", "DRUG2", "DRUG3", "ROUTE", "INJSTAT", "CPLANDT", "DISD", "CJDISRSN", "REFERID", "REFDATE")
 )
 
-#: Codes that have stood for Kosovo, which has none in ISO 3166-1: the user-assigned ones of the European
-#: Commission, Unicode and the World Bank, of sport, of passports, and the two-letter ones.
+#: Codes that are used for Kosovo, which has none in ISO 3166-1: the user-assigned codes of the European Commission,
+#: Unicode and the World Bank, those of sport and of passports, and the two-letter ones.
 KOSOVO = ("XKX", "XKK", "XXK", "XKS", "XKO", "KOS", "KSV", "RKS", "XK", "KV", "RK")
 
 #: Appendix E: the reasons printed under one heading only. 99, 13, 14 and 74 stand under both.
 PRIOR_TO_CASELOAD_ONLY = ("73", "1", "2")
 FROM_CASELOAD_ONLY = ("10", "15", "4", "7", "8", "12", "11", "9")
-#: The reasons for leaving the caseload that are not called "incomplete": a planned end.
+#: The closure reasons for a planned end: those from caseload that are not called "incomplete".
 PLANNED = ("10", "15", "4", "99", "13", "14", "74", "7")
 TRANSFERRED_NOT_IN_CUSTODY, DIED = "99", "9"
 
 OUT_OF_ENGLAND = "Z00B"
-#: The DATs our list has that lie in no region of England; of other codes it is not known.
+#: The DATs of our list that lie in no region of England.
 DATS_OUTSIDE_ENGLAND = tuple(code for code in LISTS["DAT"].codes if region_of(code) is None)
-#: British Forces Post Office: the postcode of no place.
+#: How a postcode of the British Forces Post Office begins. It belongs to no place.
 FORCES = "BF1 "
 ALCOHOL = "7000"
 #: Codes whose label names a group of substances: other opiates, barbiturates, benzodiazepines, amphetamines,
@@ -88,10 +88,10 @@ NEVER_INJECTED = "N"
 ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT = "11", "12"
 CHILDREN_DECLINED = 98
 
-# Ages in days, such that nobody who is 10 is taken for younger, nor anybody who is 110 for older.
+# The least number of days in 10 years, and the greatest in 111, so that no age of 10 to 110 years is out of bounds.
 _TEN_YEARS, _HUNDRED_AND_TEN_YEARS = 3_652, 40_543
 
-# For the examples: a closure, and a second client, episode and referral beside those of the example.
+# Cells for the examples: a closure, and a second client, episode and referral beside those of the example record.
 _CLOSED = {"DISD": "15/01/2026", "CJDISRSN": "10"}
 _NO_REFERRAL = {"REFERID": "", "REFDATE": ""}
 _SECOND_REFERRAL = {"REFERID": "30016", "REFDATE": "02/12/2025"}
@@ -111,7 +111,7 @@ _NEXT_EPISODE = _SECOND_EPISODE | {
 _DAY, _MONTH, _YEAR = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
 _DASHES = "[-/._ ]"
 _DASH = f"{_DASHES}?"
-#: A date with a four-figure year, wherever it stands.
+#: A date with a four-figure year, anywhere in a text.
 _WHOLE_DATE = "|".join(
     _DASH.join(parts) for parts in ((_DAY, _MONTH, _YEAR), (_MONTH, _DAY, _YEAR), (_YEAR, _MONTH, _DAY))
 )
@@ -119,18 +119,18 @@ _WHOLE_DATE = "|".join(
 _SHORT_DATE = "|".join(
     _DASH.join(parts) for parts in ((_DAY, _MONTH, "[0-9]{2}"), (_MONTH, _DAY, "[0-9]{2}"), ("[0-9]{2}", _MONTH, _DAY))
 )
-#: Its six figures stand alone: inside a longer number they would be chance.
+#: The same without a figure before or after it, because six figures of a longer number look like a date by chance.
 _SHORT_DATE_ALONE = f"(?:^|[^0-9])({_SHORT_DATE})(?:[^0-9]|$)"
-#: Two letters and six figures joined at the start, whatever follows: initials and birth date, perhaps.
+#: Two letters and a date with a two-figure year at the start of a text: these may be initials and a birth date.
 _AFTER_TWO_LETTERS = f"^[A-Za-z]{{2}}{_DASH}({_SHORT_DATE})"
-#: Ten figures by themselves or written 3-3-4, from the ranges issued in England and Wales (400 and 600
-#: million on) or kept for tests (999). One number in eleven has a right check digit, so without the
-#: ranges every eleventh running number of ten figures would be called an NHS number.
+#: Ten figures, together or written 3-3-4, from the ranges issued in England and Wales (400 and 600 million on) or
+#: reserved for tests (999). One number in eleven has a right check digit, so without the ranges every eleventh running
+#: number of ten figures would count as an NHS number.
 _NHS = "(?:4[0-9]|6[0-9]|70|99)[0-9][ -]?[0-9]{3}[ -]?[0-9]{4}"
 _NHS_NUMBER = f"(?:^|[^0-9])({_NHS})(?:[^0-9]|$)"
-#: The same in an id of which one person has several: there it is written 3-3-4, or joined to something.
+#: The same, written 3-3-4 or joined to something, for an id of which one person has several.
 _NHS_NUMBER_JOINED = f"(?:^|[^0-9])({_NHS})[^0-9]|[^0-9]({_NHS})$|^({_NHS.replace('[ -]?', '[ -]')})$"
-#: A number made by chance, as software does; what it looks like is chance too.
+#: A random number as software makes it. It looks like an identifying number by chance only.
 _GUID = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _EMAIL = "[^@ \t\r\n]@[^@ \t\r\n]+\\.[A-Za-z]"
 _POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]{2}(?:[^A-Za-z0-9]|$)"
@@ -139,28 +139,38 @@ _POSTCODE = "(?:^|[^A-Za-z0-9])([A-Za-z]{1,2}[0-9][A-Za-z0-9]?) ?([0-9])[A-Za-z]
 _AGENCY_CODE = "^[A-Za-z]{1,2}[0-9]{3,4}$"
 _BEGINS_WITH_ZZ = "^ZZ"
 _OF_THE_FORCES = f"^{FORCES}"
-#: The code of a local authority in England, of those that the Office for National Statistics gives.
+#: How the codes of local authorities in England begin, as the Office for National Statistics gives them.
 _IN_ENGLAND = "^E"
 
 
 def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: str) -> Rule:
-    """A client, episode or referral id, or client reference, must not say who the person is.
+    """The rule that an id or a client reference does not say who the person is.
 
-    It does where it holds the client's birth date or postcode, or anybody's e-mail address, spaced
-    postcode or NHS number. What a plain running number can look like by chance is looked for narrowly.
+    It breaks where the text contains the client's birth date or postcode, or any e-mail address, spaced postcode or NHS
+    number. The patterns are narrow, so that a running number does not match by chance.
+
+    Args:
+        header: the header of the id or the reference.
+        message: the message.
+        clause: the clause.
+        breaks: a text that breaks the rule.
+        holds: a text that keeps it.
+
+    Returns:
+        The rule.
     """
     text = Cell(header)
     several = header in ("EPISODID", "REFERID")
     nhs = _NHS_NUMBER_JOINED if several else _NHS_NUMBER
 
-    def is_birth_date(found: Value) -> Condition:
+    def is_birth_date(figures: Value) -> Condition:
         forms = ("%d%m%Y", "%m%d%Y", "%Y%m%d", "%d%m%y", "%m%d%y", "%y%m%d")
-        return found.without(_DASHES).is_one_of(*(DOB.written(form) for form in forms))
+        return figures.without(_DASHES).is_one_of(*(DOB.written(form) for form in forms))
 
     letters = text.begins(2).in_capitals
     initials = letters.is_one_of(joined(FINITIAL, SINITIAL), joined(SINITIAL, FINITIAL))
-    ten = first_given(*(text.found(nhs, group) for group in range(1, 4 if several else 2)))
-    own_postcode = joined(text.found(_POSTCODE).in_capitals, " ", text.found(_POSTCODE, 2)) == PC
+    nhs_number = first_given(*(text.found(nhs, group) for group in range(1, 4 if several else 2)))
+    clients_postcode = joined(text.found(_POSTCODE).in_capitals, " ", text.found(_POSTCODE, 2)) == PC
     return Rule(
         f"{header}.identifies_nobody",
         QUERY,
@@ -171,10 +181,10 @@ def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: st
             is_birth_date(text.found(f"({_WHOLE_DATE})"))
             | is_birth_date(text.found(_SHORT_DATE_ALONE))
             | (initials & is_birth_date(text.found(_AFTER_TWO_LETTERS)))
-            | HasCheckFigure(ten.without("[ -]"))
+            | HasCheckFigure(nhs_number.without("[ -]"))
             | text.matches(_EMAIL)
             | text.matches(_POSTCODE.replace(" ?", " "))
-            | own_postcode
+            | clients_postcode
         ),
         breaks={header: breaks},
         holds={header: holds},
@@ -183,8 +193,8 @@ def _names_nobody(header: str, message: str, clause: str, breaks: str, holds: st
 
 # ---- ids that are not what they seem ---------------------------------------------------------------
 
-#: What leaves no mark on a page: control and format characters (a line feed, a zero-width space, a soft hyphen,
-#: a byte order mark), and every space but the plain one: the first and the last of each run.
+#: The invisible characters: control and format characters (a line feed, a zero-width space, a soft hyphen, a byte order
+#: mark), and every space but the plain one. Each pair is the first and the last code point of a run.
 _INVISIBLE_RUNS = (
     *((0x00, 0x1F), (0x7F, 0xA0), (0xAD, 0xAD), (0x600, 0x605), (0x61C, 0x61C), (0x6DD, 0x6DD), (0x70F, 0x70F)),
     *((0x890, 0x891), (0x8E2, 0x8E2), (0x1680, 0x1680), (0x180E, 0x180E), (0x2000, 0x200F), (0x2028, 0x202F)),
@@ -195,12 +205,23 @@ _INVISIBLE_RUNS = (
 _INVISIBLE = f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _INVISIBLE_RUNS)}]"
 
 
-def _seen(text: Value) -> Value:
+def _visible(text: Value) -> Value:
     return text.without(_INVISIBLE)
 
 
 def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, replaces: str = "") -> Rule:
-    """An id must be what it seems; spaces round it have a rule of their own, and one inside it is its own affair."""
+    """The rule that an id has no invisible characters. Plain spaces are not among them.
+
+    Args:
+        header: the header of the id.
+        noun: its name in the message.
+        breaks: a text that breaks the rule.
+        holds: a text that keeps it.
+        replaces: the id of the rule that does not fire where this one does ("": none).
+
+    Returns:
+        The rule.
+    """
     return Rule(
         f"{header}.has_no_invisible_characters",
         QUERY,
@@ -215,8 +236,8 @@ def _has_nothing_invisible(header: str, noun: str, breaks: str, holds: str, repl
     )
 
 
-#: What programs and people write where there is no value: an error of a spreadsheet (#REF!, #####, #N/A), the null of
-#: a database or of a program, "not known", a word for something to be filled in, crosses, noughts and signs alone.
+#: The words that programs and people write where there is no value, as patterns in capitals: the null of a database or
+#: of a program, "not known", a word for something to be filled in, crosses.
 _NOTHING = (
     *("N/?A", "N/?K", "NAN", "NIL", "NONE", "NULL", "<NULL>", r"\(NULL\)", "UNDEFINED", "UNKNOWN", "MISSING", "BLANK"),
     *(r"\(BLANK\)", "NOT (KNOWN|AVAILABLE|STATED|RECORDED)", "TBA", "TBC", "TEST", "X{1,3}"),
@@ -224,21 +245,23 @@ _NOTHING = (
 
 
 def _in_any_case(capitals: str) -> str:
-    """A pattern of capitals that takes small letters too."""
+    """A pattern of capitals as one that takes small letters too."""
     return "".join(f"[{sign}{sign.lower()}]" if sign.isalpha() else sign for sign in capitals)
 
 
+#: A text that stands for no value: an error of a spreadsheet (#REF!, #####, #N/A), one of the words above, noughts
+#: alone or signs alone.
 _STANDS_FOR_NOTHING = f"^(#+|#[A-Za-z0/]+[!?]?|{'|'.join(map(_in_any_case, _NOTHING))}|0+|[-–—_.?*/]+)$"
 
 
 def is_no_id(text: str) -> bool:
-    """Whether what stands for an id identifies nothing: a power of ten that a spreadsheet wrote, or a placeholder."""
+    """Whether a text for an id identifies nothing: a power of ten that a spreadsheet wrote, or a placeholder."""
     text = text.strip()
     return bool(re.match(POWER_OF_TEN, text) or re.match(_STANDS_FOR_NOTHING, text))
 
 
 def _is_not_shortened(header: str, noun: str) -> Rule:
-    """An id must have all its figures."""
+    """The rule that an id has all its figures, and is not a power of ten."""
     return Rule(
         f"{header}.is_not_shortened",
         REJECT,
@@ -254,7 +277,7 @@ def _is_not_shortened(header: str, noun: str) -> Rule:
 
 
 def _is_no_placeholder(header: str, noun: str) -> Rule:
-    """An id must be one: what stands in for a missing id is the same for everybody whose id is missing."""
+    """The rule that an id is no text that stands for no value: all records without an id would have the same one."""
     return Rule(
         f"{header}.is_no_placeholder",
         REJECT,
@@ -273,7 +296,7 @@ def _is_no_placeholder(header: str, noun: str) -> Rule:
 
 _AN_NHS_NUMBER = "what looks like an NHS number"
 
-#: What the patterns of these rules look for, for people.
+#: The patterns of these rules in English.
 PATTERN_WORDS: Mapping[str, Wording] = {
     f"({_WHOLE_DATE})": Wording(finds=("the date with a year of four figures",)),
     _SHORT_DATE_ALONE: Wording(finds=("the date with a year of two figures",)),
@@ -318,11 +341,20 @@ def _in_turn(
     labels: tuple[str, str] = ("", ""),
     unless: Condition | None = None,
 ) -> Iterator[Rule]:
-    """The rules of three fields that take a first, second and third answer from one list.
+    """The rules on three fields that take a first, second and third answer from one list.
 
-    `codes` are three different answers, for the examples; `twice` those that may stand twice; `alone` those
-    that admit no other answer and stand in the first field only (`labels` are the two in words). `unless` is true
-    where none of the three should be given, which is said elsewhere.
+    Args:
+        headers: the headers of the fields.
+        thing: the name of an answer in the messages.
+        codes: three different answers, for the examples.
+        twice: the answers that may be given twice.
+        alone: the answers that admit no other and can only be the first (none: there are no such answers).
+        labels: the labels of the answers in `alone`, for the messages.
+        unless: a condition that is true where none of the three should be given, for which there is another rule
+            (None: there is no such condition).
+
+    Yields:
+        The rules, in the order of the fields.
     """
     one, two, three = headers
     first, second, third = (Cell(header) for header in headers)
@@ -338,11 +370,11 @@ def _in_turn(
             breaks={one: alone[-1], two: codes[1]},
             holds={one: alone[-1], two: ""},
         )
-    # With a gap before it, the third is not held against the first: the gap is said.
-    again = (third == first) & second.is_given
+    # A third answer after a gap is not compared with the first, because the rule on the gap fires.
+    third_repeats_first = (third == first) & second.is_given
     for header, before, nth, nth_before, same in (
         (two, one, "second", "first", second == first),
-        (three, two, "third", "second", again | (third == second)),
+        (three, two, "third", "second", third_repeats_first | (third == second)),
     ):
         answer = Cell(header)
         if alone:
@@ -357,7 +389,7 @@ def _in_turn(
             )
         gap = answer.is_given & Cell(before).is_blank & ~alone_first & ~answer.is_one_of(*alone)
         if not alone:
-            # Here the first answer is mandatory, and its own absence says enough.
+            # The first answer is mandatory here, and the rule on its presence fires where it is missing.
             gap &= first.is_given
         if unless is not None:
             gap &= ~unless.surely
@@ -386,11 +418,11 @@ def _in_turn(
 
 # ---- the rules -------------------------------------------------------------------------------------
 
-# A client's, and an episode's, rows looked at together.
+# Values of all rows of a client, and of all rows of an episode.
 _newest = newest(TRIAGED, of=CLIENTID)
 _no_referral = (how_often(REFERID, of=EPISODID) == 0) & (how_often(REFDATE.as_sent, of=EPISODID) == 0)
 
-# A blank middle date must not let the dates around it pass each other.
+# The last date before the contact. Where the date of contact is blank, later dates are compared with this one.
 _before_contact = first_given(REFLD, DOB)
 
 _utla_possible = SECTOR_ALLOWS.says(PC, UTLA)
@@ -400,15 +432,22 @@ _dat_outside_england = DAT.is_one_of(*DATS_OUTSIDE_ENGLAND)
 _dat_has_utla = area_has_authority("dat_has_authority", authorities_by_dat).says(DAT, UTLA)
 _dat_has_pc = area_has_sector("dat_has_sector", authorities_by_dat).says(DAT, PC)
 _lives_with_children = (CHILDWTH > 0) & (CHILDWTH != CHILDREN_DECLINED)
-# With PRNTSTAT given as well, what is doubtful is PARENT, and that is said at PRNTSTAT.
+# Where PRNTSTAT is given, PARENT is doubtful, and the rule at PRNTSTAT fires.
 _no_children = (PARENT == "N") & (CHILDWTH == 0) & PRNTSTAT.is_blank
 _alcohol = (DRUG1 == ALCOHOL) | (DRUG2 == ALCOHOL) | (DRUG3 == ALCOHOL)
 
 
 def sent_once(parts: Mapping[str, str]) -> Rule:
-    """An episode is sent once for each of its parts: header of the id by name; a row has at most one of each."""
+    """The rule that no two rows have the same episode and the same parts of it.
+
+    Args:
+        parts: the header of the id of each part by its name, such as referral. A row has at most one of each.
+
+    Returns:
+        The rule.
+    """
     *others, last = parts
-    # A referral that lacks its id is no repeat, and is said at REFERID.
+    # A referral without an id is no repetition, and the rule at REFERID fires.
     unnamed = REFDATE.as_sent.where(REFERID.is_blank)
     return Rule(
         "EPISODID.is_sent_once",
@@ -416,7 +455,7 @@ def sent_once(parts: Mapping[str, str]) -> Rule:
         f"Remove this row, or give its {' or '.join(parts)} an ID of its own: another row has the same "
         f"{', '.join(('episode', *others))} and {last}",
         OUR_READING,
-        # An episode of several clients is several, which is said of it.
+        # Rows of one episode and several clients are no repetition, and another rule fires.
         (rows_with_the_same(CLIENTID, EPISODID, *cells(*parts.values()), unnamed) > 1) & unnamed.is_blank,
         breaks=[{}, {}],
         holds=[{}, _SECOND_REFERRAL],
@@ -443,7 +482,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the date of birth: it makes the client younger than 10 or older than 110 at the contact/assessment date",
         OUR_READING,
-        # Where the birth is not even before the event, that is said at REFLD.
+        # Where the birth is not before the event, the rule at REFLD fires.
         (REFLD.is_blank | (REFLD > DOB))
         & (TRIAGED > DOB)
         & ~(TRIAGED - DOB).is_between(_TEN_YEARS, _HUNDRED_AND_TEN_YEARS),
@@ -478,11 +517,11 @@ RULES: tuple[Rule, ...] = (
         REJECT,
         "Use your own agency code: this record has another agency's",
         OUR_READING,
-        # An invisible character makes it no other agency's: that has a rule of its own.
-        _seen(AGNCY).in_capitals != _seen(SUBMITTER).in_capitals,
+        # Invisible characters are left out of the comparison, because another rule fires on them.
+        _visible(AGNCY).in_capitals != _visible(SUBMITTER).in_capitals,
         breaks={"AGNCY": "CJ124"},
         holds={"AGNCY": "cj123"},
-        # Where the submitter is told, this comparison says more than the form of the code.
+        # Where the submitter is given, this comparison says more than the form of the code.
         replaces="AGNCY.looks_like_an_agency_code",
         reading="Each team has its own code, and a record belongs to the team that sends it; under another "
         "team's code it would be taken for theirs. Silent where the submitter is not told.",
@@ -593,8 +632,8 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the DAT of residence: the upper tier local authority lies elsewhere",
         "Episode details: UTLA",
-        # Where the postcode contradicts the authority, that is said at UTLA. Of no fixed abode the DAT is the team's,
-        # and the authority the one where the client was last so.
+        # Where the postcode contradicts the authority, the rule at UTLA fires. A client of no fixed abode has the DAT
+        # of the team, and the authority of the place where the client was last so.
         _utla_in_england
         & ~(~_utla_possible).surely
         & (_dat_outside_england | (~_dat_has_utla & ~PC.matches(_BEGINS_WITH_ZZ).surely)),
@@ -606,7 +645,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the DAT of residence: the postcode lies elsewhere",
         "Episode details: DAT",
-        # Where an authority in England is given, it is held against both.
+        # Where an authority in England is given, other rules compare it with the DAT and with the postcode.
         ~_utla_in_england & ~(~_utla_possible).surely & ((_dat_outside_england & _pc_in_england) | ~_dat_has_pc),
         breaks={"DAT": "A12B", "UTLA": ""},
         holds={"DAT": "A12B", "UTLA": "", "PC": "SR1 1"},
@@ -748,7 +787,7 @@ RULES: tuple[Rule, ...] = (
         "Check the number of children living in the same house: it is 0, but some of the client's children live with "
         "them",
         OUR_READING,
-        # Where there is no parental responsibility, PRNTSTAT is what is out of place.
+        # Where there is no parental responsibility, the rule on a PRNTSTAT without it fires.
         PRNTSTAT.is_one_of(ALL_LIVE_WITH_CLIENT, SOME_LIVE_WITH_CLIENT) & (CHILDWTH == 0) & ~(PARENT == "N").surely,
         breaks={"PRNTSTAT": SOME_LIVE_WITH_CLIENT},
         holds={"PRNTSTAT": SOME_LIVE_WITH_CLIENT, "CHILDWTH": "1"},
@@ -760,7 +799,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Select the help for the children: the client has parental responsibility or lives with children",
         "Appendix C: EHCSC1/2/3",
-        # A second or third answer without the first is a gap, said there.
+        # A second or third answer without the first is a gap, and the rule on gaps fires.
         ((PARENT == "Y") | _lives_with_children) & EHCS.is_blank & EHCSC2.is_blank & EHCSC3.is_blank,
         breaks={"EHCS": ""},
         holds={"PARENT": "N", "PRNTSTAT": "", "CHILDWTH": "98", "EHCS": ""},
@@ -804,7 +843,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the injecting status: it is “never injected”, but the first problem substance is injected",
         OUR_READING,
-        # Alcohol that is injected is queried at ROUTE.
+        # Where alcohol is injected, the rule at ROUTE fires.
         (ROUTE == INJECT) & (INJSTAT == NEVER_INJECTED) & ~(DRUG1 == ALCOHOL).surely,
         breaks={"ROUTE": INJECT, "INJSTAT": NEVER_INJECTED},
         holds={"ROUTE": INJECT, "INJSTAT": "P"},
@@ -845,7 +884,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The case closure date must be on or after the caseload start date",
         "Episode details: DISD",
-        # With a reason that is prior to caseload, what is doubtful is the caseload start, and that is said there.
+        # Where the reason is prior to caseload, the caseload start is doubtful, and the rule at CJDISRSN fires.
         (DISD < CPLANDT) & ~CJDISRSN.is_one_of(*PRIOR_TO_CASELOAD_ONLY).surely,
         breaks={"DISD": "19/11/2025", "CJDISRSN": "10"},
         holds={"DISD": "20/11/2025", "CJDISRSN": "10"} | _NO_REFERRAL,
@@ -928,7 +967,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the case closure reason: it is “client died”, but the client has a later episode",
         OUR_READING,
-        # Where the closure comes before caseload start or triage, its date is wrong, and that is said at DISD.
+        # Where the closure comes before caseload start or triage, its date is wrong, and the rule at DISD fires.
         (CJDISRSN == DIED) & (DISD < _newest) & (latest(TRIAGED, CPLANDT) <= DISD),
         breaks=[_DIED_BEFORE_THE_NEXT, _NEXT_EPISODE],
         holds=[_DIED_BEFORE_THE_NEXT | {"CJDISRSN": "8"}, _NEXT_EPISODE],
@@ -942,7 +981,7 @@ RULES: tuple[Rule, ...] = (
         REJECT,
         "Ask your software supplier to fill in the ID of the referral, or leave its date blank if there was none",
         "Referrals to structured treatment: REFERID",
-        # What was sent, not the date it is: a referral whose date is none lacks its ID all the same.
+        # The text as sent counts, because a referral with a date that is not valid lacks its ID too.
         REFERID.is_blank & REFDATE.as_sent.is_given,
         breaks={"REFERID": ""},
         holds=_NO_REFERRAL,
@@ -971,7 +1010,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "The date of the referral to structured treatment must be on or after the contact/assessment date",
         OUR_READING,
-        # Where the caseload start or the closure comes before triage too, that is said there.
+        # Where the caseload start or the closure comes before triage too, the rule at that field fires.
         (REFDATE < TRIAGED) & (first_given(CPLANDT, DISD, TRIAGED) >= TRIAGED),
         breaks={"REFDATE": "05/11/2025"},
         holds={"REFDATE": "06/11/2025"},
@@ -993,7 +1032,7 @@ RULES: tuple[Rule, ...] = (
         QUERY,
         "Check the date of the referral: it is after the case closure date",
         OUR_READING,
-        # Where the closure comes before caseload start, that is said there.
+        # Where the closure comes before caseload start, the rule at DISD fires.
         (REFDATE > DISD) & (DISD >= CPLANDT) & CJDISRSN.is_one_of(*PLANNED),
         breaks={"DISD": "30/11/2025", "CJDISRSN": "10"},
         holds={"DISD": "30/11/2025", "CJDISRSN": "8"},
