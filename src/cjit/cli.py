@@ -208,14 +208,14 @@ def check(  # noqa: PLR0913 - an argument an option
             try:
                 source = open_file(name, dataset)
                 where = _report_path(name, chosen, output)
-                done = _report(source, dataset, before, day, agency, only, skip, chosen, where)
+                result = _report(source, dataset, before, day, agency, only, skip, chosen, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
                 status = 2
                 continue
             if annotated or corrected:
-                _copies(done, annotated, corrected)
-            status = max(status, 1 if done.findings.rejected else 0)
+                _copies(result, annotated, corrected)
+            status = max(status, 1 if result.findings.rejected else 0)
     sys.exit(status)
 
 
@@ -253,7 +253,7 @@ def _changes_path(corrected: str | None) -> str | None:
 
 
 def _stop_for_standard_output(output: str) -> None:
-    """Stop where a command that writes files was told to print."""
+    """Stop where a command that writes files is given standard output."""
     if output == "-":
         _stop("What this makes cannot be printed: give the name of a file or a folder with --output")
 
@@ -319,11 +319,11 @@ def _report(  # noqa: PLR0913 - an argument an option
     from cjit.engine.checking import checked
     from cjit.report.formats import write
 
-    done: list[Checked] = []
+    results: list[Checked] = []
 
     def run(sink: Callable[..., None] | None = None) -> Findings:
         with _progress(source) as progress:
-            one = checked(
+            result = checked(
                 source,
                 dataset,
                 today=day,
@@ -335,11 +335,11 @@ def _report(  # noqa: PLR0913 - an argument an option
                 sink=sink,
                 progress=progress,
             )
-        done.append(one)
-        return one.findings
+        results.append(result)
+        return result.findings
 
     write(run, source, form, where, compare.rules(dataset) if before else ())
-    return done[-1]
+    return results[-1]
 
 
 @contextmanager
@@ -350,7 +350,7 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
         source: the file that is checked.
 
     Yields:
-        What `check` calls with the bytes that are done, and all bytes; None where there is no terminal.
+        The function that takes the bytes that are done, and all bytes; None where there is no terminal.
     """
     if not sys.stderr.isatty():
         yield None
@@ -384,11 +384,11 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
             bar.stop()
 
 
-def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None:
+def _copies(result: Checked, annotated: str | None, corrected: str | None) -> None:
     """Write the copies of a file that was checked.
 
     Args:
-        done: the file.
+        result: the file.
         annotated: the path of the annotated copy; None where none is asked for.
         corrected: the path of the corrected copy; None where none is asked for.
     """
@@ -400,11 +400,11 @@ def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None
         return sys.stdout.buffer if _is_standard_output(path) else path
 
     if annotated:
-        annotate(done, to(annotated))
+        annotate(result, to(annotated))
         click.echo(f"The copy with the findings beside each row is in {_path_shown(annotated)}", err=True)
     if corrected:
         changes = _changes_path(corrected)
-        mended = correct(done, to(corrected), changes or io.BytesIO())
+        mended = correct(result, to(corrected), changes or io.BytesIO())
         listed = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
         click.echo(f"{mended}: the corrected copy is in {_path_shown(corrected)}, and {listed}", err=True)
 
@@ -559,28 +559,30 @@ def extract(
         django.setup()
         from cjit.web.caseload.sending import write
     with _errors_as_sentences():
-        made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output)
-        done = made.extracted
-        reasons = Counter(rule.message for rules in done.rejected.values() for rule in rules)
+        result, path = write(
+            agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output
+        )
+        extracted = result.extracted
+        reasons = Counter(rule.message for rules in extracted.rejected.values() for rule in rules)
         for message, count in reasons.most_common():
             click.echo(f"{message} ({count:,} {'episode' if count == 1 else 'episodes'})", err=True)
-        if done.rejected:
-            many, them = (len(done.rejected), "it" if len(done.rejected) == 1 else "them")
+        if extracted.rejected:
+            many, them = (len(extracted.rejected), "it" if len(extracted.rejected) == 1 else "them")
             click.echo(
                 f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected: settle {them} on the page"
                 f" “Extract”, or leave {them} out with --leave-out",
                 err=True,
             )
-        if done.left_out:
-            many = len(done.left_out)
+        if extracted.left_out:
+            many = len(extracted.left_out)
             click.echo(f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected and left out", err=True)
-        if made.held and not new:
-            held = f"{made.held:,} {'episode' if made.held == 1 else 'episodes'}"
+        if result.held and not new:
+            held = f"{result.held:,} {'episode' if result.held == 1 else 'episodes'}"
             click.echo(f"In an extract before, and began after {until:%d/%m/%Y}, so not in this one: {held}", err=True)
         if path:
-            counts = ", ".join(f"{number:,} {what}" for what, number in made.counts.items() if number)
+            counts = ", ".join(f"{number:,} {what}" for what, number in result.counts.items() if number)
             click.echo(f"{path}: {counts}")
-    sys.exit(1 if done.rejected else 0)
+    sys.exit(1 if extracted.rejected else 0)
 
 
 @contextmanager

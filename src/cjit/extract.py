@@ -13,7 +13,7 @@ Limits on what leaves:
   says what is wrong. For a list that is not complete the check would take `NOT_SENT` for a code, so the cell is blank.
   A text with the form of a value (31/02/2026, a code that such a list may have) stays as it was typed.
 - A client who withdrew consent (CONSENT is N on any of their rows) leaves as one line with CLIENTID, AGNCY and
-  CONSENT, and no other row. The check rejects the line, and whoever receives it forgets the client.
+  CONSENT, and no other row. The check rejects the line, and its receiver forgets the client.
 - A row on which CONSENT is neither Y nor N does not leave.
 
 An id is text, and is written as it is. Where a client reference says who the client is (`CLIENT.identifies_nobody`),
@@ -415,5 +415,5 @@ def _labeller(field: Field, dataset: Dataset) -> Callable[[str, bool], str]:
 def _labels(codes: CodeList, group: str = "") -> dict[str, str]:
     """Each code with its label, by code; a code of several groups has the label of `group`, and the group's name."""
     several = {code for code, count in Counter(row.code for row in codes.rows).items() if count > 1}
-    there = {r.code: f"{r.code} {r.label} ({group})" for r in codes.rows if r.group == group and r.code in several}
-    return {code: f"{code} {label}" for code, label in codes.labels.items()} | there
+    in_group = {r.code: f"{r.code} {r.label} ({group})" for r in codes.rows if r.group == group and r.code in several}
+    return {code: f"{code} {label}" for code, label in codes.labels.items()} | in_group

@@ -84,8 +84,8 @@ def check(
     Raises:
         cjit.datasets.UnknownDataset: where there is no dataset of this letter.
         TypeError: where an argument or a column of the frame is of another type.
-        ValueError: where the frame lacks a column that is named or has none of the dataset's headers, or `rows_together`
-            is less than 1.
+        ValueError: where the frame lacks a column that is named, or has none of the dataset's headers; where
+            `rows_together` is less than 1.
     """
     if not isinstance(dataset, str):
         raise TypeError(f"The dataset must be its letter, such as Q, not {type(dataset).__name__}")
@@ -193,6 +193,7 @@ def _findings_once(records: DataFrame, plan: _Plan) -> Iterator[DataFrame]:
 
 
 def _without_blank_agency(findings: DataFrame) -> DataFrame:
+    """Findings with null in place of "" as the agency."""
     return findings.withColumn("agency", functions.expr("nullif(agency, '')"))
 
 
@@ -324,6 +325,7 @@ def _on_workers(work: _Grouped) -> _Grouped:
 
 
 def _polars(table: pa.Table) -> pl.DataFrame:
+    """A table of Arrow as a frame, with the same columns."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes one
     return frame

@@ -111,7 +111,7 @@ def _annotations(checked: Checked) -> Iterator[tuple[int, tuple[str, str]]]:
 
 
 def _value(rule: Rule, line: Line, dataset: Dataset) -> str:
-    """What follows a message: value and previous value where they differ, the cells of a ragged row, else nothing."""
+    """The end of a message: value and previous value where one is compared, the cells of a ragged row, else ""."""
     if line.previous is None and rule is not RAGGED:
         return ""
     return f" ({value_shown(dataset, rule, line.value, line.previous, quote=True)})"

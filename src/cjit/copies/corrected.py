@@ -47,7 +47,7 @@ _UNCLEAR = "whose consent is none of its codes"
 
 @dataclass(frozen=True)
 class Corrected:
-    """What was changed for a corrected copy, in numbers.
+    """The numbers of changes that were made for a corrected copy.
 
     cells: cells that were mended or filled in.
     ragged: rows left out because their cells cannot be told apart.
@@ -82,7 +82,7 @@ class Corrected:
 
     def __str__(self) -> str:
         """One sentence without its full stop."""
-        change_list = [
+        parts = [
             _counted(self.cells, "cell was mended", "cells were mended"),
             _counted(
                 self.ragged,
@@ -97,14 +97,14 @@ class Corrected:
             ),
             _counted(self.form, "change was made to the file itself", "changes were made to the file itself"),
         ]
-        done = "; ".join(filter(None, change_list))
+        changes = "; ".join(filter(None, parts))
         if not self.rows:
-            return f"{done}; no record is left"
+            return f"{changes}; no record is left"
         if self.rejected:
             left = _counted(self.rejected, "record would still be rejected", "records would still be rejected")
-            return f"{done or 'Nothing could be mended'}; {left}"
+            return f"{changes or 'Nothing could be mended'}; {left}"
         # A copy that was not checked again may still have faults.
-        return done or ("Nothing could be mended" if self.rejected is None else "Nothing needed mending")
+        return changes or ("Nothing could be mended" if self.rejected is None else "Nothing needed mending")
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -122,7 +122,7 @@ def correct(
 
     Mended are outer spaces, capitals (A to Z only), date style, leading zeros, whole postcodes, and codes that are read
     as others or say "none". A blank upper tier local authority is filled in where the postcode determines it. Consent
-    is written as its code where every record spells it in a way that plainly stands for that code. A text that is no
+    is written as its code where every record spells it in a way that plainly means that code. A text that is no
     value stays as it was sent, since only the sender knows what was meant; so does a code that an incomplete list does
     not have.
 
@@ -142,7 +142,7 @@ def correct(
             still be rejected.
 
     Returns:
-        What was changed, in numbers.
+        The numbers of changes.
 
     Raises:
         Unusable: where the file changed meanwhile; nothing is written.
@@ -153,15 +153,15 @@ def correct(
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
         change_list = stack.enter_context(placed(changes, source))
-        done = _Corrector(source, judged).write(out, change_list)
+        counts = _Corrector(source, judged).write(out, change_list)
         name = getattr(out, "name", None)
-        if again and done.rows and isinstance(name, str) and os.path.isfile(name):
+        if again and counts.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
             findings = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, limit=0)
-            done = replace(done, rejected=findings.rejected)
+            counts = replace(counts, rejected=findings.rejected)
         # Before the copy and the list are renamed to their paths.
         source.assure()
-    return done
+    return counts
 
 
 class Change(NamedTuple):
@@ -231,6 +231,7 @@ class _Corrector:
     """
 
     def __init__(self, source: Source, judged: Judged) -> None:
+        """Mend the texts of a file, column by column."""
         self.source = source
         self.judged = judged
         dataset = source.dataset
@@ -257,7 +258,7 @@ class _Corrector:
         self.filled_in, self.filled = _filled(judged, self.cells, self.left_out)
 
     def _consent_code(self) -> str | None:
-        """The code that gives consent, where every record spells it otherwise in a way that plainly stands for it."""
+        """The code that gives consent, where every record spells it otherwise in a way that plainly means it."""
         judged = self.judged
         texts = judged.gate_texts()
         # Rows that repeat the headers are no records.
@@ -301,7 +302,7 @@ class _Corrector:
             change_list: where the list goes.
 
         Returns:
-            What was changed, in numbers.
+            The numbers of changes.
         """
         judged, odd = self.judged, self.judged.odd
         copy, listed = (io.TextIOWrapper(file, "utf-8", newline="") for file in (out, change_list))

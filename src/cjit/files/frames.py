@@ -40,6 +40,9 @@ def repeating(dataset: Dataset) -> dict[str, pl.Categorical]:
     """A Categorical type for each field but ids, by header; fields with one code list share one type.
 
     The types are new at each call, so the texts of a file are freed with its frames.
+
+    Args:
+        dataset: the dataset.
     """
     fields = [f for f in dataset.fields if f.kind is not Kind.ID]
     lists = dict.fromkeys(f.codes or f.header for f in fields)
@@ -176,4 +179,5 @@ def _shaped(frame: pl.DataFrame, dataset: Dataset, *, blanks: bool) -> pl.DataFr
 
 
 def _empty(dataset: Dataset) -> pl.DataFrame:
+    """No rows: a column of text (String) for each header of the dataset."""
     return pl.DataFrame(schema=dict.fromkeys(dataset.headers, pl.String))

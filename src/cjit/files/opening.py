@@ -71,7 +71,7 @@ def open_file(
         piece: the least number of bytes in a chunk; chunks end with a line.
 
     Returns:
-        What is known of the file.
+        The file, with what is known of its form.
 
     Raises:
         Unusable: where the file cannot be read, or is none of this dataset.
@@ -147,7 +147,7 @@ def _survey(path: Path, name: str, dataset: Dataset, open_files: list[object], p
         piece: the least number of bytes in a chunk.
 
     Returns:
-        What is known of the file.
+        The file, with what is known of its form.
 
     Raises:
         Unusable: where it cannot be read.

@@ -29,7 +29,7 @@ _NOTHING = " \t\r\n\x1a"
 
 @dataclass(frozen=True, kw_only=True)
 class Oddities:
-    """What was odd about the rows of a file, or of a part of it.
+    """The rows of a file, or of a part of it, that are blank or have too few or too many cells.
 
     ragged: number and cells of each ragged row; such rows are not read.
     blank: how many rows had nothing in them; these are left out.
@@ -50,7 +50,11 @@ class Oddities:
 
 
 def together(parts: Sequence[Oddities]) -> Oddities:
-    """The oddities of a file, from those of its parts in order."""
+    """The oddities of a file.
+
+    Args:
+        parts: the oddities of its parts, in order.
+    """
     return Oddities(
         ragged=tuple(row for part in parts for row in part.ragged),
         blank=sum(part.blank for part in parts),
@@ -89,7 +93,7 @@ class Chunk:
         return self._odd.doubtful(self._neighbours) if self._neighbours else []
 
     def oddities(self, rows: Iterable[int], blanks: int) -> Oddities:
-        """What was odd; to be asked after `doubtful`.
+        """The oddities of the chunk; to be asked after `doubtful`.
 
         Args:
             rows: the numbers of the rows that are read.
@@ -241,7 +245,12 @@ class _OddRows:
         return b"".join(line + b"\n" for place, line in enumerate(lines) if place not in left_out)
 
     def judge(self, cells: list[str], row: int) -> bool:
-        """Whether a row with too few or too many cells is read, as far as its own cells say; it is noted if so."""
+        """Whether a row with too few or too many cells is read, as far as its own cells say; it is noted if so.
+
+        Args:
+            cells: the cells of the row.
+            row: its number, as a spreadsheet shows it.
+        """
         count = len(cells)
         if not _filled(cells) or (row == self.last and count < self.width):
             return False
@@ -278,7 +287,12 @@ class _OddRows:
         return (in_block(row), self.fitted[row]) in self.sure
 
     def oddities(self, rows: Iterable[int], blank: int) -> Oddities:
-        """What was odd; `rows` are the numbers of the rows that are read, `blank` counts the blank ones."""
+        """The oddities of the chunk.
+
+        Args:
+            rows: the numbers of the rows that are read.
+            blank: how many rows were blank.
+        """
         long = sum(count > self.width for count in self.fitted.values())
         # The shortened rows of a file are no oddities of their own: their columns are missing, which a note says.
         common = self.source.shortened.cells if self.source.shortened else None
@@ -394,7 +408,14 @@ class _Lines:
         return Chunk(source, data, rows, odd.stray, self.byte_range.size, blank, odd, self.neighbours)
 
     def neighbours(self, number: int) -> Iterator[tuple[int, bytes]]:
-        """The rows of a block that stand in the chunks beside this one: number and line of each."""
+        """The rows of a block that stand in the chunks beside this one.
+
+        Args:
+            number: the number of the block.
+
+        Yields:
+            The number and the line of each row.
+        """
         here = self.byte_range
         first, last = here.first_row, here.first_row + here.lines - 1
         before = list(range(max(2, number * BLOCK + 1), first))

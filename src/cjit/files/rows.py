@@ -108,7 +108,11 @@ class WidthCheck:
         self._matchers = [_Matcher(kinds[f.header]) if f else None for f in fields]
 
     def reading(self, cells: Sequence[str]) -> Reading:
-        """Whether a row can be read: cell by cell from its first, and blank where it has no cell."""
+        """Whether a row can be read: cell by cell from its first, and blank where it has no cell.
+
+        Args:
+            cells: the cells of the row.
+        """
         excess = len(cells) - self.width
         if excess > 0 and any(cell.strip() for cell in cells[self.width :]):
             return Reading.NOT

@@ -55,6 +55,7 @@ def csv_findings(out: IO[bytes], rules: Iterable[Rule], source: Source, *, compa
     out.write(b"\xef\xbb\xbf" + ",".join(columns).encode() + b"\r\n")
 
     def sink(batch: Batch) -> None:
+        """Write a batch of findings."""
         if isinstance(batch, FindingBatch):
             text = io.StringIO(newline="")
             writer = csv.writer(text)

@@ -138,7 +138,7 @@ def write(
         rules: the rules on changes since the last submission, where one is compared.
 
     Returns:
-        What was found.
+        The findings.
 
     Raises:
         WouldOverwrite: where `where` is the file that is checked.

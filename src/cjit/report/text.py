@@ -52,8 +52,8 @@ def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
     verdict = words.verdict(findings)
     cautions = words.cautions(findings)
-    whole = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
-    style = "bold red" if findings.rejected else "bold green" if whole else "bold"
+    all_checked = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
+    style = "bold red" if findings.rejected else "bold green" if all_checked else "bold"
     console.print(Text(verdict, style=style))
     for caution in cautions:
         console.print(Text(caution, style="yellow"))
@@ -79,10 +79,10 @@ def _causes(findings: Findings, console: Console) -> None:
         runs = [run for run in findings.fired if run.rule.severity is severity]
         if not runs:
             continue
-        named = words.WORDS[severity]
+        severity_words = words.WORDS[severity]
         console.print()
-        console.print(Text(named.heading, style=_STYLE[severity]))
-        console.print(Text(named.meaning, style="dim"))
+        console.print(Text(severity_words.heading, style=_STYLE[severity]))
+        console.print(Text(severity_words.meaning, style="dim"))
         # The counts of all causes stand in one column.
         width = max(len(words.extent(run, findings)) for run in findings.fired)
         for run in runs:
@@ -105,6 +105,7 @@ def _cause(run: RuleRun, findings: Findings) -> Text:
 
 
 def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
+    """Where one of the first findings of a rule is: row, ids and value, in words."""
     parts = [f"{'first in ' if run.rule.once else ''}row {seen.row:,}"]
     for word, identifier in (("client", seen.client), ("episode", seen.episode)):
         if identifier is not None:

@@ -113,11 +113,11 @@ def cautions(findings: Findings) -> tuple[str, ...]:
     lost = findings.source.lost if findings.source else ()
     if missing := [header for header in _missing(findings) if header not in lost]:
         columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
-        sentences.append(f"{columns}: {_some(missing)}; read as blank on every row")
+        sentences.append(f"{columns}: {_first_names(missing)}; read as blank on every row")
     if lost and findings.source:
         columns = "1 column" if len(lost) == 1 else f"{len(lost):,} columns"
         sentences.append(
-            f"{findings.source.shortened} end before {columns}: {_some(lost)}; missing, and read as blank there"
+            f"{findings.source.shortened} end before {columns}: {_first_names(lost)}; missing, and read as blank there"
         )
     return tuple(sentences)
 
@@ -148,7 +148,7 @@ def _missing(findings: Findings) -> tuple[str, ...]:
     return findings.source.missing if findings.source else ()
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = len(names) - _NAMES
     if more > 0:

@@ -44,8 +44,8 @@ def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
     """
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     # On a full disk a ZIP archive fails a second time when it is garbage collected, so it is written to memory.
-    whole = io.BytesIO()
-    with xlsxwriter.Workbook(whole, options) as workbook:
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, options) as workbook:
         workbook.set_properties(
             {
                 "title": words.verdict(findings),
@@ -60,7 +60,7 @@ def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
         _findings(sheets, findings, rest)
         _completeness(sheets, findings)
         _ledger(sheets, findings)
-    out.write(whole.getbuffer())
+    out.write(buffer.getbuffer())
 
 
 class _Sheets:
@@ -138,6 +138,7 @@ class _Sheets:
 
 
 def _read_me(sheets: _Sheets, findings: Findings, rest: str) -> None:
+    """Add the sheet “Read me”: the verdict, and the lines of `_about`."""
     sheet = sheets.workbook.add_worksheet("Read me")
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 26)
@@ -194,6 +195,8 @@ def _left_out(findings: Findings, rest: str) -> str:
 
 
 def _summary(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Summary”: a row for each rule that fired."""
+
     def rows() -> Iterable[Sequence[Any]]:
         for run in findings.fired:
             fault = words.one_fault(run, findings)
@@ -216,6 +219,7 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
 
 
 def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
+    """Add the sheet “Findings”: a row for each of the first `SHOWN` findings."""
     letters = words.letters(findings.source.columns) if findings.source else {}
     client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
 
@@ -253,6 +257,8 @@ def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
 
 
 def _completeness(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Completeness”: a row for each field."""
+
     def rows() -> Iterable[Sequence[Any]]:
         for header, count in findings.completeness.items():
             total = count.filled + count.blank
@@ -265,6 +271,7 @@ def _completeness(sheets: _Sheets, findings: Findings) -> None:
 
 
 def _ledger(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Rule ledger”: a row for each rule."""
     rows = (
         (
             run.rule.id,
