@@ -200,7 +200,7 @@ class _OddRows:
     stray: whether a quote stands where only a parser that follows RFC 4180 reads it right.
     fitted: by number, the cells of each row that is read though it is short or long; `doubtful` takes some back.
     sure: block and number of cells of the fitted rows that are read whatever their block has.
-    asking: the numbers of the fitted rows that are read if their block has a sure one with as many cells.
+    undecided: the numbers of the fitted rows that are read if their block has a sure one with as many cells.
     """
 
     def __init__(self, source: Source, last: int | None = None) -> None:
@@ -213,7 +213,7 @@ class _OddRows:
         self.stray = False
         self.fitted: dict[int, int] = {}
         self.sure: set[tuple[int, int]] = set()
-        self.asking: list[int] = []
+        self.undecided: list[int] = []
 
     def examine(self, window: bytes, patterns: list[bytes], first: int) -> bytes:
         """Some lines as they are read: without ragged and blank ones, each with the right number of separators.
@@ -223,11 +223,11 @@ class _OddRows:
             patterns: for each line its separators and unpaired quotes.
             first: the number of the first row.
         """
-        straight = self.separator * (self.width - 1)
+        regular = self.separator * (self.width - 1)
         lines = window[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
-            if pattern == straight:
+            if pattern == regular:
                 continue
             line, row = lines[place], first + place
             quoted = b'"' in pattern
@@ -261,7 +261,7 @@ class _OddRows:
         if reading is Reading.SURE:
             self.sure.add((in_block(row), count))
         else:
-            self.asking.append(row)
+            self.undecided.append(row)
         return True
 
     def doubtful(self, neighbours: Callable[[int], Iterator[tuple[int, bytes]]]) -> list[int]:
@@ -273,13 +273,13 @@ class _OddRows:
         Returns:
             Their numbers.
         """
-        for number in {in_block(row) for row in self.asking if not self._is_sure(row)}:
+        for number in {in_block(row) for row in self.undecided if not self._is_sure(row)}:
             for row, line in neighbours(number):
                 cells = _cells(line, self.separator, row, self.source.name)
                 odd = len(cells) != self.width and row != _unended(self.source) and _filled(cells)
                 if odd and self.widths.reading(cells) is Reading.SURE:
                     self.sure.add((number, len(cells)))
-        doubtful = [row for row in self.asking if not self._is_sure(row)]
+        doubtful = [row for row in self.undecided if not self._is_sure(row)]
         self.ragged = sorted([*self.ragged, *((row, self.fitted.pop(row)) for row in doubtful)])
         return doubtful
 
@@ -380,7 +380,7 @@ class _Lines:
         separator = source.separator.encode()
         # Without all bytes but separators, quotes and line ends, lines with the same number of cells are one short
         # pattern repeated: a comparison of bytes, far faster than to split each line.
-        straight = separator * (len(source.columns) - 1) + b"\n"
+        regular = separator * (len(source.columns) - 1) + b"\n"
         drop = bytes(b for b in range(256) if b not in separator + b'"\n')
         odd = _OddRows(source, _unended(source))
         windows: list[bytes] = []
@@ -391,8 +391,8 @@ class _Lines:
             bare = window.translate(None, drop)
             if source.quotes:
                 bare = bare.replace(b'""', b"")
-            lines, rest = divmod(len(bare), len(straight))
-            if rest or bare != straight * lines:
+            lines, rest = divmod(len(bare), len(regular))
+            if rest or bare != regular * lines:
                 patterns = bare[:-1].split(b"\n")
                 lines = len(patterns)
                 window = odd.examine(window, patterns, first + row)
@@ -498,7 +498,7 @@ def _chunks_of_records(source: Source) -> Iterator[Chunk]:
             if number not in doubtful:
                 cells.append((record + [""] * (width - len(record)))[:width])
                 rows.append(number)
-        odd.asking.clear()
+        odd.undecided.clear()
         block.clear()
 
     def chunk() -> Chunk:
