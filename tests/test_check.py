@@ -63,6 +63,35 @@ def csv(*records: dict[str, str]) -> bytes:
     return "\n".join([",".join(Q.headers), *(",".join(r[h] for h in Q.headers) for r in records), ""]).encode()
 
 
+# ---- how a row is read -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("sent", ["N\r", '"N\r"'])
+def test_a_carriage_return_at_the_end_of_a_cell_is_shown_as_it_was_sent(sent, end):
+    records = [record(1), record(2, HOUSING=f"{EXAMPLE['HOUSING']}{sent.strip(chr(34))[1:]}"), record(3)]
+    data = csv(*records).replace(b"\n", end.encode())
+    if sent.startswith('"'):
+        cell = records[1]["HOUSING"].encode()
+        data = data.replace(cell, b'"' + cell + b'"')
+    [seen] = check(data, today=TODAY).first(5)
+    assert (seen.row, seen.rule, seen.value) == (3, "HOUSING.is_plainly_written", EXAMPLE["HOUSING"] + "\r")
+
+
+def test_a_cell_that_is_nothing_but_a_carriage_return_is_blank():
+    data = csv(record(1), record(2, HOUSING="?"), record(3)).replace(b"?", b"\r")
+    found = check(data, today=TODAY)
+    assert (found.total, found.completeness["HOUSING"].blank) == (0, 1)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u3000 "])
+def test_a_row_of_nothing_but_spaces_of_any_kind_is_left_out_as_blank(blank):
+    data = csv(record(1), record(2)) + f"{blank}{',' * (len(Q.headers) - 1)}\n".encode()
+    found = check(data, today=TODAY)
+    assert (found.rows, found.total) == (2, 0)
+    assert "1 blank row was left out" in found.notes
+
+
 # ---- what is said ----------------------------------------------------------------------------------
 
 
@@ -810,12 +839,31 @@ WORDS = """
 a"b "x"y " "" , ,, é ſ NULL N/A 1e5 31/02/2020 2020-02-01 20200201 01/02/0020 Y N yes =1+1 １ 000 98 007
 """
 ODD_TEXTS = st.sampled_from(
-    [*WORDS.split(), "", " ", "\t", "\n", "\x0b", "\x1a", "\x85", "\u00a0", "\u200b", "NR14 7UJ", "ZZ99 3VZ", "Z" * 50]
+    [
+        *WORDS.split(),
+        "",
+        " ",
+        "\t",
+        "\n",
+        "\x0b",
+        "\x1a",
+        "\x85",
+        "\u00a0",
+        "\u200b",
+        "N\r",
+        "\r",
+        "NR14 7UJ",
+        "ZZ99 3VZ",
+        "Z" * 50,
+    ]
 )
+ID_PLACES = [Q.headers.index(header) for header in (CLIENT, EPISODE, REFERRAL, "CLIENT")]
 DAMAGE = st.lists(
     st.one_of(
         st.tuples(st.just("cell"), st.integers(1, 9), st.integers(0, 48), ODD_TEXTS),
         st.tuples(st.just("copy"), st.integers(1, 9), st.integers(0, 48), st.integers(1, 9)),
+        st.tuples(st.just("swap"), st.integers(1, 9), st.integers(0, 48), st.integers(1, 9)),
+        st.tuples(st.just("spaced"), st.integers(1, 9), st.sampled_from(ID_PLACES), st.sampled_from([" ", "\u00a0"])),
         st.tuples(st.just("short"), st.integers(1, 9), st.integers(0, 48), st.none()),
         st.tuples(st.just("long"), st.integers(1, 9), st.integers(0, 48), st.sampled_from(["", "x"])),
         st.tuples(st.just("blank"), st.integers(1, 9), st.integers(0, 48), st.none()),
@@ -833,6 +881,10 @@ def damaged(damage, separator: str, end: str) -> bytes:
                 cells[place : place + 1] = [with_what]
             case "copy":
                 cells[place : place + 1] = rows[with_what][place : place + 1]
+            case "swap":
+                rows[row], rows[with_what] = rows[with_what], rows[row]
+            case "spaced":
+                cells[place : place + 1] = [text + with_what for text in cells[place : place + 1]]
             case "short":
                 del cells[place:]
             case "long":
@@ -849,15 +901,15 @@ def damaged(damage, separator: str, end: str) -> bytes:
 def test_both_engines_say_the_same_of_any_damaged_file(damage, separator, end, compared):
     data = damaged(damage, separator, end)
     previous = damaged((), ",", "\n") if compared else None
-    told: list[tuple[object, ...]] = []
+    answers: list[tuple[object, ...]] = []
     few = checking.FEW_ROWS
     for limit in (-1, 10**9):
         checking.FEW_ROWS = limit
         try:
             found = check(data, today=TODAY, previous=previous)
-            told.append((key(found), summary(found), found.notes, found.above, found.ledger))
+            answers.append((key(found), summary(found), found.notes, found.above, found.ledger))
         except Unusable as refused:
-            told.append((str(refused),))
+            answers.append((str(refused),))
         finally:
             checking.FEW_ROWS = few
-    assert told[0] == told[1]
+    assert answers[0] == answers[1]

@@ -34,11 +34,13 @@ from cjit.conditions import (
     OneOf,
     Or,
     Rows,
+    Stage,
     Start,
     Surely,
     Trimmed,
     Value,
     Where,
+    Withheld,
     Without,
     all_of,
     any_of,
@@ -65,7 +67,7 @@ def necessary(condition: Condition) -> Condition | None:
         case Or(parts):
             each = [necessary(part) for part in parts]
             known = [part for part in each if part is not None]
-            return together(known) if len(known) == len(each) else None
+            return merged(known) if len(known) == len(each) else None
         case Surely(part):
             return necessary(part)
         case Equal() | Less() | OneOf() | HasCheckFigure():
@@ -88,7 +90,7 @@ def _given(*values: Node) -> Condition | None:
             case FirstGiven(several):
                 each = [_given(part) for part in several]
                 known = [part for part in each if part is not None]
-                found = together(known) if known and len(known) == len(each) else None
+                found = merged(known) if known and len(known) == len(each) else None
             case _:
                 found = None
         if found is not None:
@@ -102,8 +104,8 @@ def is_sieve(condition: Condition) -> bool:
     return all(isinstance(part, Matches) for part in parts)
 
 
-def together(conditions: list[Condition]) -> Condition:
-    """Any of some conditions, with one pattern for each text that is looked at."""
+def merged(conditions: list[Condition]) -> Condition:
+    """Any of some conditions; the patterns that are looked for in one text are merged into one."""
     parts = [part for each in conditions for part in (each.parts if isinstance(each, Or) else (each,))]
     patterns: dict[str, list[Matches]] = {}
     rest: dict[str, Condition] = {}
@@ -131,7 +133,7 @@ def sieve(header: str, conditions: Iterable[Condition]) -> Condition | None:
         if found is None or not is_sieve(found):
             return None
         needed.append(found)
-    return as_sent(together(needed), header) if needed else Never()
+    return as_sent(merged(needed), header) if needed else Never()
 
 
 def as_sent(condition: Condition, header: str) -> Condition:
@@ -152,6 +154,36 @@ def _as_sent(node: Node, header: str) -> Node:
         elif isinstance(part, tuple):
             changed[field.name] = tuple(_as_sent(each, header) for each in part)
     return dataclasses.replace(node, **changed)  # type: ignore[type-var]
+
+
+# ---- rows of an id ---------------------------------------------------------------------------------
+
+
+def varying(condition: Condition) -> Cell | None:
+    """A field with several values, blanks among them, on the rows of each id for which a condition holds on some row.
+
+    None where nothing of the kind follows from the condition.
+    """
+    match condition:
+        case And(parts):
+            return next((found for part in parts if (found := varying(part)) is not None), None)
+        case Surely(part):
+            return varying(part)
+        case Differs(Cell(_, Stage.VALUE) as value):
+            return value
+        case Less(Cell(_, Stage.VALUE) as value, Most(own)) | Less(Least(own), Cell(_, Stage.VALUE) as value):
+            return value if as_text(value) == as_text(own) else None
+    return None
+
+
+def needs_withheld(condition: Condition) -> bool:
+    """Whether a condition holds only on a row whose gate failed, or where another with the same id is such a row."""
+    match condition:
+        case And(parts):
+            return any(map(needs_withheld, parts))
+        case Surely(part) | AnyRow(part):
+            return needs_withheld(part)
+    return isinstance(condition, Withheld)
 
 
 # ---- a row alone -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 
 from cjit.dataset import Dataset, Kind
-from cjit.files.parsing import Chunk, Oddities, chunks_of, is_blank_line, split
+from cjit.files.parsing import Chunk, Oddities, chunks_of, is_blank_line, split_lines
 from cjit.files.source import Source
 
 
@@ -111,12 +111,11 @@ def _parsed(read: Callable[[], Chunk], kinds: Mapping[str, pl.DataType] | None) 
 def _blank_rows(frame: pl.DataFrame) -> pl.Series:
     """For each row of a frame of text whether it has nothing but spaces (Boolean).
 
-    The other columns are compared only on the rows that are blank in the first.
+    The other columns are compared only on the rows that may be blank in the first.
     """
     first = frame[:, 0].cast(pl.String)
-    blank = first.is_null()
-    if first.str.starts_with(" ").any():
-        blank |= (first.str.strip_chars() == "").fill_null(False)
+    # A text that begins with a visible character, as nearly all do, is not blank.
+    blank = first.is_null() | (first < "!").fill_null(False) | (first >= "\x7f").fill_null(False)
     at = blank.arg_true()
     if not at.len():
         return blank
@@ -140,7 +139,7 @@ def _frame(chunk: Chunk, data: bytes, kinds: Mapping[str, pl.DataType] | None) -
     wanted = [i for i, h in enumerate(source.columns) if h]
     types: Mapping[str, pl.DataType] = kinds or repeating(source.dataset)
     try:
-        if chunk.strict_quotes:
+        if chunk.irregular:
             raise pl.exceptions.ComputeError
         frame = pl.read_csv(
             data,
@@ -152,7 +151,7 @@ def _frame(chunk: Chunk, data: bytes, kinds: Mapping[str, pl.DataType] | None) -
             glob=False,
         )
     except pl.exceptions.PolarsError:
-        return _of_cells(split(data.decode().split("\n")[:-1], source.separator, chunk.rows[0], source.name), source)
+        return _of_cells(split_lines(data, chunk.rows, source)[1], source)
     return _shaped(frame, source.dataset, blanks=b'""' in data)
 
 

@@ -74,7 +74,7 @@ class Chunk:
     lines: the rows as whole lines of UTF-8, each with its line end; or the cells of each row (text, "" where blank),
         where a quoted cell spans lines.
     rows: their numbers, as a spreadsheet shows them.
-    strict_quotes: whether a quote stands where only a parser that follows RFC 4180 reads it right.
+    irregular: whether a quote or a carriage return stands where only a parser that follows RFC 4180 reads it right.
     size: the bytes of the file they take.
     blank: how many rows among them had nothing in them, and were left out.
     """
@@ -82,7 +82,7 @@ class Chunk:
     source: Source
     lines: bytes | list[list[str]]
     rows: Sequence[int]
-    strict_quotes: bool
+    irregular: bool
     size: int
     blank: int
     _odd: _OddRows
@@ -151,24 +151,13 @@ def cells_of(chunk: Chunk) -> CellRows:
     source, rows = chunk.source, list(chunk.rows)
     if isinstance(chunk.lines, list):
         return CellRows(rows, chunk.lines, **vars(chunk.oddities(rows, 0)))
-    separator = source.separator
-    text = chunk.lines.decode()
-    lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
-    if chunk.strict_quotes:
-        cells = split(lines, separator, rows[0] if rows else 0, source.name)
-    elif '"' in text:
-        cells = [
-            split([line], separator, row, source.name)[0] if '"' in line else line.split(separator)
-            for row, line in zip(rows, lines, strict=True)
-        ]
-    else:
-        cells = [line.split(separator) for line in lines]
+    lines, cells = split_lines(chunk.lines, rows, source)
     wanted = [place for place, header in enumerate(source.columns) if header]
     first = source.columns.index(source.dataset.headers[0]) if source.dataset.headers[0] in source.columns else None
     blanks = {
         at
         for at, texts in enumerate(cells)
-        if (first is None or not texts[first] or texts[first][0] == " ")
+        if (first is None or not texts[first] or texts[first][0] in WHITE)
         and not any(texts[place].strip(WHITE) for place in wanted)
         and (not source.unknown or is_blank_line(lines[at].encode(), source))
     }
@@ -177,6 +166,31 @@ def cells_of(chunk: Chunk) -> CellRows:
         places = [at for at, row in enumerate(rows) if at not in blanks and row not in doubtful]
         rows, cells = [rows[at] for at in places], [cells[at] for at in places]
     return CellRows(rows, cells, **vars(chunk.oddities(rows, len(blanks))))
+
+
+def split_lines(data: bytes, rows: Sequence[int], source: Source) -> tuple[list[str], list[list[str]]]:
+    """The lines of a chunk, and their cells.
+
+    Args:
+        data: whole lines of UTF-8, each with its line end.
+        rows: the number of each row, for the message.
+        source: the file.
+
+    Returns:
+        The lines as text, without line ends; for each line a list of its cells.
+
+    Raises:
+        Unusable: where a quotation mark is out of place.
+    """
+    text = data.decode()
+    lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
+    separator = source.separator
+    if '"' not in text:
+        return lines, [line.split(separator) for line in lines]
+    return lines, [
+        split([line], separator, row, source.name)[0] if '"' in line else line.split(separator)
+        for row, line in zip(rows, lines, strict=True)
+    ]
 
 
 def is_blank_line(line: bytes, source: Source) -> bool:
@@ -188,7 +202,7 @@ def is_blank_line(line: bytes, source: Source) -> bool:
 
 
 class _OddRows:
-    """The rows of a chunk with quotes, or with fewer or more cells than there are headers; examined one by one.
+    """The rows of a chunk with quotes, stray carriage returns, or too few or too many cells; examined one by one.
 
     source: the file.
     separator: the byte between cells.
@@ -197,7 +211,7 @@ class _OddRows:
     last: the number of the row that no line end follows.
     left_out: the numbers of the rows that are ragged or blank.
     ragged: number and cells of each ragged row.
-    stray: whether a quote stands where only a parser that follows RFC 4180 reads it right.
+    stray: whether a quote or a carriage return stands where only a parser that follows RFC 4180 reads it right.
     fitted: by number, the cells of each row that is read though it is short or long; `doubtful` takes some back.
     sure: block and number of cells of the fitted rows that are read whatever their block has.
     undecided: the numbers of the fitted rows that are read if their block has a sure one with as many cells.
@@ -220,17 +234,18 @@ class _OddRows:
 
         Args:
             window: whole lines.
-            patterns: for each line its separators and unpaired quotes.
+            patterns: for each line its separators, carriage returns and unpaired quotes.
             first: the number of the first row.
         """
         regular = self.separator * (self.width - 1)
         lines = window[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
-            if pattern == regular:
+            if pattern in (regular, regular + b"\r"):
                 continue
             line, row = lines[place], first + place
             quoted = b'"' in pattern
+            self.stray = self.stray or b"\r" in pattern.removesuffix(b"\r")
             self.stray = self.stray or (quoted and not _well_quoted(self.separator).fullmatch(line.rstrip(b"\r")))
             cells = _cells(line, self.separator, row, self.source.name)
             if len(cells) == self.width:
@@ -380,8 +395,9 @@ class _Lines:
         separator = source.separator.encode()
         # Without all bytes but separators, quotes and line ends, lines with the same number of cells are one short
         # pattern repeated: a comparison of bytes, far faster than to split each line.
-        regular = separator * (len(source.columns) - 1) + b"\n"
-        drop = bytes(b for b in range(256) if b not in separator + b'"\n')
+        line_end = b"\r\n" if data[: data.find(b"\n")].endswith(b"\r") else b"\n"
+        regular = separator * (len(source.columns) - 1) + line_end
+        drop = bytes(b for b in range(256) if b not in separator + b'"\r\n')
         odd = _OddRows(source, _unended(source))
         windows: list[bytes] = []
         row = at = 0
