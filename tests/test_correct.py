@@ -415,10 +415,10 @@ def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_b
     tmp_path, csv_of, monkeypatch
 ):
     parsed: Counter[tuple[str, str | None]] = Counter()
-    stretches, made = [], parsing.stretches_of
+    opened, made = [], parsing.chunks_of
 
     def counting(source):
-        stretches.append(source.path)
+        opened.append(source.path)
         return made(source)
 
     def parse(self, header, text, real=Records.parse):
@@ -426,7 +426,7 @@ def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_b
         return real(self, header, text)
 
     for module in (by_rows, frames):
-        monkeypatch.setattr(module, "stretches_of", counting)
+        monkeypatch.setattr(module, "chunks_of", counting)
     monkeypatch.setattr(Records, "parse", parse)
     data = csv_of({}, {"SEX": "m", "UTLA": ""}, {"CONSENT": "N"}, {"CLIENT": " x "}, {"DOB": "1986-02-14"}, {})
     done = checked(data, today=EXAMPLE_TODAY, limit=0)
@@ -434,7 +434,7 @@ def test_a_file_is_read_and_each_of_its_texts_looked_at_once_for_the_check_and_b
     changed = correct(done, tmp_path / "corrected.csv", tmp_path / "changes.csv", again=False)
 
     assert changed.cells == 4
-    assert len(stretches) == 1
+    assert len(opened) == 1
     given = {each: count for each, count in parsed.items() if each[1] is not None}
     assert {header for header, _ in given} >= {"SEX", "CONSENT", "PC", "CLIENT"}
     assert set(given.values()) == {1}

@@ -15,7 +15,7 @@ from cjit.dates import Style, day_of
 from cjit.engine.checking import check, checked
 from cjit.files.frames import pieces_of
 from cjit.files.opening import open_file
-from cjit.files.rows import Ends, Reading
+from cjit.files.rows import Reading, WidthCheck
 from cjit.files.source import PIECE, Source
 from cjit.report.words import cautions, gaps
 from cjit.testdata.histories import histories
@@ -23,7 +23,7 @@ from cjit.testdata.histories import histories
 Q = dataset("Q")
 #: How many fields stand before the closure.
 DISD = Q.headers.index("DISD")
-ENDS = Ends(Q, Q.headers)
+WIDTHS = WidthCheck(Q, Q.headers)
 
 
 @pytest.fixture(scope="module", params=list(Style))
@@ -124,14 +124,14 @@ def test_a_record_that_lacks_a_separator_is_never_taken_for_another(month):
         for place in range(len(row) - 1):
             less = [*row[:place], row[place] + row[place + 1], *row[place + 2 :]]
             meant = row[: len(row) - 1] == less
-            assert meant or ENDS.reading(less) is not Reading.SURE, Q.headers[place]
+            assert meant or WIDTHS.reading(less) is not Reading.SURE, Q.headers[place]
 
 
 def test_a_record_that_has_a_separator_too_many_is_never_taken_for_another(month):
     for row in month[1:]:
         for place in range(len(row)):
             more = [*row[:place], "", *row[place:]]
-            assert more[: len(Q.headers)] == row or ENDS.reading(more) is not Reading.SURE, Q.headers[place]
+            assert more[: len(Q.headers)] == row or WIDTHS.reading(more) is not Reading.SURE, Q.headers[place]
 
 
 def test_a_separator_too_many_is_not_hidden_by_blank_cells_left_out_at_the_end(month):
@@ -140,12 +140,12 @@ def test_a_separator_too_many_is_not_hidden_by_blank_cells_left_out_at_the_end(m
         for place in range(filled + 1):
             more = [*row[:place], "", *row[place : filled + 1]]
             if len(more) < len(Q.headers) and more != row[: len(more)]:
-                assert ENDS.reading(more) is Reading.NOT, Q.headers[place]
+                assert WIDTHS.reading(more) is Reading.NOT, Q.headers[place]
 
 
 def test_a_comma_in_a_text_without_quotes_does_not_move_what_follows(month):
     row = [f"{cell},2" if header == "CMSID" else cell for header, cell in zip(Q.headers, month[150], strict=True)]
-    assert ENDS.reading(",".join(row).split(",")) is Reading.NOT
+    assert WIDTHS.reading(",".join(row).split(",")) is Reading.NOT
 
 
 def ending(**tail: str) -> list[str]:
@@ -157,7 +157,7 @@ def ending(**tail: str) -> list[str]:
 def test_what_the_cells_leave_open_goes_as_the_rows_saved_with_it():
     # Naloxone issued, or administered: of a code that neither list has, none tells which was meant.
     open_ = ending(CPLANDT="22/01/2026", NALOXISS="Q9")[:DISD]
-    assert ENDS.reading(open_) is Reading.AS_ITS_BLOCK
+    assert WIDTHS.reading(open_) is Reading.AS_ITS_BLOCK
 
     full = ending(REFERID="970001", REFDATE="22/01/2026")
     assert told(source([list(Q.headers), full, open_]))[0] == [(3, DISD)]
@@ -176,8 +176,8 @@ def test_a_short_row_may_end_with_a_date(end, name):
 
 
 def test_a_row_without_a_cell_for_what_every_record_needs_is_not_completed():
-    assert ENDS.reading(["1", "2", "3"]) is Reading.NOT
-    assert ENDS.reading([EXAMPLE[h] for h in Q.headers[:11]]) is Reading.NOT
+    assert WIDTHS.reading(["1", "2", "3"]) is Reading.NOT
+    assert WIDTHS.reading([EXAMPLE[h] for h in Q.headers[:11]]) is Reading.NOT
 
 
 @pytest.mark.parametrize("lines", ["in one line", "with a line end in quotes"])
@@ -204,7 +204,7 @@ def test_a_short_row_with_something_wrong_in_it_is_still_read():
     row = ending(CPLANDT="2/1/26")[: DISD - 2]
     row[Q.headers.index("DOB")] = "31 Feb"
     row[Q.headers.index("HOUSING")] = "Owns home"
-    assert ENDS.reading(row) is Reading.SURE
+    assert WIDTHS.reading(row) is Reading.SURE
 
 
 # ---- columns that every row has lost --------------------------------------------------------------

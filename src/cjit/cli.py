@@ -1,6 +1,7 @@
-"""The commands: each a few lines over a library function. Libraries are imported when a command needs them.
+"""The commands, each a few lines over the library, which is imported when a command needs it.
 
-Exit status: 0 nothing rejected, 1 something rejected, 2 not usable (one sentence says why and what to do).
+The exit status is 0 where nothing is rejected, 1 where something is, and 2 where a file cannot be used or the command
+cannot be carried out; then one sentence says why and what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 def _stop(sentence: object) -> NoReturn:
-    """End with status 2 and one sentence."""
+    """End with one sentence and status 2."""
     click.echo(f"cjit: {sentence}", err=True)
     sys.exit(2)
 
@@ -63,19 +64,19 @@ class _Style(click.ParamType["Style"]):
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Everything a user can get wrong ends in one sentence, never a traceback."""
+def _errors_as_sentences() -> Iterator[None]:
+    """End with one sentence, and no traceback, where something raises that a user can get wrong."""
     try:
         yield
     except BrokenPipeError:
-        # The reader (`head`, a closed pager) has seen enough.
+        # The reader of the pipe (`head`, a pager) was closed.
         sys.stderr.close()
         sys.exit(2)
     except KeyboardInterrupt:
         click.echo("cjit: stopped", err=True)
         sys.exit(130)
     except ValueError as problem:
-        # Ours are sentences; anything else is a fault of ours and should be seen.
+        # The library's own errors are sentences for the user. Any other is a bug, and keeps its traceback.
         if type(problem).__module__.startswith("cjit."):
             _stop(problem)
         raise
@@ -84,6 +85,7 @@ def _plainly() -> Iterator[None]:
 
 
 def _dataset(letter: str) -> Dataset:
+    """A dataset with the official lists that are installed."""
     from cjit.datasets import dataset
     from cjit.reference import with_installed
 
@@ -96,7 +98,7 @@ dataset_option = click.option(
 
 
 def _dates_option(otherwise: str | None, default: str) -> Callable[[_Command], _Command]:
-    """How a command writes dates: by default in a style, or as the installation is set."""
+    """The option --dates; by default `otherwise`, which the help text calls `default`."""
     return click.option(
         "--dates",
         "style",
@@ -107,13 +109,13 @@ def _dates_option(otherwise: str | None, default: str) -> Callable[[_Command], _
     )
 
 
-def _ends(number: int, frame: object) -> NoReturn:
-    # Ended from outside, Python must still remove what it put aside.
+def _exit_on_signal(number: int, frame: object) -> NoReturn:
+    """End as an exception does, so that temporary files are removed."""
     sys.exit(128 + number)
 
 
 class _Commands(click.Group):
-    """Commands whose output is UTF-8 in a file or a pipe, and on a terminal what that can show."""
+    """Commands whose output is UTF-8 in a file or a pipe, and in the terminal's encoding on a terminal."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command, `--help` and `--version` too."""
@@ -132,7 +134,7 @@ def main() -> None:
     """
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _ends)
+            signal.signal(getattr(signal, name), _exit_on_signal)
 
 
 # ---- check -----------------------------------------------------------------------------------------
@@ -168,9 +170,9 @@ def check(  # noqa: PLR0913 - an argument an option
     FILE may be - for standard input. Exit status: 0 nothing is rejected; 1 something is; 2 a file cannot be
     used, or the command cannot be carried out.
     """
-    # A check leaves no circles of objects behind it; to look for some takes a tenth of its time.
+    # A check makes no reference cycles, and the collector's search for them takes a tenth of its time.
     gc.disable()
-    # Of a large file Polars would keep the memory of each piece for a second after it is read: a third of what is used.
+    # By default the allocator returns the memory of a chunk a second after it is freed: a third of all that is used.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:100,muzzy_decay_ms:0")
     output = None if output and _is_standard_output(output) else output
     for option, copy in (("--annotated", annotated), ("--corrected", corrected)):
@@ -192,11 +194,11 @@ def check(  # noqa: PLR0913 - an argument an option
         _stop(f"With several files, --output must be a folder, and {output} is not one: make it first")
     if len(files) > 1 and not output and chosen.name != "text":
         _stop("With several files, say in which folder to write the reports with --output FOLDER")
-    reports = [_where(name, chosen, output) for name in files] if output is not None else []
-    _keep_apart([*files, *([previous] if previous else [])], [*reports, annotated, corrected, _changes(corrected)])
+    reports = [_report_path(name, chosen, output) for name in files] if output is not None else []
+    _keep_apart([*files, *([previous] if previous else [])], [*reports, annotated, corrected, _changes_path(corrected)])
     day = today or date.today()  # noqa: DTZ011 - the user's own calendar
     status = 0
-    with _plainly():
+    with _errors_as_sentences():
         from cjit.files.opening import open_file
         from cjit.files.source import Unusable
 
@@ -205,20 +207,26 @@ def check(  # noqa: PLR0913 - an argument an option
         for name in files:
             try:
                 source = open_file(name, dataset)
-                where = _where(name, chosen, output)
-                done = _report(source, dataset, before, day, agency, only, skip, chosen, where)
+                where = _report_path(name, chosen, output)
+                result = _report(source, dataset, before, day, agency, only, skip, chosen, where)
             except Unusable as problem:
                 click.echo(f"cjit: {problem}", err=True)
                 status = 2
                 continue
             if annotated or corrected:
-                _copies(done, annotated, corrected)
-            status = max(status, 1 if done.findings.rejected else 0)
+                _copies(result, annotated, corrected)
+            status = max(status, 1 if result.findings.rejected else 0)
     sys.exit(status)
 
 
-def _where(name: str, form: Format, output: str | None) -> str | None:
-    """Where the report on a file goes: into the folder, under the file's own name, where there is one."""
+def _report_path(name: str, form: Format, output: str | None) -> str | None:
+    """The path of the report on a file.
+
+    Args:
+        name: the name of the file, or "-".
+        form: the format.
+        output: the path, or a folder, in which the report is named after the file; None for standard output.
+    """
     if output is None or not Path(output).is_dir():
         return output
     stem = "standard input" if name == "-" else Path(name).stem
@@ -226,7 +234,7 @@ def _where(name: str, form: Format, output: str | None) -> str | None:
 
 
 def _is_standard_output(path: str) -> bool:
-    """Whether a path is where the report is printed: it would be written over, or amid."""
+    """Whether a path leads to standard output, where the report is printed."""
     if path == "-":
         return True
     try:
@@ -235,8 +243,8 @@ def _is_standard_output(path: str) -> bool:
         return False
 
 
-def _changes(corrected: str | None) -> str | None:
-    """The list of changes that goes with a corrected copy: none beside a device, a pipe or standard output."""
+def _changes_path(corrected: str | None) -> str | None:
+    """The path of the list of changes beside a corrected copy; None for a device, a pipe or standard output."""
     if not corrected or not Path(corrected).name or _is_standard_output(corrected):
         return None
     if os.path.exists(corrected) and not os.path.isfile(corrected):
@@ -244,14 +252,19 @@ def _changes(corrected: str | None) -> str | None:
     return str(Path(corrected).with_suffix(".changes.csv"))
 
 
-def _named(output: str) -> None:
-    """Stop where what is written to a file or a folder is to be printed."""
+def _stop_for_standard_output(output: str) -> None:
+    """Stop where a command that writes files is given standard output."""
     if output == "-":
         _stop("What this makes cannot be printed: give the name of a file or a folder with --output")
 
 
 def _keep_apart(inputs: Sequence[str], outputs: Sequence[str | None]) -> None:
-    """Stop before anything is written where a file would be written over another of this command's files."""
+    """Stop, before anything is written, where a file would overwrite another file of this command.
+
+    Args:
+        inputs: the files to be read; "-" is standard input.
+        outputs: the files to be written; None for each that is not.
+    """
     read = {os.path.realpath(name) for name in inputs if name != "-"}
     written: set[str] = set()
     for path in outputs:
@@ -283,16 +296,34 @@ def _report(  # noqa: PLR0913 - an argument an option
     form: Format,
     where: str | None,
 ) -> Checked:
-    """Check one file and write its report in the form asked for."""
+    """Check one file and write the report on it.
+
+    Args:
+        source: the file.
+        dataset: the dataset.
+        before: the last submission; None where none is compared.
+        day: the day nothing may be later than.
+        agency: the code of the agency that submits.
+        only: the rules that are asked.
+        skip: the rules that are not.
+        form: the format of the report.
+        where: the path of the report; None for standard output.
+
+    Returns:
+        The file, checked.
+
+    Raises:
+        Unusable: where it cannot be read.
+    """
     from cjit.engine import compare
     from cjit.engine.checking import checked
     from cjit.report.formats import write
 
-    done: list[Checked] = []
+    results: list[Checked] = []
 
     def run(sink: Callable[..., None] | None = None) -> Findings:
         with _progress(source) as progress:
-            one = checked(
+            result = checked(
                 source,
                 dataset,
                 today=day,
@@ -304,16 +335,23 @@ def _report(  # noqa: PLR0913 - an argument an option
                 sink=sink,
                 progress=progress,
             )
-        done.append(one)
-        return one.findings
+        results.append(result)
+        return result.findings
 
     write(run, source, form, where, compare.rules(dataset) if before else ())
-    return done[-1]
+    return results[-1]
 
 
 @contextmanager
 def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error, only on a terminal and only when the check takes over a second."""
+    """A progress bar on standard error, only on a terminal and only when the check takes over a second.
+
+    Args:
+        source: the file that is checked.
+
+    Yields:
+        The function that takes the bytes that are done, and all bytes; None where there is no terminal.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -346,7 +384,14 @@ def _progress(source: Source) -> Iterator[Callable[[int, int], None] | None]:
             bar.stop()
 
 
-def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None:
+def _copies(result: Checked, annotated: str | None, corrected: str | None) -> None:
+    """Write the copies of a file that was checked.
+
+    Args:
+        result: the file.
+        annotated: the path of the annotated copy; None where none is asked for.
+        corrected: the path of the corrected copy; None where none is asked for.
+    """
     from cjit.copies.annotated import annotate
     from cjit.copies.corrected import correct
 
@@ -355,16 +400,16 @@ def _copies(done: Checked, annotated: str | None, corrected: str | None) -> None
         return sys.stdout.buffer if _is_standard_output(path) else path
 
     if annotated:
-        annotate(done, to(annotated))
-        click.echo(f"The copy with the findings beside each row is in {_place(annotated)}", err=True)
+        annotate(result, to(annotated))
+        click.echo(f"The copy with the findings beside each row is in {_path_shown(annotated)}", err=True)
     if corrected:
-        changes = _changes(corrected)
-        mended = correct(done, to(corrected), changes or io.BytesIO())
+        changes = _changes_path(corrected)
+        mended = correct(result, to(corrected), changes or io.BytesIO())
         listed = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
-        click.echo(f"{mended}: the corrected copy is in {_place(corrected)}, and {listed}", err=True)
+        click.echo(f"{mended}: the corrected copy is in {_path_shown(corrected)}, and {listed}", err=True)
 
 
-def _place(path: str) -> str:
+def _path_shown(path: str) -> str:
     return "standard output" if path == "-" else path
 
 
@@ -385,7 +430,7 @@ def dictionary(header: str | None, letter: str, form: str | None) -> None:
 
     HEADER is a CSV header, such as DISD.
     """
-    with _plainly():
+    with _errors_as_sentences():
         from cjit.dictionary import overview, schemas
 
         dataset = _dataset(letter)
@@ -411,7 +456,7 @@ def rules(pattern: str | None, letter: str, form: str | None) -> None:
 
     PATTERN is a rule, a field or a pattern, such as DISD or 'DISABLE*'.
     """
-    with _plainly():
+    with _errors_as_sentences():
         from cjit.dictionary import overview, rules_json
 
         if form and pattern:
@@ -436,7 +481,7 @@ def reference() -> None:
 @dataset_option
 def reference_list(letter: str) -> None:
     """Show each code list with its status and count."""
-    with _plainly():
+    with _errors_as_sentences():
         from cjit import reference as lists
         from cjit.datasets import dataset
 
@@ -453,7 +498,7 @@ def reference_install(name: str, file: str, letter: str) -> None:
     FIELD is a header or a list, such as DRUG1 or DRUG. FILE is a CSV with the columns code and label, and
     if you have them definition, group, from and to.
     """
-    with _plainly():
+    with _errors_as_sentences():
         from cjit import reference as lists
         from cjit.datasets import dataset
 
@@ -466,7 +511,7 @@ def reference_install(name: str, file: str, letter: str) -> None:
 @dataset_option
 def reference_remove(name: str, letter: str) -> None:
     """Go back to the packaged code list."""
-    with _plainly():
+    with _errors_as_sentences():
         from cjit import reference as lists
         from cjit.datasets import dataset
 
@@ -474,7 +519,7 @@ def reference_remove(name: str, letter: str) -> None:
         click.echo(f"{codes.name} is the packaged list again, with {len(codes.codes):,} codes ({codes.status})")
 
 
-# ---- made-up data ----------------------------------------------------------------------------------
+# ---- the service -----------------------------------------------------------------------------------
 
 
 @main.command()
@@ -483,7 +528,7 @@ def reference_remove(name: str, letter: str) -> None:
 @click.option("--demo", is_flag=True, help="With made-up agencies, people and submissions to try it with.")
 def serve(host: str, port: int, demo: bool) -> None:
     """Start the service on this computer: the caseload, and the submissions."""
-    with _service(), _plainly():
+    with _needs_service(), _errors_as_sentences():
         from cjit.web.serve import serve as start
 
         start(host=host, port=port, demo=demo)
@@ -506,41 +551,43 @@ def extract(
     status: 0 it is written; 1 something would be rejected (and nothing is written, but with --labels); 2 the command
     cannot be carried out.
     """
-    _named(output)
-    with _plainly(), _service():
+    _stop_for_standard_output(output)
+    with _errors_as_sentences(), _needs_service():
         import django
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cjit.web.settings")
         django.setup()
         from cjit.web.caseload.sending import write
-    with _plainly():
-        made, path = write(agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output)
-        done = made.extracted
-        reasons = Counter(rule.message for rules in done.rejected.values() for rule in rules)
+    with _errors_as_sentences():
+        result, path = write(
+            agency, until=until, new=new, leave_out=leave_out, labels=labels, style=style, where=output
+        )
+        extracted = result.extracted
+        reasons = Counter(rule.message for rules in extracted.rejected.values() for rule in rules)
         for message, count in reasons.most_common():
             click.echo(f"{message} ({count:,} {'episode' if count == 1 else 'episodes'})", err=True)
-        if done.rejected:
-            many, them = (len(done.rejected), "it" if len(done.rejected) == 1 else "them")
+        if extracted.rejected:
+            many, them = (len(extracted.rejected), "it" if len(extracted.rejected) == 1 else "them")
             click.echo(
                 f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected: settle {them} on the page"
                 f" “Extract”, or leave {them} out with --leave-out",
                 err=True,
             )
-        if done.left_out:
-            many = len(done.left_out)
+        if extracted.left_out:
+            many = len(extracted.left_out)
             click.echo(f"{many:,} {'episode' if many == 1 else 'episodes'} would be rejected and left out", err=True)
-        if made.held and not new:
-            held = f"{made.held:,} {'episode' if made.held == 1 else 'episodes'}"
+        if result.held and not new:
+            held = f"{result.held:,} {'episode' if result.held == 1 else 'episodes'}"
             click.echo(f"In an extract before, and began after {until:%d/%m/%Y}, so not in this one: {held}", err=True)
         if path:
-            counts = ", ".join(f"{number:,} {what}" for what, number in made.counts.items() if number)
+            counts = ", ".join(f"{number:,} {what}" for what, number in result.counts.items() if number)
             click.echo(f"{path}: {counts}")
-    sys.exit(1 if done.rejected else 0)
+    sys.exit(1 if extracted.rejected else 0)
 
 
 @contextmanager
-def _service() -> Iterator[None]:
-    """Do what needs the packages of the service, or say how they are installed."""
+def _needs_service() -> Iterator[None]:
+    """End with a sentence on how the service is installed where one of its packages is missing."""
     try:
         yield
     except ModuleNotFoundError as missing:
@@ -549,6 +596,9 @@ def _service() -> Iterator[None]:
         from cjit.web import NOT_INSTALLED
 
         _stop(NOT_INSTALLED)
+
+
+# ---- made-up data ----------------------------------------------------------------------------------
 
 
 @main.command()
@@ -575,8 +625,8 @@ def synth(  # noqa: PLR0913 - an argument an option
     """Make up monthly submissions that keep every rule, or break some. No real person is in them."""
     if not date(2000, 1, 1) <= today <= date(2100, 1, 1) or faults != faults:  # noqa: PLR0124 - not a number
         _stop("Choose a day from 2000 to 2100 and a share from 0 to 1")
-    _named(output)
-    with _plainly():
+    _stop_for_standard_output(output)
+    with _errors_as_sentences():
         from cjit.datasets import dataset
         from cjit.testdata import histories
         from cjit.testdata.faults import with_faults
@@ -587,14 +637,15 @@ def synth(  # noqa: PLR0913 - an argument an option
         )
         broken = 0
 
-        def spoilt(each: histories.Submission) -> histories.Submission:
+        def put_faults(each: histories.Submission) -> histories.Submission:
+            """A submission with faults put into it, which are counted."""
             nonlocal broken
             columns, counts = with_faults(each.columns, book, faults, f"{seed}/{each.name}")
             broken += counts.total()
             return replace(each, columns=columns)
 
         if faults:
-            months_of = map(spoilt, months_of)
+            months_of = map(put_faults, months_of)
         for path in histories.write(months_of, Path(output)):
             click.echo(path)
         if faults:

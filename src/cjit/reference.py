@@ -1,8 +1,7 @@
-"""Official code lists, installed by a user over the packaged ones.
+"""Official code lists, installed by a user in place of the packaged ones.
 
-An installed list is one CSV file, `<directory>/<dataset letter>/<list>.csv`, in the packaged lists' own
-form. It is checked before it is kept and put in place whole, so a list is the old one or the new one and
-never half of either.
+An installed list is a CSV file, `<directory>/<dataset letter>/<list>.csv`, in the form of the packaged lists. It is
+checked before it is installed, and renamed to its path when it is whole, so that no reader sees half a list.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from cjit.files.source import Unusable
 from cjit.files.text import decoded
 from cjit.kinds import POWER_OF_TEN
 
-#: The columns a user's file may have, and what each is in a packaged list.
+#: The columns that a user's file may have, and the column of a packaged list that each becomes.
 COLUMNS: Mapping[str, str] = {
     "code": "code",
     "label": "label",
@@ -35,7 +34,7 @@ COLUMNS: Mapping[str, str] = {
     "to": "end",
 }
 
-#: More than any code list, and little enough to read at once.
+#: The most bytes of a file: more than any code list has, and few enough to read at once.
 LARGEST = 20_000_000
 
 
@@ -47,9 +46,13 @@ class ReferenceProblem(ValueError):  # noqa: N818  the message is the error
 class Listing:
     """One code list as `cjit reference list` shows it.
 
-    `headers` are the fields that use it, `count` its distinct codes, `source` where they are from.
-    `also` names the other lists whose codes those fields take too; `installed` is true where the
-    packaged list was replaced by the user.
+    name: its name.
+    headers: the headers of the fields that use it.
+    status: how sure its codes are.
+    count: how many distinct codes it has.
+    source: where they are from.
+    also: the names of the other lists whose codes these fields also take.
+    installed: whether it is an official one in place of the packaged one.
     """
 
     name: str
@@ -62,11 +65,12 @@ class Listing:
 
 
 def directory() -> Path:
-    """Where official lists are kept: `CJIT_REFERENCE`, or the user's data directory.
+    """The folder of the official lists: `CJIT_REFERENCE`, or one in the user's data directory.
 
-    Raises `ReferenceProblem` where CJIT_REFERENCE names no folder: the packaged lists would be used without a word.
+    Raises:
+        ReferenceProblem: where CJIT_REFERENCE names no folder; otherwise the packaged lists would be used silently.
     """
-    folder, named = _meant()
+    folder, named = _configured_folder()
     if named and folder.exists() and not folder.is_dir():
         raise ReferenceProblem(f"CJIT_REFERENCE names {folder}, which is a file: name the folder of the official lists")
     if named and not folder.exists():
@@ -76,8 +80,8 @@ def directory() -> Path:
     return folder
 
 
-def _meant() -> tuple[Path, bool]:
-    """The folder for official lists, there or not, and whether the user named it."""
+def _configured_folder() -> tuple[Path, bool]:
+    """The folder for official lists, which may not exist, and whether the user named it."""
     given = os.environ.get("CJIT_REFERENCE", "").strip()
     if not given:
         return platformdirs.user_data_path("cjit", appauthor=False) / "reference", False
@@ -88,12 +92,21 @@ def _meant() -> tuple[Path, bool]:
 
 
 def install(dataset: Dataset, name: str, path: Path | str, directory: Path | None = None) -> CodeList:
-    """Check a user's CSV file and put it over a packaged code list, for this and later runs.
+    """Check a user's CSV file and install it in place of a packaged code list, for this and later runs.
 
-    `name` is a header (DRUG1) or the name of a list (DRUG). The file has the columns code and label and
-    may have definition, group, from and to; it may be UTF-8 or Windows-1252. A folder that is not there yet is
-    made. Returns the list as it now stands. Raises `ReferenceProblem`, and leaves what was there, when anything is
-    wrong.
+    Args:
+        dataset: the dataset, with its packaged lists.
+        name: a header (DRUG1) or the name of a list (DRUG).
+        path: the file, in UTF-8 or Windows-1252. It has the columns code and label, and may have definition, group,
+            from and to.
+        directory: the folder of the official lists, which is made where there is none; by default that of
+            `directory`.
+
+    Returns:
+        The list that is installed.
+
+    Raises:
+        ReferenceProblem: where anything is wrong; then nothing is changed.
     """
     name = _list_name(dataset, name)
     path = Path(path)
@@ -108,17 +121,26 @@ def install(dataset: Dataset, name: str, path: Path | str, directory: Path | Non
         )
     except ListProblem as problem:
         raise ReferenceProblem(str(problem)) from None
-    _check_whole(codes, path.name)
+    _check_not_shortened(codes, path.name)
     _check_groups(codes, dataset.lists[name], path.name)
     _check_gates(codes, dataset, path.name)
-    _replace(_path_of(dataset, name, directory or _meant()[0]), write_list(codes))
+    _replace(_path_of(dataset, name, directory or _configured_folder()[0]), write_list(codes))
     return codes
 
 
 def remove(dataset: Dataset, name: str, directory: Path | None = None) -> CodeList:
-    """Take an installed list away, so that the packaged one, which is returned, holds again.
+    """Remove an installed list, also a damaged one, so that the packaged one is used again.
 
-    A damaged list can be removed too. Raises `ReferenceProblem` when none is installed.
+    Args:
+        dataset: the dataset, with its packaged lists.
+        name: a header or the name of a list.
+        directory: the folder of the official lists; by default that of `directory`.
+
+    Returns:
+        The packaged list.
+
+    Raises:
+        ReferenceProblem: where none is installed, or it cannot be removed.
     """
     name = _list_name(dataset, name)
     path = _path_of(dataset, name, _folder(directory))
@@ -136,12 +158,20 @@ def remove(dataset: Dataset, name: str, directory: Path | None = None) -> CodeLi
 
 
 def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, CodeList]:
-    """The official lists installed for a dataset, by name; empty when there are none.
+    """The official lists that are installed for a dataset.
 
-    The source of each says on which day it was put there. Raises `ReferenceProblem` when one was damaged since.
+    Args:
+        dataset: the dataset, with its packaged lists.
+        directory: the folder of the official lists; by default that of `directory`.
+
+    Returns:
+        The lists, by name. The source of each row says on which day the list was installed.
+
+    Raises:
+        ReferenceProblem: where a list is damaged or cannot be opened.
     """
     folder = _folder(directory)
-    found = {}
+    official = {}
     for name in _names(dataset):
         path = _path_of(dataset, name, folder)
         try:
@@ -149,8 +179,8 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
                 codes = read_list(name, _text(path), file=path.name)
                 _check_gates(codes, dataset, path.name)
                 day = datetime.fromtimestamp(path.stat().st_mtime)  # noqa: DTZ006  a day of the user's own calendar
-                also = _read_as(codes, dataset.lists[name])
-                found[name] = CodeList(
+                also = _codes_read_as(codes, dataset.lists[name])
+                official[name] = CodeList(
                     name,
                     tuple(
                         replace(row, source=f"{row.source} on {day:%d/%m/%Y}", also=also.get(row.code, ()))
@@ -163,45 +193,72 @@ def installed(dataset: Dataset, directory: Path | None = None) -> dict[str, Code
                 f"install it again with “cjit reference install {name} FILE”, "
                 f"or go back to the packaged list with “cjit reference remove {name}”"
             ) from None
-    return found
+    return official
 
 
 def with_installed(dataset: Dataset, directory: Path | None = None) -> Dataset:
-    """The dataset with each installed list in place of the packaged one."""
-    found = installed(dataset, directory)
-    if not found:
+    """The dataset with each installed list in place of the packaged one.
+
+    Args:
+        dataset: the dataset, with its packaged lists.
+        directory: the folder of the official lists; by default that of `directory`.
+
+    Returns:
+        The dataset; the same where no list is installed.
+
+    Raises:
+        ReferenceProblem: as `installed` does.
+    """
+    official = installed(dataset, directory)
+    if not official:
         return dataset
-    lists = {**dataset.lists, **found}
+    lists = {**dataset.lists, **official}
     for name in dataset.lists:
-        also = _also(dataset, name)
-        if also and not found.keys().isdisjoint((name, *also)):
-            own = found.get(name, _own(dataset, name))
-            found[name] = joined(name, (own, *(lists[other] for other in also)))
-    return dataset.with_lists(found)
+        others = _joined_lists(dataset, name)
+        if others and not official.keys().isdisjoint((name, *others)):
+            codes = official.get(name, _without_joined(dataset, name))
+            official[name] = joined(name, (codes, *(lists[other] for other in others)))
+    return dataset.with_lists(official)
 
 
 def listing(dataset: Dataset, directory: Path | None = None) -> tuple[Listing, ...]:
-    """Every code list the dataset's fields use, in the document's order, as it now stands."""
-    found = installed(dataset, directory)
+    """Every code list that the dataset's fields use, in the document's order, official or packaged.
+
+    Args:
+        dataset: the dataset, with its packaged lists.
+        directory: the folder of the official lists; by default that of `directory`.
+
+    Raises:
+        ReferenceProblem: as `installed` does.
+    """
+    official = installed(dataset, directory)
     rows = []
     for name in _names(dataset):
-        own = found.get(name, _own(dataset, name))
+        codes = official.get(name, _without_joined(dataset, name))
         rows.append(
             Listing(
                 name=name,
                 headers=tuple(field.header for field in dataset.fields if field.codes == name),
-                status=own.status,
-                count=len(own.codes),
-                source="; ".join(dict.fromkeys(row.source for row in own.rows if row.source)),
-                also=_also(dataset, name),
-                installed=name in found,
+                status=codes.status,
+                count=len(codes.codes),
+                source="; ".join(dict.fromkeys(row.source for row in codes.rows if row.source)),
+                also=_joined_lists(dataset, name),
+                installed=name in official,
             )
         )
     return tuple(rows)
 
 
 def table(dataset: Dataset, directory: Path | None = None) -> str:
-    """`listing` as plain text, one line a list, with what each status means below."""
+    """The code lists as text, for a terminal: a line for each, then a line for the meaning of each status.
+
+    Args:
+        dataset: the dataset, with its packaged lists.
+        directory: the folder of the official lists; by default that of `directory`.
+
+    Raises:
+        ReferenceProblem: as `installed` does.
+    """
     rows = [
         (
             item.name,
@@ -228,26 +285,30 @@ def table(dataset: Dataset, directory: Path | None = None) -> str:
 
 
 def _names(dataset: Dataset) -> tuple[str, ...]:
-    """The lists the fields use, in the document's order."""
+    """The names of the lists that the fields use, in the document's order."""
     return tuple(dict.fromkeys(field.codes for field in dataset.fields if field.codes))
 
 
-def _also(dataset: Dataset, name: str) -> tuple[str, ...]:
-    """The other lists a joined list takes in: those its rows have as their group."""
+def _joined_lists(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """The names of the other lists that are part of a list: its rows have them as their group."""
     groups = dict.fromkeys(row.group for row in dataset.lists[name].rows)
     return tuple(group for group in groups if group in dataset.lists and group != name)
 
 
-def _own(dataset: Dataset, name: str) -> CodeList:
-    """A list without those it takes in."""
+def _without_joined(dataset: Dataset, name: str) -> CodeList:
+    """A list without the other lists that are part of it."""
     codes = dataset.lists[name]
-    if not _also(dataset, name):
+    if not _joined_lists(dataset, name):
         return codes
     return CodeList(name, tuple(row for row in codes.rows if row.group == name))
 
 
 def _list_name(dataset: Dataset, name_given: str) -> str:
-    """The list meant by a header or a list's name, in any case."""
+    """The name of a list, from the header of a field or the name, in any case.
+
+    Raises:
+        ReferenceProblem: where there is no such field or list, or the field has no list.
+    """
     wanted = name_given.strip().upper()
     names = _names(dataset)
     if wanted in names:
@@ -265,8 +326,8 @@ def _list_name(dataset: Dataset, name_given: str) -> str:
     return name
 
 
-def _check_whole(codes: CodeList, file: str) -> None:
-    """A code that a spreadsheet has shortened is none: with it in the list, the code itself would be wrong."""
+def _check_not_shortened(codes: CodeList, file: str) -> None:
+    """Raise where a spreadsheet has shortened a code to a power of ten, such as 1E5: then the real code is missing."""
     for code in codes.codes:
         if re.match(POWER_OF_TEN, code):
             raise ReferenceProblem(
@@ -275,22 +336,29 @@ def _check_whole(codes: CodeList, file: str) -> None:
             )
 
 
-def _read_as(codes: CodeList, packaged: CodeList) -> dict[str, tuple[str, ...]]:
-    """Of an official list, the codes that are read as one of its own: by code, those that the packaged one has so.
+def _codes_read_as(codes: CodeList, packaged: CodeList) -> dict[str, tuple[str, ...]]:
+    """The other codes that are read as a code of an official list: those of the packaged list.
 
-    Where the official list has the packaged one's other code, by the same label, it is the other way round.
+    Where the official list has one of these other codes with the same label, the packaged code is read as that one.
+
+    Args:
+        codes: the official list.
+        packaged: the packaged list.
+
+    Returns:
+        The other codes, by the code that they are read as.
     """
-    found = {}
+    read_as = {}
     for row in packaged.rows:
-        alike = (row.code, *row.also)
-        for own in codes.rows:
-            if row.also and (own.code == row.code or (own.code in row.also and own.label == row.label)):
-                found[own.code] = tuple(code for code in alike if code not in codes.labels)
-    return found
+        same = (row.code, *row.also)
+        for official in codes.rows:
+            if row.also and (official.code == row.code or (official.code in row.also and official.label == row.label)):
+                read_as[official.code] = tuple(code for code in same if code not in codes.labels)
+    return read_as
 
 
 def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
-    """Where a code stands in two groups, the groups carry meaning and must be the document's own."""
+    """Raise where a group is unknown in a list whose codes stand in several groups, which then have a meaning."""
     if len(packaged.codes) == len(packaged.rows):
         return
     groups = tuple(dict.fromkeys(row.group for row in packaged.rows))
@@ -303,9 +371,9 @@ def _check_groups(codes: CodeList, packaged: CodeList, file: str) -> None:
 
 
 def _check_gates(codes: CodeList, dataset: Dataset, file: str) -> None:
-    """A gate lets one code through, so with a list that lacks it no record at all would be accepted.
+    """Raise where a list lacks the code that a gate lets pass, or one by which a client withdraws.
 
-    With one that lacks the code which withdraws, nobody who withdraws would be heard.
+    Without the first every record would be rejected. Without the second no withdrawal would be recognised.
     """
     for field in dataset.fields:
         for code in field.withdraws if field.codes == codes.name else ():
@@ -339,7 +407,11 @@ def _path_of(dataset: Dataset, name: str, folder: Path) -> Path:
 
 
 def _text(path: Path) -> str:
-    """The text of a code list file, UTF-8 (with or without a mark) or Windows-1252."""
+    """The text of a code list's file, in UTF-8 or Windows-1252.
+
+    Raises:
+        ReferenceProblem: where it cannot be read, or is no text.
+    """
     try:
         if path.is_file() and path.stat().st_size > LARGEST:
             raise ReferenceProblem(f"{path.name} is far too large to be a code list: choose another file")
@@ -359,7 +431,11 @@ def _text(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the place, onto the disk, then move into place: whole, or not at all."""
+    """Write a file whole or not at all: beside its path and through to the disk, then renamed.
+
+    Raises:
+        ReferenceProblem: where it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
@@ -387,7 +463,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the move itself survive a power cut; a system without this (Windows) needs no more."""
+    """Write a folder through to the disk, so that a rename in it survives a power cut; Windows has no such call."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

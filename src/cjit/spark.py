@@ -1,12 +1,12 @@
-"""The same check past one machine: records in Spark, the rows of one agency together, through Spark Connect.
+"""The check on several machines: records in Spark, grouped by agency, through Spark Connect.
 
-Each agency's rows are a group, which a worker hands to `cjit.check` as one frame: the rule book is the same, and so are
-the findings. No rule looks across agencies. Ids are given by an agency's own system, so the same id at two agencies is
-two clients.
+The rows of an agency are a group, which a worker gives to `cjit.check` as one frame, so rules and findings are the
+same. No rule compares rows of two agencies: ids come from each agency's own system, so one id at two agencies is two
+clients.
 
-An agency with too many rows for a worker is split. Rules across rows look at rows with the same id, so rows that share
-any id, also by way of others, stay together. What is told once a file depends on no id: it is asked of the first row on
-which each text stands.
+The group of an agency with too many rows for a worker is split into parts. Rules across rows compare rows with the same
+id, so rows that share any id, directly or through others, are in one part. The rules that fire once a file read no id.
+They are put to the first row with each text.
 
 Needs `pip install '.[spark]'`, here and on the workers.
 """
@@ -35,13 +35,14 @@ except ImportError:
 
 __all__ = ["ROWS_TOGETHER", "check"]
 
-#: Rows of one agency, with those of its last submission, that a worker has to hold at once.
+#: The most rows of one agency, those of its last submission included, that a worker holds in memory at once.
 ROWS_TOGETHER = 2_000_000
 
-#: What the agency is known by where no column says who sent a row.
+#: The column with the agency where no other column is named.
 _AGENCY = "AGNCY"
-#: What `_Plan.parts` and findings have.
+#: The columns that `_Plan.parts` gives.
 _PARTS = "agency string, held boolean, row bigint, part bigint"
+#: The columns of text of findings.
 _TEXT = ("rule", "value", "client", "episode")
 
 _Grouped = Callable[[pa.Table], pa.Table]
@@ -57,33 +58,34 @@ def check(
     row_column: str | None = None,
     rows_together: int = ROWS_TOGETHER,
 ) -> DataFrame:
-    """Check the records of many agencies, each agency's as `cjit.check` would by themselves.
+    """Check the records of many agencies, those of each agency as `cjit.check` does.
 
-    The rows of each agency are counted when this is called. All else is done when the findings are asked for: then
-    Spark's own error also tells where two rows of an agency have the same number.
+    The rows of each agency are counted when this is called. Everything else runs when the findings are read. Where two
+    rows of an agency have the same number, Spark raises an error then.
 
     Args:
-        frame: The records, a row each: a column of text for each header of the dataset. A header without a column is
-            blank. Other columns are passed over.
-        dataset: The dataset's letter.
-        today: The day nothing may be later than.
-        previous: The last submission of each agency, in the same form; None where nothing is compared.
-        submitter_column: The column that says which agency sent a row. AGNCY must then have that agency's code, as with
+        frame: the records, a row each: a column of text for each header of the dataset. A header without a column is
+            blank. Other columns are ignored.
+        dataset: the dataset's letter.
+        today: the day nothing may be later than.
+        previous: the last submission of each agency, in the same form; None where nothing is compared.
+        submitter_column: the column that says which agency sent a row. AGNCY must then have that agency's code, as with
             `submitter` of `cjit.check`. Without it the agency is AGNCY, less outer spaces.
-        row_column: A column of whole numbers, each once an agency, by which its rows are in order and findings name
+        row_column: a column of whole numbers, each once an agency, by which its rows are in order and findings name
             them. Without it the rows of each agency count from 2 in the order in which Spark reads them: that is the
             order of a file where each agency has one. `previous` has the same column or none.
-        rows_together: An agency with more rows, its last submission among them, is split.
+        rows_together: an agency with more rows, those of its last submission included, is split.
 
     Returns:
         A row a finding, in no order: agency (string; null where none is given), row (bigint), rule, value, client and
-        episode (string) and, where a last submission is compared, previous (string). What they say stands at
-        `cjit.Findings`.
+        episode (string) and, where a last submission is compared, previous (string). They have the meaning that they
+        have in `cjit.Findings.frame`.
 
     Raises:
-        cjit.datasets.UnknownDataset: There is no dataset of this letter.
-        TypeError: What is given is of another type, or a column of the frame is.
-        ValueError: The frame lacks a column that is named, or has none of the dataset's headers.
+        cjit.datasets.UnknownDataset: where there is no dataset of this letter.
+        TypeError: where an argument or a column of the frame is of another type.
+        ValueError: where the frame lacks a column that is named, or has none of the dataset's headers; where
+            `rows_together` is less than 1.
     """
     if not isinstance(dataset, str):
         raise TypeError(f"The dataset must be its letter, such as Q, not {type(dataset).__name__}")
@@ -106,13 +108,28 @@ def check(
     parts = of_ids.applyInArrow(_on_workers(plan.parts), _PARTS)
     together = records.filter(~is_large).withColumn("part", functions.lit(0).cast("bigint"))
     together = together.unionByName(split.join(parts, ["agency", "held", "row"]))
-    return reduce(DataFrame.unionByName, [_findings(together, plan), *_told_once(split, plan)])
+    return reduce(DataFrame.unionByName, [_findings(together, plan), *_findings_once(split, plan)])
 
 
 def _records(
     frame: DataFrame, headers: Sequence[str], submitter_column: str | None, row_column: str | None, *, held: bool
 ) -> DataFrame:
-    """The columns that are looked at: agency ("" where none is given), held, row, and every header."""
+    """The columns that are checked.
+
+    Args:
+        frame: the records of the caller.
+        headers: the dataset's headers.
+        submitter_column: the column with the agency; None for AGNCY.
+        row_column: the column with row numbers; None where rows are counted.
+        held: whether these are records of the last submission.
+
+    Returns:
+        agency (string; "" where none is given), held (boolean), row (bigint), and each header (string).
+
+    Raises:
+        TypeError: where a column is of another type.
+        ValueError: where the frame lacks a column that is named, or has no header.
+    """
     types = {field.name: field.dataType for field in frame.schema.fields}
     for column in (submitter_column or _AGENCY, row_column):
         if column is not None and column not in types:
@@ -127,7 +144,7 @@ def _records(
     if row_column is not None and not isinstance(types[row_column], IntegralType):
         raise TypeError(f"The column {row_column} must have whole numbers, not {types[row_column].simpleString()}")
     agency = frame[submitter_column] if submitter_column else _stripped(frame[_AGENCY])
-    # A group and a join need something to go by.
+    # A join drops rows whose key is null.
     agency = functions.coalesce(agency, functions.lit(""))
     cells = [frame[h] if h in given else functions.lit(None).cast("string").alias(h) for h in headers]
     row = functions.monotonically_increasing_id() if row_column is None else frame[row_column].cast("bigint")
@@ -143,34 +160,65 @@ def _stripped(text: Column) -> Column:
 
 
 def _findings(records: DataFrame, plan: _Plan) -> DataFrame:
-    """What is found in records with their parts: 0 where an agency has only one."""
-    found = records.groupBy("agency", "part").applyInArrow(_on_workers(plan.found), plan.schema)
-    return _shown(found)
+    """The findings of records, with columns as `check` gives them.
+
+    Args:
+        records: the columns of `_records` and part (bigint; 0 for an agency that is not split).
+        plan: what is asked.
+    """
+    findings = records.groupBy("agency", "part").applyInArrow(_on_workers(plan.findings), plan.schema)
+    return _without_blank_agency(findings)
 
 
-def _told_once(records: DataFrame, plan: _Plan) -> Iterator[DataFrame]:
-    """What is told once an agency, of agencies that are split: asked of the first row with each text of a field."""
+def _findings_once(records: DataFrame, plan: _Plan) -> Iterator[DataFrame]:
+    """The findings of the rules that fire once a file, for agencies that are split, with columns as `check` gives them.
+
+    The rules are put to the first row with each text of their field.
+
+    Args:
+        records: the columns of `_records`, of those agencies.
+        plan: what is asked.
+
+    Yields:
+        The findings of the rules at one header.
+    """
     for header in plan.once_headers:
         texts = list(dict.fromkeys([*plan.gates, header]))
         first = functions.min(functions.struct("row", *plan.named)).alias("first")
-        some = records.filter(~functions.col("held") & functions.col(header).isNotNull())
+        filled = records.filter(~functions.col("held") & functions.col(header).isNotNull())
         of_first = [functions.col(f"first.{name}").alias(name) for name in ("row", *plan.named)]
-        found_once = some.groupBy("agency", *texts).agg(first).select("agency", *of_first, *texts)
-        yield _shown(found_once.groupBy("agency").applyInArrow(_on_workers(plan.once), plan.schema))
+        first_rows = filled.groupBy("agency", *texts).agg(first).select("agency", *of_first, *texts)
+        findings = first_rows.groupBy("agency").applyInArrow(_on_workers(plan.findings_once), plan.schema)
+        yield _without_blank_agency(findings)
 
 
-def _shown(found: DataFrame) -> DataFrame:
-    return found.withColumn("agency", functions.expr("nullif(agency, '')"))
+def _without_blank_agency(findings: DataFrame) -> DataFrame:
+    """Findings with null in place of "" as the agency."""
+    return findings.withColumn("agency", functions.expr("nullif(agency, '')"))
 
 
 class _Plan:
-    """What is asked, and what workers do of it. Workers have the dataset by its letter: a rule does not travel.
+    """The arguments of a check, and the functions that workers apply to groups of rows.
 
-    headers: the dataset's. ids: those by which rules look across rows. gates: the fields whose rule hides a row.
-    named: the ids a finding names. once_rules, once_headers: what is told once a file, and of which fields.
+    It is sent to the workers. Rules are not: a worker has the dataset by its letter.
+
+    letter: that of the dataset.
+    today: the day nothing may be later than.
+    compared: whether a last submission is compared.
+    submitted: whether AGNCY must have the code of the agency.
+    rows_together: how many rows a worker may hold at once.
+    headers: the dataset's headers.
+    ids: the headers by which rules across rows group them.
+    gates: the headers of the gates.
+    named: the headers of the ids that a finding has.
+    once_rules: the ids of the rules that fire once a file.
+    once_headers: the headers of these rules.
+    texts: the columns of text of findings.
+    schema: the columns of findings, as Spark has them.
     """
 
     def __init__(self, letter: str, today: date, compared: bool, submitted: bool, rows_together: int) -> None:
+        """Look the dataset up; arguments as the attributes of the same names."""
         known = by_letter(letter)
         self.letter = known.letter
         self.today = today
@@ -186,8 +234,16 @@ class _Plan:
         self.texts = (*_TEXT, "previous") if compared else _TEXT
         self.schema = ", ".join(["agency string", "row bigint", *(f"{name} string" for name in self.texts)])
 
-    def found(self, table: pa.Table) -> pa.Table:
-        """The findings of a group of records and, where they are compared, of the last submission."""
+    def findings(self, table: pa.Table) -> pa.Table:
+        """The findings of a group.
+
+        Args:
+            table: the columns of `_records` and part (int64); with the records of the last submission, where one is
+                compared.
+
+        Returns:
+            The columns of `schema`; "" where no agency is given.
+        """
         frame = _numbered(table, "held")
         agency, part = frame["agency"][0], frame["part"][0]
         records = frame.filter(~pl.col("held"))
@@ -199,41 +255,65 @@ class _Plan:
             today=self.today,
             previous=frame.filter("held").select(self.headers) if self.compared else None,
             submitter=(agency or None) if self.submitted else None,
-            # Of a part nobody can say what is told once of the whole.
+            # A part does not show whether a rule fires once on the whole.
             skip=self.once_rules if part else (),
         )
         return self._as_arrow(records, findings.frame, agency)
 
-    def once(self, table: pa.Table) -> pa.Table:
-        """What is told once of an agency, of its first row with each text."""
+    def findings_once(self, table: pa.Table) -> pa.Table:
+        """The findings of the rules that fire once a file, for one agency.
+
+        Args:
+            table: agency (string), row (int64), and as text the ids that a finding has, the gates and one field: the
+                first row with each text.
+
+        Returns:
+            The columns of `schema`; "" where no agency is given.
+        """
         records = _polars(table).sort("row")
-        found = cjit.check(records.drop("agency", "row"), self.letter, today=self.today, only=self.once_rules).frame
-        # The gates speak where the rows are whole.
-        found = found.filter(pl.col("rule").cast(pl.String).is_in(self.once_rules))
-        return self._as_arrow(records, found, records["agency"][0])
+        frame = cjit.check(records.drop("agency", "row"), self.letter, today=self.today, only=self.once_rules).frame
+        # The gates fire on the parts, whose rows are whole.
+        frame = frame.filter(pl.col("rule").cast(pl.String).is_in(self.once_rules))
+        return self._as_arrow(records, frame, records["agency"][0])
 
     def parts(self, table: pa.Table) -> pa.Table:
-        """Which part each row of an agency is in, from 1; rows that share an id are in the same."""
+        """The part that each row of an agency is in; rows that share an id are in one part.
+
+        Args:
+            table: agency (string), held (boolean), row (int64), and the ids (string).
+
+        Returns:
+            The columns of `_PARTS`, with parts counted from 1.
+        """
         frame = _numbered(table, "held")
         linked = linked_rows(frame.select(self.ids))
-        # One after the other into a part until it is full.
+        # Linked rows are put into a part until it is full, then into the next.
         before = pl.col("rows").cum_sum() - pl.col("rows")
         sizes = linked.value_counts(name="rows").sort("linked").with_columns(part=before // self.rows_together + 1)
         rows = frame.select("agency", "held", "row", linked).join(sizes, on="linked")
         return _arrow(rows.select("agency", "held", "row", pl.col("part").cast(pl.Int64)))
 
-    def _as_arrow(self, records: pl.DataFrame, found: pl.DataFrame | None, agency: str) -> pa.Table:
-        """Findings with the numbers the rows came with; `cjit.check` counts the rows of a frame from 2."""
-        if found is None:
-            found = pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(self.texts, pl.String)})
-        rows = records["row"].gather(found["row"] - 2).cast(pl.Int64)
-        given = [pl.col(name) if name in found.columns else pl.lit(None).alias(name) for name in self.texts]
-        texts = [column.cast(pl.String) for column in given]
-        return _arrow(found.select(pl.lit(agency).alias("agency"), rows.alias("row"), *texts))
+    def _as_arrow(self, records: pl.DataFrame, findings: pl.DataFrame | None, agency: str) -> pa.Table:
+        """Findings as Spark takes them: with the agency, and with the numbers that the rows have in Spark.
+
+        Args:
+            records: the rows that were checked, in order, with their numbers as the column row (Int64).
+            findings: `Findings.frame`, which counts the rows from 2; None for no findings.
+            agency: the agency.
+
+        Returns:
+            The columns of `schema`.
+        """
+        if findings is None:
+            findings = pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(self.texts, pl.String)})
+        rows = records["row"].gather(findings["row"] - 2).cast(pl.Int64)
+        columns = [pl.col(name) if name in findings.columns else pl.lit(None).alias(name) for name in self.texts]
+        texts = [column.cast(pl.String) for column in columns]
+        return _arrow(findings.select(pl.lit(agency).alias("agency"), rows.alias("row"), *texts))
 
 
 def _on_workers(work: _Grouped) -> _Grouped:
-    """Some work as Spark takes it: a function that says what it is given."""
+    """A method as a function whose parameter is annotated, from which Spark reads what to give it."""
 
     def of_group(table: pa.Table) -> pa.Table:
         return work(table)
@@ -245,13 +325,22 @@ def _on_workers(work: _Grouped) -> _Grouped:
 
 
 def _polars(table: pa.Table) -> pl.DataFrame:
+    """A table of Arrow as a frame, with the same columns."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes one
     return frame
 
 
 def _numbered(table: pa.Table, *also: str) -> pl.DataFrame:
-    """A group's rows in order, each with a number of its own."""
+    """The rows of a group, in order of their numbers.
+
+    Args:
+        table: agency (string), row (int64) and other columns.
+        also: columns that, with row, identify a row.
+
+    Raises:
+        ValueError: where a row has no number, or two have the same.
+    """
     frame = _polars(table).sort("row", maintain_order=True)
     if frame["row"].has_nulls() or frame.select("row", *also).is_duplicated().any():
         agency = frame["agency"][0]
@@ -260,36 +349,36 @@ def _numbered(table: pa.Table, *also: str) -> pl.DataFrame:
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
-    """A frame as Spark takes it: its text is Arrow's short kind."""
+    """A frame as Spark takes it: its text is Arrow's string type, not large_string."""
     kinds = {pl.String: pa.string(), pl.Int64: pa.int64(), pl.Boolean: pa.bool_()}
     table = frame.to_arrow()
     return table.cast(pa.schema([(name, kinds[type(kind)]) for name, kind in frame.schema.items()]))
 
 
 def linked_rows(ids: pl.DataFrame) -> pl.Series:
-    """For each row the first of all rows that it shares an id with, directly or by way of others.
+    """For each row the first of the rows that it shares an id with, directly or through others.
 
     Args:
-        ids: Columns of ids as text; blank, or nothing but spaces, is none. An id is the same within a column only.
+        ids: columns of ids (String); a blank, or nothing but spaces, is no id. Ids are compared within a column only.
 
     Returns:
-        A column `linked` of places in the frame (UInt32).
+        A column `linked` (UInt32): the place of that first row in the frame.
     """
     known = [
         pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name).str.strip_chars().hash()).alias(name)
         for name in ids.columns
     ]
-    # Two ids with the same hash would only keep more rows together.
+    # Two ids with the same hash would only link more rows than needed.
     frame = ids.select(known).with_columns(linked=pl.int_range(pl.len(), dtype=pl.UInt32))
     least = pl.min_horizontal(
         "linked", *(pl.when(pl.col(name).is_not_null()).then(pl.col("linked").min().over(name)) for name in ids.columns)
     )
     while True:
-        # A row takes the least number among those with one of its ids, and all that had its own take it too.
-        own = frame.select("linked", least=least)
-        seen = own.select(pl.col("least").min().over("linked").alias("linked"))["linked"]
-        while not (further := seen.gather(seen)).equals(seen):
-            seen = further
-        if seen.equals(frame["linked"]):
-            return seen
-        frame = frame.with_columns(seen)
+        # A row takes the least number of the rows with one of its ids, and so do all rows that had its old number.
+        least_of_ids = frame.select("linked", least=least)
+        linked = least_of_ids.select(pl.col("least").min().over("linked").alias("linked"))["linked"]
+        while not (next_linked := linked.gather(linked)).equals(linked):
+            linked = next_linked
+        if linked.equals(frame["linked"]):
+            return linked
+        frame = frame.with_columns(linked)

@@ -523,7 +523,7 @@ django.setup()
 from cjit.files import temporary
 from cjit.web import kept
 temporary._leads_to = lambda *_: False
-copy = temporary.Aside(kept.aside())
+copy = temporary.PrivateFile(kept.aside())
 print(copy.path, flush=True)
 os.kill(os.getpid(), 9)
 """

@@ -1,10 +1,7 @@
-"""Copies of the sender's own file: one with the findings beside each row, one with mechanical faults mended.
+"""A copy of a file with mechanical faults mended, and a list of every change.
 
-The annotated copy is the file as it was sent, for a person with a spreadsheet. The corrected copy is a file
-to submit, in the one form the dataset has; it mends only what is understood without doubt, guesses nothing,
-and every change stands in a list beside it.
-
-Of a record without consent neither holds anything but its row number.
+The copy is a file to submit, in the one form that the dataset has. A text is mended only where it is certain what it
+means. Neither the copy nor the list has anything of a record without consent but its row number.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from cjit.conditions import WHITE, headers_of
-from cjit.copies.consent import Why, giving, withheld
+from cjit.copies.consent import Reason, passing_code, withheld
 from cjit.copies.sent import CRLF, head_rows
 from cjit.dataset import Field, Kind
 from cjit.dates import Style, style_in
@@ -41,20 +38,26 @@ from cjit.kinds import FieldKind, kinds_of
 from cjit.report.spreadsheet import neutral
 from cjit.report.words import shown
 
-#: Rows that are written at once.
-_TOGETHER = 20_000
+#: Rows in a batch, which is written at once.
+_BATCH = 20_000
+_UNCLEAR = "whose consent is none of its codes"
 
 # ---- the corrected copy ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """What was changed for a corrected copy, in numbers.
+    """The numbers of changes that were made for a corrected copy.
 
-    `cells` mended or filled in; rows left out because their cells cannot be told apart (`ragged`), because there is
-    nothing in them (`blank`), for want of consent (`closed`), because what stands for consent is no code of it
-    (`unclear`), or because they repeat the headers (`headings`); `form` changes to the file as a whole. `rows` are in
-    the copy, and `rejected` of them would still be: None where the copy was not looked at.
+    cells: cells that were mended or filled in.
+    ragged: rows left out because their cells cannot be told apart.
+    blank: rows left out because nothing is in them.
+    closed: rows left out because consent is withdrawn or blank.
+    unclear: rows left out because consent is no code.
+    headings: rows left out because they repeat the headers.
+    form: changes to the file as a whole.
+    rows: rows in the copy.
+    rejected: rows of the copy that would still be rejected; None where the copy was not checked.
     """
 
     cells: int
@@ -74,12 +77,12 @@ class Corrected:
 
     @property
     def total(self) -> int:
-        """Every row and cell that is not as it was sent, and every change to the form."""
+        """The rows left out, the cells changed and the changes to the form."""
         return self.cells + self.left_out + self.form
 
     def __str__(self) -> str:
         """One sentence without its full stop."""
-        change_list = [
+        parts = [
             _counted(self.cells, "cell was mended", "cells were mended"),
             _counted(
                 self.ragged,
@@ -94,17 +97,14 @@ class Corrected:
             ),
             _counted(self.form, "change was made to the file itself", "changes were made to the file itself"),
         ]
-        done = "; ".join(filter(None, change_list))
+        changes = "; ".join(filter(None, parts))
         if not self.rows:
-            return f"{done}; no record is left"
+            return f"{changes}; no record is left"
         if self.rejected:
             left = _counted(self.rejected, "record would still be rejected", "records would still be rejected")
-            return f"{done or 'Nothing could be mended'}; {left}"
-        # What was not checked again may be anything.
-        return done or ("Nothing could be mended" if self.rejected is None else "Nothing needed mending")
-
-
-_UNCLEAR = "whose consent is none of its codes"
+            return f"{changes or 'Nothing could be mended'}; {left}"
+        # A copy that was not checked again may still have faults.
+        return changes or ("Nothing could be mended" if self.rejected is None else "Nothing needed mending")
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -120,26 +120,29 @@ def correct(
 ) -> Corrected:
     """Write a copy in the dataset's one form with mechanical faults mended, and a list of every change.
 
-    Mended: outer spaces, capitals (A to Z only), date style, leading noughts, whole postcodes, codes that are read as
-    others or say "none", a blank upper tier local authority where the postcode leaves no doubt, and consent where every
-    record spells it in one of the ways that plainly stand for the code that gives it. A value that is no value, or a
-    code that a list known to be incomplete does not have, stays as it was sent, since nobody but the sender
-    knows what was meant. Each column of dates has one style: its own, or where it has both or none, that of most plain
-    dates of the file (yyyymmdd, where both are as many). The copy has the dataset's headers in the document's order,
-    commas, CRLF and UTF-8; columns the dataset does not have are left out, and so are rows without consent and rows
-    whose cells cannot be told apart. It is the file to submit and not one for a spreadsheet, so cells like formulas
-    are not neutralised in it: an apostrophe would be submitted. Correcting a corrected file changes nothing.
+    Mended are outer spaces, capitals (A to Z only), date style, leading zeros, whole postcodes, and codes that are read
+    as others or say "none". A blank upper tier local authority is filled in where the postcode determines it. Consent
+    is written as its code where every record spells it in a way that plainly means that code. A text that is no
+    value stays as it was sent, since only the sender knows what was meant; so does a code that an incomplete list does
+    not have.
+
+    Each column of dates has one style. A column keeps its own; one with both or none gets the style that most plain
+    dates of the file have, or yyyymmdd where both are as many. The copy has the dataset's headers in the document's
+    order, commas, CRLF and UTF-8. Columns that the dataset does not have are left out, and so are rows without consent
+    and ragged rows. Cells like formulas are not neutralised, because the apostrophe would be submitted. Correcting a
+    corrected file changes nothing.
 
     Args:
         checked: the file, checked.
         path: where the copy goes, by name or opened.
-        changes: where the list goes, by name or opened: a CSV for a spreadsheet with row (of the file that was sent;
-            blank for the whole file), header, was, now, what. Whole postcodes are never whole in it.
-        again: whether the copy is checked, by the same day and for the same agency, so that what remains to be mended
-            can be said.
+        changes: where the list goes, by name or opened. It is a CSV file for a spreadsheet, a line a change, with the
+            columns row (of the file that was sent; blank for the whole file), header, was, now and what. No postcode
+            is whole in it.
+        again: whether the copy is checked, as on the same day and for the same agency, to count the rows that would
+            still be rejected.
 
     Returns:
-        What was changed, in numbers.
+        The numbers of changes.
 
     Raises:
         Unusable: where the file changed meanwhile; nothing is written.
@@ -150,19 +153,26 @@ def correct(
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
         change_list = stack.enter_context(placed(changes, source))
-        done = _Corrector(source, judged).write(out, change_list)
+        counts = _Corrector(source, judged).write(out, change_list)
         name = getattr(out, "name", None)
-        if again and done.rows and isinstance(name, str) and os.path.isfile(name):
+        if again and counts.rows and isinstance(name, str) and os.path.isfile(name):
             out.flush()
-            found = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, limit=0)
-            done = replace(done, rejected=found.rejected)
-        # Before either copy is put in its place.
+            findings = check(Path(name), source.dataset, today=judged.today, submitter=judged.submitter, limit=0)
+            counts = replace(counts, rejected=findings.rejected)
+        # Before the copy and the list are renamed to their paths.
         source.assure()
-    return done
+    return counts
 
 
 class Change(NamedTuple):
-    """A line of the list: the row of the file that was sent (None: the whole file), and what was changed in it."""
+    """A line of the list of changes.
+
+    row: the row of the file that was sent; None for the whole file.
+    header: the field; "" for the whole row.
+    was: the text that was sent.
+    now: the text that is written.
+    what: what was changed, in words.
+    """
 
     row: int | None
     header: str
@@ -172,20 +182,29 @@ class Change(NamedTuple):
 
 
 def _change(row: int | None, header: str = "", was: str = "", now: str = "", what: str = "") -> Change:
-    """A change as the list has it: without whole postcodes, and nothing in it a formula."""
+    """A line of the list, with whole postcodes masked and cells like formulas neutralised."""
     return Change(
         row, neutral(header), neutral(without_whole_postcodes(was)), neutral(without_whole_postcodes(now)), what
     )
 
 
-class _Mended:
-    """A field of a corrected copy.
+class _MendedColumn:
+    """A column of a corrected copy.
 
-    texts: for each key the text that is written; of an id that is not there, the key itself. changes: for each key of
-    which another text is written the line of the list, without its row.
+    header: its header.
+    texts: the text that is written for each key; an id without an entry is its own text.
+    changes: the line of the list, without its row, for each key whose text is changed.
     """
 
     def __init__(self, field: Field, cells: Mapping[Key, CellText], kind: FieldKind, style: Style) -> None:
+        """Mend the texts of a field.
+
+        Args:
+            field: the field.
+            cells: its texts, by key.
+            kind: its kind.
+            style: how its dates are written.
+        """
         self.header = field.header
         self.texts: dict[Key, str] = {}
         self.changes: dict[Key, Change] = {}
@@ -194,14 +213,25 @@ class _Mended:
             self.texts[key] = now
             if now != was:
                 what = kind.change(was.strip(WHITE), now, style)
-                shown_text = f"{was.strip(WHITE)[:-2]}**" if field.kind is Kind.POSTCODE and is_whole(was) else was
-                self.changes[key] = _change(None, field.header, shown_text, now, what)
+                masked = f"{was.strip(WHITE)[:-2]}**" if field.kind is Kind.POSTCODE and is_whole(was) else was
+                self.changes[key] = _change(None, field.header, masked, now, what)
 
 
 class _Corrector:
-    """What is written of each row of a file, and the list of changes."""
+    """Writes the copy of a file and the list of changes.
+
+    source: the file.
+    judged: its table.
+    cells: the texts of the table, by header and key.
+    left_out: the reason for each row that is left out, by its place in the table.
+    columns: the columns of the copy, in order.
+    unclear: the distinct texts of consent on rows that are left out because it is no code.
+    filled_in: the header of the field that is filled in; "" where there is none.
+    filled: the code for each row in which it is filled in, by the row's place.
+    """
 
     def __init__(self, source: Source, judged: Judged) -> None:
+        """Mend the texts of a file, column by column."""
         self.source = source
         self.judged = judged
         dataset = source.dataset
@@ -209,36 +239,37 @@ class _Corrector:
         kinds = kinds_of(dataset)
         self.cells = {header: judged.cells(header) for header in dataset.headers}
         self.left_out = withheld(judged)
-        gives = self._gives()
-        if gives is not None:
-            self.left_out = dict.fromkeys(judged.headers_again, Why.HEADERS)
+        code = self._consent_code()
+        if code is not None:
+            self.left_out = dict.fromkeys(judged.headers_again, Reason.HEADERS)
         styles = self._styles()
         self.columns = [
-            _Mended(f, self.cells[f.header], kinds[f.header], styles.get(f.header, Style.EIGHT)) for f in dataset.fields
+            _MendedColumn(f, self.cells[f.header], kinds[f.header], styles.get(f.header, Style.EIGHT))
+            for f in dataset.fields
         ]
-        if gives is not None:
+        if code is not None:
             consent = self.columns[dataset.headers.index(gate)]
-            consent.texts = dict.fromkeys(consent.texts, gives)
+            consent.texts = dict.fromkeys(consent.texts, code)
             consent.changes = {
-                key: _change(None, gate, text or "", gives, "Consent written as its code")
+                key: _change(None, gate, text or "", code, "Consent written as its code")
                 for key, (text, _) in self.cells[gate].items()
             }
         self.unclear = self._unclear()
         self.filled_in, self.filled = _filled(judged, self.cells, self.left_out)
 
-    def _gives(self) -> str | None:
-        """The code that gives consent, where every record has a text that plainly stands for it, and none the code."""
+    def _consent_code(self) -> str | None:
+        """The code that gives consent, where every record spells it otherwise in a way that plainly means it."""
         judged = self.judged
         texts = judged.gate_texts()
         # Rows that repeat the headers are no records.
         if texts.total() + len(judged.headers_again) < judged.height or not all(spells_yes(t or "") for t in texts):
             return None
-        return giving(judged.gate)
+        return passing_code(judged.gate)
 
     def _styles(self) -> dict[str, Style]:
-        """In which style each date column is written, so that correcting the copy again changes nothing.
+        """The style in which each column of dates is written, by header: such that correcting again changes nothing.
 
-        Its own; that of most dates of the file, where it has both or neither.
+        A column with dates in one style keeps it. One with both or none gets that of most dates of the file.
         """
         judged, left_out = self.judged, list(self.left_out)
         counts: dict[str, Counter[Style]] = {}
@@ -253,18 +284,26 @@ class _Corrector:
                 style = None if parsed.value is None else style_in((parsed.sent or "").strip(WHITE))
                 if style and keys[key]:
                     counts[header][style] += keys[key]
-        most = max(Style, key=lambda style: sum(of[style] for of in counts.values()))
-        return {header: next(iter(of)) if len(of) == 1 else most for header, of in counts.items()}
+        most = max(Style, key=lambda style: sum(count[style] for count in counts.values()))
+        return {header: next(iter(count)) if len(count) == 1 else most for header, count in counts.items()}
 
     def _unclear(self) -> set[str]:
-        """What stands for consent on rows that are left out because it is none of its codes."""
+        """The distinct texts of consent on rows that are left out because it is no code."""
         header = self.judged.gate.header
-        places = [at for at, why in self.left_out.items() if why is Why.NO_CODE]
+        places = [at for at, reason in self.left_out.items() if reason is Reason.NO_CODE]
         texts = (self.cells[header][key].text for key in set(self.judged.keys(header, places)))
         return {(text or "").strip(WHITE) for text in texts}
 
     def write(self, out: IO[bytes], change_list: IO[bytes]) -> Corrected:
-        """Write the copy and the list of changes."""
+        """Write the copy and the list of changes, in batches.
+
+        Args:
+            out: where the copy goes.
+            change_list: where the list goes.
+
+        Returns:
+            The numbers of changes.
+        """
         judged, odd = self.judged, self.judged.odd
         copy, listed = (io.TextIOWrapper(file, "utf-8", newline="") for file in (out, change_list))
         listed.write("\ufeff")
@@ -273,19 +312,19 @@ class _Corrector:
         form = list(_form(self.source))
         changes.writerows(form)
         rows.writerow(judged.book.dataset.headers)
-        ragged = [(row, f"Row left out: it has {shown_text}") for row, _, shown_text, *_ in ragged_lines(odd)]
+        ragged = [(row, f"Row left out: it has {count}") for row, _, count, *_ in ragged_lines(odd)]
         mended = at_ragged = 0
-        for start in range(0, judged.height, _TOGETHER):
-            places = range(start, min(start + _TOGETHER, judged.height))
-            written, found = self._some(places)
+        for start in range(0, judged.height, _BATCH):
+            places = range(start, min(start + _BATCH, judged.height))
+            written, batch = self._batch(places)
             rows.writerows(written)
-            mended += len(found)
+            mended += len(batch)
             upto = bisect_left(ragged, (judged.numbers(places)[-1],))
-            found += self._left_out(places)
-            found += (_change(row, what=shown_text) for row, shown_text in ragged[at_ragged:upto])
+            batch += self._left_out(places)
+            batch += (_change(row, what=text) for row, text in ragged[at_ragged:upto])
             at_ragged = upto
-            changes.writerows(sorted(found, key=attrgetter("row")))
-        changes.writerows(_change(row, what=shown_text) for row, shown_text in ragged[at_ragged:])
+            changes.writerows(sorted(batch, key=attrgetter("row")))
+        changes.writerows(_change(row, what=text) for row, text in ragged[at_ragged:])
         last = {
             "short": _counted(odd.short, "row was", "rows were") + " short by blank cells at the end, now written",
             "long": _counted(odd.long, "row had", "rows had") + " blank cells behind the last column, now left out",
@@ -293,37 +332,41 @@ class _Corrector:
         }
         changes.writerows(_change(None, what=what) for name, what in last.items() if getattr(odd, name))
         for file in (copy, listed):
-            # Flushes, and leaves closing to who opened.
+            # Flushes, and leaves the file itself open.
             file.detach()
-        whys = Counter(self.left_out.values())
+        reasons = Counter(self.left_out.values())
         return Corrected(
             cells=mended,
             ragged=len(odd.ragged),
             blank=odd.blank,
-            closed=whys[Why.REFUSED] + whys[Why.BLANK],
-            unclear=whys[Why.NO_CODE],
-            headings=whys[Why.HEADERS],
+            closed=reasons[Reason.REFUSED] + reasons[Reason.BLANK],
+            unclear=reasons[Reason.NO_CODE],
+            headings=reasons[Reason.HEADERS],
             form=len(form) + bool(odd.short) + bool(odd.long),
             rows=judged.height - len(self.left_out),
         )
 
-    def _some(self, places: range) -> tuple[Iterable[Sequence[str]], list[Change]]:
-        """What is written of some rows, and the changes to their cells."""
+    def _batch(self, places: range) -> tuple[Iterable[Sequence[str]], list[Change]]:
+        """The rows of a batch, less those left out, as texts in the order of the headers; the changes to their cells.
+
+        Args:
+            places: the places of the rows in the table.
+        """
         judged, left_out, first = self.judged, self.left_out, places.start
         numbers = judged.numbers(places)
         columns: list[list[str]] = []
         changes = []
         for column in self.columns:
             keys = judged.keys(column.header, places)
-            # An id that is not there is its own text.
+            # An id without an entry is its own text.
             texts = list(map(column.texts.get, keys, cast("Sequence[str]", keys)))
             columns.append(texts)
             filled = self.filled if column.header == self.filled_in else {}
             for at, key in zip(places, keys, strict=True) if column.changes or filled else ():
                 if at in filled:
                     was = self.cells[column.header][key].text or ""
-                    shown_text = "Filled in from the postcode"
-                    changes.append(_change(numbers[at - first], column.header, was, filled[at], shown_text))
+                    what = "Filled in from the postcode"
+                    changes.append(_change(numbers[at - first], column.header, was, filled[at], what))
                     texts[at - first] = filled[at]
                 elif key in column.changes and at not in left_out:
                     changes.append(column.changes[key]._replace(row=numbers[at - first]))
@@ -331,13 +374,16 @@ class _Corrector:
         return (compress(rows, (at not in left_out for at in places)) if left_out else rows), changes
 
     def _left_out(self, places: range) -> Iterator[Change]:
-        """The rows that are left out, and why; with what stands for consent where that tells of the extract alone."""
+        """The lines of the list on the rows of a batch that are left out.
+
+        A line has the text of consent only where all such texts are few and short words (`may_be_shown`).
+        """
         header = self.judged.gate.header
-        at_which = [at for at in places if at in self.left_out] if self.left_out else []
+        out = [at for at in places if at in self.left_out] if self.left_out else []
         numbers = self.judged.numbers(places)
-        for at, key in zip(at_which, self.judged.keys(header, at_which), strict=True):
+        for at, key in zip(out, self.judged.keys(header, out), strict=True):
             because = self.left_out[at].because(header)
-            if self.left_out[at] is Why.NO_CODE and may_be_shown(self.unclear):
+            if self.left_out[at] is Reason.NO_CODE and may_be_shown(self.unclear):
                 text = (self.cells[header][key].text or "").strip(WHITE)
                 because = f"{header} says “{shown(text)}”, which is none of its codes"
             yield _change(numbers[at - places.start], what=f"Row left out, because {because}")
@@ -349,18 +395,19 @@ class _Corrector:
 def _filled(
     judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], left_out: Collection[int]
 ) -> tuple[str, dict[int, str]]:
-    """The upper tier local authority where it is blank and the postcode leaves no doubt.
+    """The upper tier local authority of rows where it is blank and the postcode determines it.
 
-    No doubt: the sector lies in one authority, the list has its code, every row of the episode then has the
-    same one, and no rule has anything against it that it had not before.
+    Four things must hold. The sector lies in one authority; the list has its code; every row of the episode then has
+    the same authority; and no rule fires with the code that did not fire without it.
 
     Args:
         judged: the table.
         cells: its texts, by header and key.
-        left_out: the rows that are left out.
+        left_out: the places of the rows that are left out.
 
     Returns:
-        The header of the authority, and the code for each row in which it is filled in.
+        The header of the authority ("" where the dataset has none), and the code for each row in which it is filled
+        in, by the row's place.
     """
     dataset = judged.book.dataset
     authority = next((f for f in dataset.fields if f.codes == "UTLA"), None)
@@ -375,33 +422,42 @@ def _filled(
         if codes and code in codes.codes:
             sectors[key] = code
     blank = {key for key, (_, parsed) in cells[header].items() if parsed.sent is None}
-    own, there = judged.keys(header, every), judged.keys(postcode.header, every)
+    authorities, postcodes = judged.keys(header, every), judged.keys(postcode.header, every)
     candidates = {
         at: sectors[sector]
-        for at, code, sector in zip(every, own, there, strict=True)
+        for at, code, sector in zip(every, authorities, postcodes, strict=True)
         if code in blank and sector in sectors and at not in left_out
     }
     if not candidates:
         return header, {}
     episodes = _values(judged, cells, dataset.entity(authority.entity)[0].header)
     concerned = {episodes[at] for at in candidates} - {None}
-    shown_text: dict[Typed, set[Typed]] = {episode: set() for episode in concerned}
-    for at, (episode, key) in enumerate(zip(episodes, own, strict=True)):
+    codes_of: dict[Typed, set[Typed]] = {episode: set() for episode in concerned}
+    for at, (episode, key) in enumerate(zip(episodes, authorities, strict=True)):
         if episode in concerned and at not in left_out:
-            shown_text[episode].add(candidates.get(at, cells[header][key].parsed.value))
-    certain = {at: code for at, code in candidates.items() if len(shown_text.get(episodes[at], set()) - {None}) < 2}
-    against = _Against(judged, cells, header).places(certain)
-    return header, {at: code for at, code in certain.items() if at not in against}
+            codes_of[episode].add(candidates.get(at, cells[header][key].parsed.value))
+    certain = {at: code for at, code in candidates.items() if len(codes_of.get(episodes[at], set()) - {None}) < 2}
+    refused = _FiredRules(judged, cells, header).places(certain)
+    return header, {at: code for at, code in certain.items() if at not in refused}
 
 
 def _values(judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], header: str) -> list[Typed]:
-    """The value of a field on each row."""
+    """The value of a field on each row of the table."""
     known: dict[Key, Typed] = {key: parsed.value for key, (_, parsed) in cells[header].items()}
     return [known.get(key, key) for key in judged.keys(header, range(judged.height))]
 
 
-class _Against:
-    """Whether a rule has anything against a code that is filled in which it had not before."""
+class _FiredRules:
+    """Whether a rule fires on a row when a code is filled in that did not fire before.
+
+    judged: the table.
+    cells: its texts, by header and key.
+    header: that of the field that is filled in.
+    records: the plain engine, which evaluates the rules.
+    known: the parsed texts of the field, by text.
+    headers: the fields that the rules on the filled field read; no other bears on the answer.
+    answers: the answers so far, by the keys of those fields and the code.
+    """
 
     def __init__(self, judged: Judged, cells: Mapping[str, Mapping[Key, CellText]], header: str) -> None:
         self.judged = judged
@@ -410,24 +466,28 @@ class _Against:
         self.records = Records(judged.book, judged.today, judged.submitter)
         self.known = dict(cells[header].values())
         several = judged.book.of_several_fields.values()
-        #: Nothing else of a row bears on the rules that read the field.
         self.headers = sorted(
             {header, *(h for each in several if header in headers_of(each) for h in headers_of(each))}
         )
         self.answers: dict[tuple[tuple[Key, ...], str], bool] = {}
 
     def places(self, codes: Mapping[int, str]) -> set[int]:
-        """The rows in which it has, of some with their codes."""
+        """The places of the rows on which a rule fires.
+
+        Args:
+            codes: the code to be filled in, by the row's place.
+        """
         rows = zip(*(self.judged.keys(header, list(codes)) for header in self.headers), strict=True)
-        against = set()
+        fired = set()
         for (at, code), keys in zip(codes.items(), rows, strict=True):
             if (keys, code) not in self.answers:
-                self.answers[keys, code] = self._ask(keys, code)
+                self.answers[keys, code] = self._evaluate(keys, code)
             if self.answers[keys, code]:
-                against.add(at)
-        return against
+                fired.add(at)
+        return fired
 
-    def _ask(self, keys: Sequence[Key], code: str) -> bool:
+    def _evaluate(self, keys: Sequence[Key], code: str) -> bool:
+        """Whether a rule fires with the code that does not fire without, on a row with keys as `headers` are."""
         if code not in self.known:
             self.known[code] = self.records.parse(self.header, code)
         row = {header: self.records.parse(header, None) for header in self.judged.book.dataset.headers}
@@ -446,7 +506,7 @@ class _Against:
 
 
 def _form(source: Source) -> Iterator[Change]:
-    """The changes to the file as a whole and to its header row."""
+    """The lines of the list on the file as a whole and on its header row."""
     with source.path.open("rb") as file:
         first = file.read(source.start)
     if len(head_rows(source)) > 1:

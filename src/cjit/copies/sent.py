@@ -1,4 +1,4 @@
-"""The rows of a file as they were sent, cell by cell."""
+"""The rows of a file as they were sent: each cell with its spaces, and each row with its number of cells."""
 
 from __future__ import annotations
 
@@ -14,14 +14,28 @@ CRLF = "\r\n"
 
 
 def head_rows(source: Source) -> list[list[str]]:
-    """The header row, last, as it was sent; a line before it only names the separator, for Excel."""
+    """The rows up to the header row, as they were sent.
+
+    Args:
+        source: the file.
+
+    Returns:
+        The cells of each row. The header row is the last; a row before it only names the separator, for Excel.
+    """
     with source.path.open("rb") as file:
         text = file.read(source.start).removeprefix(codecs.BOM_UTF8).decode(source.encoding)
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator))
 
 
 def rows_of(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Every row below the header with its number, blank and ragged ones too, told apart as `read` does."""
+    """The rows below the header, blank and ragged ones too, parsed as the check parses them.
+
+    Args:
+        source: the file.
+
+    Yields:
+        For each row its number, as a spreadsheet shows it, and its cells.
+    """
     line_end = "" if source.quoted_lines else "\r" if source.carriage_returns_only else "\n"
     with source.path.open("rb") as file:
         file.seek(source.start)

@@ -21,7 +21,7 @@ from cjit.engine.plain import Typed
 from cjit.engine.records import ParsedText, Records
 from cjit.engine.rulebook import RuleBook
 from cjit.engine.shown import value_shown
-from cjit.files.parsing import Oddities, cells_of, stretches_of, together
+from cjit.files.parsing import Oddities, cells_of, chunks_of, together
 from cjit.files.source import Source
 
 #: Findings handed on at once.
@@ -43,7 +43,7 @@ class Rows(Oddities):
 
 def read(source: Source) -> Rows:
     """The rows of a file."""
-    parts = [cells_of(stretch()) for stretch in stretches_of(source)]
+    parts = [cells_of(read()) for read in chunks_of(source)]
     numbers = [row for part in parts for row in part.rows]
     columns = list(zip(*(cells for part in parts for cells in part.cells), strict=True)) or [()] * len(source.columns)
     blank = ("",) * len(numbers)

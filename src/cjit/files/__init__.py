@@ -1,1 +1,1 @@
-"""Files of records: bytes are opened, looked over, parsed, and written whole to their place."""
+"""Files of records: opened, surveyed, parsed to rows of cells, and written whole."""

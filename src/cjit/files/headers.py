@@ -13,10 +13,22 @@ from cjit.sentences import listed
 
 
 def header_row(head: bytes, encoding: str, name: str, dataset: Dataset, notes: list[str]) -> tuple[str, list[str], int]:
-    """The separator, the cells of the header row, and the bytes it takes.
+    """The header row, parsed with the separator that makes most known headers.
 
-    The separator is the one that makes most known headers. A first line such as "sep=;" is for Excel and is
-    passed over.
+    A first line such as "sep=;" only tells Excel the separator. It is skipped, and a note says so.
+
+    Args:
+        head: the first bytes of the file, without a byte order mark.
+        encoding: the encoding of the file.
+        name: the file's name, for messages.
+        dataset: the dataset whose headers are known.
+        notes: takes the sentences for the user.
+
+    Returns:
+        The separator; the cells of the header row, as they were sent; the bytes up to the end of that row.
+
+    Raises:
+        Unusable: where no cell of the first row is a known header.
     """
     lines = head.splitlines(keepends=True)
     skipped = 0
@@ -25,25 +37,25 @@ def header_row(head: bytes, encoding: str, name: str, dataset: Dataset, notes: l
         skipped = len(lines.pop(0))
     known = {h.upper() for f in dataset.fields for h in (f.header, *f.also)}
 
-    def found(cells: Sequence[str]) -> int:
+    def count_known(cells: Sequence[str]) -> int:
         return sum(tidy_header(cell) in known for cell in cells)
 
     rows = [_first_record(lines, separator, encoding) for separator in SEPARATORS]
-    best = max(range(len(rows)), key=lambda i: found(rows[i][0]))
-    cells, taken = rows[best]
-    if not found(cells):
+    best = max(range(len(rows)), key=lambda i: count_known(rows[i][0]))
+    cells, size = rows[best]
+    if not count_known(cells):
         for number, line in enumerate(lines[1:10], 2):
-            if any(found(line.decode(encoding, "replace").split(separator)) > 1 for separator in SEPARATORS):
+            if any(count_known(line.decode(encoding, "replace").split(separator)) > 1 for separator in SEPARATORS):
                 raise Unusable(f"The headers of {name} are in row {number}: delete the rows above them")
         raise Unusable(
             f"The first row of {name} holds none of the headers of dataset {dataset.letter}, such as"
             f" {dataset.headers[0]}: make the extract again with a header row"
         )
-    return list(SEPARATORS)[best], cells, skipped + taken
+    return list(SEPARATORS)[best], cells, skipped + size
 
 
 def _first_record(lines: Sequence[bytes], separator: str, encoding: str) -> tuple[list[str], int]:
-    """The cells of the first record, which may span lines, and the bytes it takes; no cells where it cannot end."""
+    """The first record, which may span lines: its cells and its bytes; no cells where a quote is never closed."""
     text = [line.decode(encoding, "replace") for line in lines[:200]]
     for count in range(1, len(text) + 1):
         try:
@@ -62,7 +74,23 @@ def tidy_header(cell: str) -> str:
 def columns_of(
     cells: Sequence[str], name: str, dataset: Dataset, notes: list[str]
 ) -> tuple[tuple[str | None, ...], tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """What each column is; raises where a header stands twice or the file cannot be of this dataset."""
+    """The field that each column of the file has.
+
+    Args:
+        cells: the header row, as it was sent.
+        name: the file's name, for messages.
+        dataset: the dataset.
+        notes: takes the sentences for the user.
+
+    Returns:
+        For each column its header, as the dataset has it, or None where it is unknown; the dataset's headers that are
+        missing; the unknown headers, fit to be shown; the headers that are spelt otherwise, as they were sent, with
+        the header each is read as.
+
+    Raises:
+        Unusable: where two columns have one header, the file is of another dataset, or a column is missing without
+            which every record would be rejected.
+    """
     also = {other: f.header for f in dataset.fields for other in f.also}
     columns: list[str | None] = []
     unknown: list[str] = []
@@ -112,18 +140,18 @@ def columns_of(
 
 
 def _shown(cell: str) -> str:
-    """A header cell as it may be shown: printable, and no longer than a header could be."""
+    """A header cell fit to be shown: printable, at most 40 characters."""
     text = "".join(c if c.isprintable() else " " for c in cell).strip()
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def columns_called(headers: Sequence[str]) -> str:
-    """One column or several, in words."""
+    """The word “column” or “columns”, and the headers."""
     return f"column {headers[0]}" if len(headers) == 1 else f"columns {listed(headers)}"
 
 
 def _near(missing: Sequence[str], unknown: Sequence[str]) -> dict[str, str]:
-    """For each missing header the unknown one it may have been meant by."""
+    """For each missing header the unknown header, if any, that may be a misspelling of it."""
     tidy = {tidy_header(header): header for header in unknown}
     near = {h: difflib.get_close_matches(h, tidy, n=1, cutoff=0.75) for h in missing}
     return {h: tidy[match[0]] for h, match in near.items() if match}

@@ -1,7 +1,7 @@
 """Lines of a file to rows of cells, with the row numbers a spreadsheet shows.
 
-A file is read in stretches of a few megabytes, so memory does not grow with its length. The structure of a stretch is
-looked at before any of its values: what is odd about a row is found here, once, whoever parses the rest.
+A file is read in chunks of a few megabytes, so memory does not grow with its length. The structure of a chunk is
+checked before any value in it is parsed: rows with too few or too many cells are found here, once for both engines.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from functools import cache, lru_cache, partial
 
 from cjit.conditions import WHITE
 from cjit.dataset import Dataset
-from cjit.files.rows import BLOCK, Ends, Reading
+from cjit.files.rows import BLOCK, Reading, WidthCheck
 from cjit.files.rows import block as in_block
-from cjit.files.source import Cut, Source, Unusable
+from cjit.files.source import ByteRange, Source, Unusable
 
-#: Bytes whose structure is looked at together: where a line is odd, no more than these are split into lines.
-_BLOCK = 256 << 10
-#: Rows of a file with quoted line ends that are handed on together.
-_TOGETHER = 50_000
+#: Bytes whose structure is compared at once. Only where one of their lines is odd are they split into lines.
+_WINDOW = 256 << 10
+#: Rows in a chunk of a file in which a quoted cell spans lines.
+_CHUNK_ROWS = 50_000
+#: Characters that a cell with nothing in it may have. Some old systems end a file with Control-Z.
+_NOTHING = " \t\r\n\x1a"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Oddities:
-    """What was odd about the rows of a file, or of a part of it.
+    """The rows of a file, or of a part of it, that are blank or have too few or too many cells.
 
-    ragged: row and number of cells of each row whose cells cannot be told apart; such rows are not read.
-    blank: how many rows had nothing in them at all; these are left out.
-    short, long: how many rows were read although blank cells at their end were left out, or were too many.
-    uneven: the short rows beside which longer ones stand, as no spreadsheet writes them.
-    cut_off: the ragged row within which the file ends.
+    ragged: number and cells of each ragged row; such rows are not read.
+    blank: how many rows had nothing in them; these are left out.
+    short: how many rows were read although they lack blank cells at their end.
+    long: how many rows were read although they have too many blank cells at their end.
+    cut_off: the number of the ragged row within which the file ends.
     width: how many cells a row should have.
+    uneven: the numbers of the short rows in whose block stand longer ones, as no spreadsheet writes them.
     """
 
     ragged: tuple[tuple[int, int], ...] = ()
@@ -47,7 +50,11 @@ class Oddities:
 
 
 def together(parts: Sequence[Oddities]) -> Oddities:
-    """What was odd in all parts of a file."""
+    """The oddities of a file.
+
+    Args:
+        parts: the oddities of its parts, in order.
+    """
     return Oddities(
         ragged=tuple(row for part in parts for row in part.ragged),
         blank=sum(part.blank for part in parts),
@@ -60,83 +67,121 @@ def together(parts: Sequence[Oddities]) -> Oddities:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Some rows of a file, each with one cell for each of its columns.
+class Chunk:
+    """Some rows of a file whose structure was checked: each has one cell for each column of the file.
 
     source: the file.
-    lines: the rows as whole lines of UTF-8, each with its line end; or the cells of each, where a quoted cell spans
-        lines.
-    rows: their numbers.
-    by_the_book: whether a quote or a carriage return stands where only a careful reader reads it right.
+    lines: the rows as whole lines of UTF-8, each with its line end; or the cells of each row (text, "" where blank),
+        where a quoted cell spans lines.
+    rows: their numbers, as a spreadsheet shows them.
+    irregular: whether a quote or a carriage return stands where only a parser that follows RFC 4180 reads it right.
     size: the bytes of the file they take.
-    blank: how many rows between them had nothing in them.
+    blank: how many rows among them had nothing in them, and were left out.
     """
 
     source: Source
     lines: bytes | list[list[str]]
     rows: Sequence[int]
-    by_the_book: bool
+    irregular: bool
     size: int
     blank: int
-    _odd: _Odd
-    _others: Callable[[int], Iterator[tuple[int, bytes]]] | None
+    _odd: _OddRows
+    _neighbours: Callable[[int], Iterator[tuple[int, bytes]]] | None
 
     def doubtful(self) -> list[int]:
-        """The rows that are not read after all, as no row near them is surely as short or long."""
-        return self._odd.doubtful(self._others) if self._others else []
+        """The numbers of rows that are ragged after all: no row of their block with as many cells is sure."""
+        return self._odd.doubtful(self._neighbours) if self._neighbours else []
 
     def oddities(self, rows: Iterable[int], blanks: int) -> Oddities:
-        """What was odd, where some rows are read and more blank ones were found."""
+        """The oddities of the chunk; to be asked after `doubtful`.
+
+        Args:
+            rows: the numbers of the rows that are read.
+            blanks: how many rows were found blank when they were parsed.
+        """
         return self._odd.oddities(rows, self.blank + blanks)
 
 
 @dataclass(frozen=True)
 class CellRows(Oddities):
-    """Some rows of a file in plain Python.
+    """Some rows of a file as lists of text.
 
-    rows: their numbers. cells: a list a row, a text a column of the file; "" where it is blank.
+    rows: their numbers, as a spreadsheet shows them.
+    cells: for each row a list with a text for each column of the file, "" where it is blank.
     """
 
     rows: Sequence[int]
     cells: list[list[str]]
 
 
-def stretches_of(source: Source) -> Iterator[Callable[[], Stretch]]:
-    """A file stretch by stretch, in order: each a call that looks it over and may run in any thread."""
+def chunks_of(source: Source) -> Iterator[Callable[[], Chunk]]:
+    """The chunks of a file, in order.
+
+    Args:
+        source: the file.
+
+    Yields:
+        For each chunk a call that reads it and checks its structure; the calls may run in any thread.
+
+    Raises:
+        Unusable: where a quotation mark is out of place, or the file changed.
+    """
     if source.quoted_lines:
-        yield from (partial(_itself, stretch) for stretch in _records(source))
+        yield from (partial(_identity, chunk) for chunk in _chunks_of_records(source))
     else:
-        yield from (_Cut(source, cut).stretch for cut in source.cuts)
+        yield from (_Lines(source, byte_range).chunk for byte_range in source.byte_ranges)
 
 
-def _itself(stretch: Stretch) -> Stretch:
-    return stretch
+def _identity(chunk: Chunk) -> Chunk:
+    return chunk
 
 
-def cells_of(stretch: Stretch) -> CellRows:
-    """The cells of some rows, less the rows that turn out to be blank or doubtful."""
-    source, rows = stretch.source, list(stretch.rows)
-    if isinstance(stretch.lines, list):
-        return CellRows(rows, stretch.lines, **vars(stretch.oddities(rows, 0)))
-    lines, cells = split_lines(stretch.lines, rows, source)
+def cells_of(chunk: Chunk) -> CellRows:
+    """The cells of a chunk, less the rows that turn out to be blank or doubtful.
+
+    Args:
+        chunk: some rows.
+
+    Returns:
+        Their cells, and what was odd about the others.
+
+    Raises:
+        Unusable: where a quotation mark is out of place.
+    """
+    source, rows = chunk.source, list(chunk.rows)
+    if isinstance(chunk.lines, list):
+        return CellRows(rows, chunk.lines, **vars(chunk.oddities(rows, 0)))
+    lines, cells = split_lines(chunk.lines, rows, source)
     wanted = [place for place, header in enumerate(source.columns) if header]
     first = source.columns.index(source.dataset.headers[0]) if source.dataset.headers[0] in source.columns else None
     blanks = {
         at
-        for at, own in enumerate(cells)
-        if (first is None or not own[first] or own[first][0] in WHITE)
-        and not any(own[place].strip(WHITE) for place in wanted)
-        and (not source.unknown or nothing_in(lines[at].encode(), source))
+        for at, texts in enumerate(cells)
+        if (first is None or not texts[first] or texts[first][0] in WHITE)
+        and not any(texts[place].strip(WHITE) for place in wanted)
+        and (not source.unknown or is_blank_line(lines[at].encode(), source))
     }
-    out = set(stretch.doubtful())
-    if blanks or out:
-        places = [at for at, row in enumerate(rows) if at not in blanks and row not in out]
+    doubtful = set(chunk.doubtful())
+    if blanks or doubtful:
+        places = [at for at, row in enumerate(rows) if at not in blanks and row not in doubtful]
         rows, cells = [rows[at] for at in places], [cells[at] for at in places]
-    return CellRows(rows, cells, **vars(stretch.oddities(rows, len(blanks))))
+    return CellRows(rows, cells, **vars(chunk.oddities(rows, len(blanks))))
 
 
 def split_lines(data: bytes, rows: Sequence[int], source: Source) -> tuple[list[str], list[list[str]]]:
-    """Whole lines as text, and the cells of each. Raises `Unusable` where a quote is out of place."""
+    """The lines of a chunk, and their cells.
+
+    Args:
+        data: whole lines of UTF-8, each with its line end.
+        rows: the number of each row, for the message.
+        source: the file.
+
+    Returns:
+        The lines as text, without line ends; for each line a list of its cells.
+
+    Raises:
+        Unusable: where a quotation mark is out of place.
+    """
     text = data.decode()
     lines = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")[:-1]
     separator = source.separator
@@ -148,43 +193,55 @@ def split_lines(data: bytes, rows: Sequence[int], source: Source) -> tuple[list[
     ]
 
 
-def nothing_in(line: bytes, source: Source) -> bool:
-    """Whether a line has nothing in it, neither in a column that is not read."""
+def is_blank_line(line: bytes, source: Source) -> bool:
+    """Whether a line has nothing but separators, quotes and spaces, also in the columns that are not read."""
     return not line.strip(source.separator.encode() + b'" \t\r')
 
 
 # ---- odd rows --------------------------------------------------------------------------------------
 
 
-class _Odd:
-    """Lines that do not look like the rest, looked at one by one.
+class _OddRows:
+    """The rows of a chunk with quotes, stray carriage returns, or too few or too many cells; examined one by one.
 
-    `left_out` are the rows whose cells cannot be told apart, or that have nothing in them; `ragged` the former
-    with their cells; `stray` says whether a quote or a carriage return stands where only a careful reader reads it
-    right. `fitted` are the rows with fewer or more cells that are read all the same, with their cells, unless
-    `doubtful` says otherwise.
+    source: the file.
+    separator: the byte between cells.
+    width: how many cells a row should have.
+    widths: decides on rows with another number of cells.
+    last: the number of the row that no line end follows.
+    left_out: the numbers of the rows that are ragged or blank.
+    ragged: number and cells of each ragged row.
+    stray: whether a quote or a carriage return stands where only a parser that follows RFC 4180 reads it right.
+    fitted: by number, the cells of each row that is read though it is short or long; `doubtful` takes some back.
+    sure: block and number of cells of the fitted rows that are read whatever their block has.
+    undecided: the numbers of the fitted rows that are read if their block has a sure one with as many cells.
     """
 
     def __init__(self, source: Source, last: int | None = None) -> None:
         self.source = source
         self.separator, self.width = source.separator.encode(), len(source.columns)
-        self.ends = _ends(source.dataset, source.columns)
-        #: The row that no line end follows.
+        self.widths = _width_check(source.dataset, source.columns)
         self.last = last
         self.left_out: list[int] = []
         self.ragged: list[tuple[int, int]] = []
         self.stray = False
         self.fitted: dict[int, int] = {}
         self.sure: set[tuple[int, int]] = set()
-        self.asking: list[int] = []
+        self.undecided: list[int] = []
 
-    def examine(self, block: bytes, patterns: list[bytes], first: int) -> bytes:
-        """Some lines less those left out; `patterns` are their separators and unpaired quotes."""
-        straight = self.separator * (self.width - 1)
-        lines = block[:-1].split(b"\n")
+    def examine(self, window: bytes, patterns: list[bytes], first: int) -> bytes:
+        """Some lines as they are read: without ragged and blank ones, each with the right number of separators.
+
+        Args:
+            window: whole lines.
+            patterns: for each line its separators, carriage returns and unpaired quotes.
+            first: the number of the first row.
+        """
+        regular = self.separator * (self.width - 1)
+        lines = window[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
-            if pattern in (straight, straight + b"\r"):
+            if pattern in (regular, regular + b"\r"):
                 continue
             line, row = lines[place], first + place
             quoted = b'"' in pattern
@@ -203,44 +260,58 @@ class _Odd:
         return b"".join(line + b"\n" for place, line in enumerate(lines) if place not in left_out)
 
     def judge(self, cells: list[str], row: int) -> bool:
-        """Whether a row is read, as it seems by itself, though it has fewer cells than there are headers, or more."""
+        """Whether a row with too few or too many cells is read, as far as its own cells say; it is noted if so.
+
+        Args:
+            cells: the cells of the row.
+            row: its number, as a spreadsheet shows it.
+        """
         count = len(cells)
         if not _filled(cells) or (row == self.last and count < self.width):
             return False
-        reading = self.ends.reading(cells)
+        reading = self.widths.reading(cells)
         if reading is Reading.NOT:
             return False
         self.fitted[row] = count
         if reading is Reading.SURE:
             self.sure.add((in_block(row), count))
         else:
-            self.asking.append(row)
+            self.undecided.append(row)
         return True
 
-    def doubtful(self, others: Callable[[int], Iterator[tuple[int, bytes]]]) -> list[int]:
-        """The rows that are not read after all: in their block is none of as many cells that is sure.
+    def doubtful(self, neighbours: Callable[[int], Iterator[tuple[int, bytes]]]) -> list[int]:
+        """The fitted rows that are ragged after all: no row of their block with as many cells is sure.
 
-        `others` gives the rows of a block that lie in another piece of the file.
+        Args:
+            neighbours: for the number of a block, its rows in the chunks beside this one: number and line of each.
+
+        Returns:
+            Their numbers.
         """
-        for number in {in_block(row) for row in self.asking if not self._sure(row)}:
-            for row, line in others(number):
+        for number in {in_block(row) for row in self.undecided if not self._is_sure(row)}:
+            for row, line in neighbours(number):
                 cells = _cells(line, self.separator, row, self.source.name)
                 odd = len(cells) != self.width and row != _unended(self.source) and _filled(cells)
-                if odd and self.ends.reading(cells) is Reading.SURE:
+                if odd and self.widths.reading(cells) is Reading.SURE:
                     self.sure.add((number, len(cells)))
-        doubtful = [row for row in self.asking if not self._sure(row)]
+        doubtful = [row for row in self.undecided if not self._is_sure(row)]
         self.ragged = sorted([*self.ragged, *((row, self.fitted.pop(row)) for row in doubtful)])
         return doubtful
 
-    def _sure(self, row: int) -> bool:
+    def _is_sure(self, row: int) -> bool:
         return (in_block(row), self.fitted[row]) in self.sure
 
     def oddities(self, rows: Iterable[int], blank: int) -> Oddities:
-        """What was odd, where some rows are read and some were blank."""
+        """The oddities of the chunk.
+
+        Args:
+            rows: the numbers of the rows that are read.
+            blank: how many rows were blank.
+        """
         long = sum(count > self.width for count in self.fitted.values())
-        # Where nearly all rows end at one place, their columns are missing, and that is said of the file.
-        ends = self.source.shortened.cells if self.source.shortened else None
-        short = {row: count for row, count in self.fitted.items() if count < self.width and count != ends}
+        # The shortened rows of a file are no oddities of their own: their columns are missing, which a note says.
+        common = self.source.shortened.cells if self.source.shortened else None
+        short = {row: count for row, count in self.fitted.items() if count < self.width and count != common}
         return Oddities(
             ragged=tuple(self.ragged),
             blank=blank,
@@ -252,60 +323,65 @@ class _Odd:
         )
 
     def _uneven(self, short: Mapping[int, int], rows: Iterable[int]) -> Iterator[int]:
-        """The short rows in whose block there are longer ones."""
+        """The numbers of the short rows in whose block there are longer ones.
+
+        Args:
+            short: by number, how many cells each short row has.
+            rows: the numbers of all rows that are read.
+        """
         if not short:
             return
         blocks: dict[int, list[int]] = {}
         for row, count in short.items():
             blocks.setdefault(in_block(row), []).append(count)
-        # Which blocks have other rows too.
-        there = Counter(map(in_block, rows))
-        others = {block for block, counts in blocks.items() if len(counts) < there[block]}
+        sizes = Counter(map(in_block, rows))
+        # The blocks that also have rows that are not short.
+        mixed = {block for block, counts in blocks.items() if len(counts) < sizes[block]}
         for row, count in short.items():
             block = in_block(row)
-            if block in others or count < max(blocks[block]):
+            if block in mixed or count < max(blocks[block]):
                 yield row
 
 
 def _unended(source: Source) -> int | None:
-    """The last row, where no line end follows it: it may have been cut off."""
-    return source.cuts[-1].first + source.cuts[-1].lines - 1 if source.unended else None
+    """The number of the last row, where no line end follows it: it may have been cut off."""
+    if not source.unended:
+        return None
+    last = source.byte_ranges[-1]
+    return last.first_row + last.lines - 1
 
 
 @lru_cache(maxsize=8)
-def _ends(dataset: Dataset, columns: tuple[str | None, ...]) -> Ends:
-    return Ends(dataset, columns)
+def _width_check(dataset: Dataset, columns: tuple[str | None, ...]) -> WidthCheck:
+    return WidthCheck(dataset, columns)
 
 
 def _filled(cells: Sequence[str]) -> bool:
-    # Control-Z is how some old systems end a file.
     return any(cell.strip(_NOTHING) for cell in cells)
 
 
-_NOTHING = " \t\r\n\x1a"
-
-
-def _fitted(line: bytes, separator: bytes, lacks: int) -> bytes:
-    """A line with the separators it lacks at its end, or less those it has too many there."""
+def _fitted(line: bytes, separator: bytes, lacking: int) -> bytes:
+    """A line with some more separators at its end; with fewer, where `lacking` is less than 0."""
     bare = line.removesuffix(b"\r")
-    for _ in range(-lacks):
-        # What follows is blank and has no separator in it.
+    for _ in range(-lacking):
+        # The cell after the last separator is blank, so it has no separator in quotes.
         bare = bare[: bare.rindex(separator)]
-    return bare + separator * lacks
+    return bare + separator * lacking
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _Lines:
     """Whole lines of a file in which no quoted cell spans lines."""
 
     source: Source
-    cut: Cut
+    byte_range: ByteRange
 
     def data(self) -> bytes:
+        """The lines in UTF-8, each ended by a line feed."""
         with self.source.path.open("rb") as file:
-            file.seek(self.cut.at)
-            data = file.read(self.cut.size)
-        if len(data) != self.cut.size:
+            file.seek(self.byte_range.offset)
+            data = file.read(self.byte_range.size)
+        if len(data) != self.byte_range.size:
             self.source.assure()
         if self.source.carriage_returns_only:
             data = data.replace(b"\r", b"\n")
@@ -313,61 +389,70 @@ class _Cut:
             data = data.decode("cp1252").encode()
         return data if data.endswith(b"\n") else data + b"\n"
 
-    def stretch(self) -> Stretch:
-        """Look the lines over."""
-        source, data, first = self.source, self.data(), self.cut.first
+    def chunk(self) -> Chunk:
+        """The lines with their structure checked."""
+        source, data, first = self.source, self.data(), self.byte_range.first_row
         separator = source.separator.encode()
-        # With everything but separators, quotes and line ends taken out, a file whose rows all have
-        # the same number of cells is one short pattern repeated.
+        # Without all bytes but separators, quotes and line ends, lines with the same number of cells are one short
+        # pattern repeated: a comparison of bytes, far faster than to split each line.
         line_end = b"\r\n" if data[: data.find(b"\n")].endswith(b"\r") else b"\n"
-        straight = separator * (len(source.columns) - 1) + line_end
+        regular = separator * (len(source.columns) - 1) + line_end
         drop = bytes(b for b in range(256) if b not in separator + b'"\r\n')
-        odd = _Odd(source, _unended(source))
-        blocks: list[bytes] = []
+        odd = _OddRows(source, _unended(source))
+        windows: list[bytes] = []
         row = at = 0
         while at < len(data):
-            end = data.rfind(b"\n", at, at + _BLOCK) + 1 or data.find(b"\n", at) + 1
-            block = data[at:end]
-            bare = block.translate(None, drop)
+            end = data.rfind(b"\n", at, at + _WINDOW) + 1 or data.find(b"\n", at) + 1
+            window = data[at:end]
+            bare = window.translate(None, drop)
             if source.quotes:
                 bare = bare.replace(b'""', b"")
-            lines, short = divmod(len(bare), len(straight))
-            if short or bare != straight * lines:
+            lines, rest = divmod(len(bare), len(regular))
+            if rest or bare != regular * lines:
                 patterns = bare[:-1].split(b"\n")
                 lines = len(patterns)
-                block = odd.examine(block, patterns, first + row)
-            blocks.append(block)
+                window = odd.examine(window, patterns, first + row)
+            windows.append(window)
             row, at = row + lines, end
         rows: Sequence[int] = range(first, first + row)
         if odd.left_out or odd.fitted:
-            data = b"".join(blocks)
+            data = b"".join(windows)
         if odd.left_out:
-            out = set(odd.left_out)
-            rows = [number for number in rows if number not in out]
+            left_out = set(odd.left_out)
+            rows = [number for number in rows if number not in left_out]
         blank = len(odd.left_out) - len(odd.ragged)
-        return Stretch(source, data, rows, odd.stray, self.cut.size, blank, odd, self.others)
+        return Chunk(source, data, rows, odd.stray, self.byte_range.size, blank, odd, self.neighbours)
 
-    def others(self, number: int) -> Iterator[tuple[int, bytes]]:
-        """The rows of a block that lie in the pieces beside this one."""
-        first, last = self.cut.first, self.cut.first + self.cut.lines - 1
+    def neighbours(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """The rows of a block that stand in the chunks beside this one.
+
+        Args:
+            number: the number of the block.
+
+        Yields:
+            The number and the line of each row.
+        """
+        here = self.byte_range
+        first, last = here.first_row, here.first_row + here.lines - 1
         before = list(range(max(2, number * BLOCK + 1), first))
         after = range(last + 1, (number + 1) * BLOCK + 1)
-        start = max(self.source.start, self.cut.at - _BLOCK)
+        start = max(self.source.start, here.offset - _WINDOW)
         with self.source.path.open("rb") as file:
             file.seek(start)
-            ahead = self._lines(file.read(self.cut.at - start))[-len(before) - 1 : -1] if before else []
-            file.seek(self.cut.at + self.cut.size)
-            behind = self._lines(file.read(_BLOCK))[: len(after)] if after else []
-        yield from zip(before[len(before) - len(ahead) :], ahead, strict=True)
-        yield from zip(after, behind, strict=False)
+            preceding = self._lines(file.read(here.offset - start))[-len(before) - 1 : -1] if before else []
+            file.seek(here.offset + here.size)
+            following = self._lines(file.read(_WINDOW))[: len(after)] if after else []
+        yield from zip(before[len(before) - len(preceding) :], preceding, strict=True)
+        yield from zip(after, following, strict=False)
 
     def _lines(self, data: bytes) -> list[bytes]:
+        """Some bytes of the file as lines of UTF-8, without their line ends."""
         text = data.decode(self.source.encoding, "replace").encode()
         return (text.replace(b"\r", b"\n") if self.source.carriage_returns_only else text).split(b"\n")
 
 
 def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
-    """The cells of a line."""
+    """The cells of a line; `row` and `name` are for the message of `split`."""
     line = line.removesuffix(b"\r")
     if b'"' not in line:
         return line.decode().split(separator.decode())
@@ -376,47 +461,64 @@ def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
 
 @cache
 def _well_quoted(separator: bytes) -> re.Pattern[bytes]:
-    """A line whose quotes all begin or end a cell: the only kind on which every reader agrees."""
+    """Matches a line whose quotes all begin or end a cell: the only kind that every CSV parser reads alike."""
     sep = re.escape(separator)
     cell = rb'(?:"(?:[^"]|"")*"|[^"' + sep + rb"]*)"
     return re.compile(cell + rb"(?:" + sep + cell + rb")*")
 
 
 def split(lines: Sequence[str], separator: str, first: int, name: str) -> list[list[str]]:
-    """Lines by the book (RFC 4180), or the sentence that says which row breaks it."""
-    found: list[list[str]] = []
+    """The cells of some lines, parsed as RFC 4180 says.
+
+    Args:
+        lines: the lines, without line ends.
+        separator: the character between cells.
+        first: the number of the first row, for the message.
+        name: the file's name, for the message.
+
+    Returns:
+        For each row a list of its cells.
+
+    Raises:
+        Unusable: where a quotation mark is out of place.
+    """
+    rows: list[list[str]] = []
     try:
         for cells in csv.reader(lines, delimiter=separator, strict=True):
-            found.append(cells)
+            rows.append(cells)
     except csv.Error:
         raise Unusable(
-            f"Row {first + len(found)} of {name} has a quotation mark out of place: a cell in quotes must end with"
+            f"Row {first + len(rows)} of {name} has a quotation mark out of place: a cell in quotes must end with"
             " its quote, and a quote inside it must be doubled"
         ) from None
-    return found
+    return rows
 
 
-def _records(source: Source) -> Iterator[Stretch]:
-    """The rows of a file in which a quoted cell spans lines: slower, by Python's csv module."""
+def _chunks_of_records(source: Source) -> Iterator[Chunk]:
+    """The chunks of a file in which a quoted cell spans lines, by Python's csv module, which is slower.
+
+    Raises:
+        Unusable: where a quotation mark is out of place.
+    """
     width = len(source.columns)
     cells: list[list[str]] = []
     rows: list[int] = []
-    waiting: list[tuple[int, list[str]]] = []
-    odd = _Odd(source)
+    block: list[tuple[int, list[str]]] = []
+    odd = _OddRows(source)
     blank = row = 0
 
-    def settle() -> None:
-        # The rows of one block.
+    def end_block() -> None:
+        """Move the rows of the block that is complete to the chunk, less those that are doubtful."""
         doubtful = odd.doubtful(lambda _: iter(()))
-        for number, record in waiting:
+        for number, record in block:
             if number not in doubtful:
                 cells.append((record + [""] * (width - len(record)))[:width])
                 rows.append(number)
-        odd.asking.clear()
-        waiting.clear()
+        odd.undecided.clear()
+        block.clear()
 
-    def stretch() -> Stretch:
-        return Stretch(source, cells, rows, False, 0, blank, odd, None)
+    def chunk() -> Chunk:
+        return Chunk(source, cells, rows, False, 0, blank, odd, None)
 
     with source.path.open("r", encoding=source.encoding, newline="") as text:
         text.seek(source.start)
@@ -429,15 +531,15 @@ def _records(source: Source) -> Iterator[Stretch]:
                 following = next(reader, None)
                 if following is None and source.unended:
                     odd.last = row
-                if waiting and in_block(waiting[-1][0]) != in_block(row):
-                    settle()
-                    if len(cells) >= _TOGETHER:
-                        yield stretch()
-                        cells, rows, blank, odd = [], [], 0, _Odd(source, odd.last)
+                if block and in_block(block[-1][0]) != in_block(row):
+                    end_block()
+                    if len(cells) >= _CHUNK_ROWS:
+                        yield chunk()
+                        cells, rows, blank, odd = [], [], 0, _OddRows(source, odd.last)
                 if not _filled(record):
                     blank += 1
                 elif len(record) == width or odd.judge(record, row):
-                    waiting.append((row, record))
+                    block.append((row, record))
                 else:
                     odd.ragged.append((row, len(record)))
                 record = following
@@ -446,5 +548,5 @@ def _records(source: Source) -> Iterator[Stretch]:
                 f"A quotation mark in row {row + 1} of {source.name} is never closed, or stands inside a cell: a cell"
                 " in quotes must end with its quote, and a quote inside it must be doubled"
             ) from None
-    settle()
-    yield stretch()
+    end_block()
+    yield chunk()

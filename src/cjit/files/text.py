@@ -11,7 +11,18 @@ NO_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
 def decoded(data: bytes, name: str) -> str:
-    """All of a small text, UTF-8 with or without its mark, or Windows-1252; raises `Unusable` where it is neither."""
+    """The text of a small file in UTF-8, with or without a byte order mark, or in Windows-1252.
+
+    Args:
+        data: all bytes of the file.
+        name: its name, for messages.
+
+    Returns:
+        The text, without a byte order mark.
+
+    Raises:
+        Unusable: where the bytes are neither, or end within a character.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as bad:
@@ -19,5 +30,5 @@ def decoded(data: bytes, name: str) -> str:
             raise Unusable(within_a_character(name)) from None
     if NO_CP1252.search(data):
         raise Unusable(f"{name} is not text in UTF-8: save it as “CSV UTF-8 (comma delimited)”")
-    # As Excel saves what it calls CSV and no more.
+    # Excel's format “CSV” is in Windows-1252.
     return data.decode("cp1252")

@@ -1,4 +1,4 @@
-"""Findings as CSV, written as they are made, never all in memory."""
+"""Findings as CSV, written batch by batch: memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -19,46 +19,55 @@ if TYPE_CHECKING:
 
 
 def csv_findings(out: IO[bytes], rules: Iterable[Rule], source: Source, *, compared: bool = False) -> Sink:
-    """A sink that writes every batch of findings to `out` as CSV; the header row is written at once.
+    """A sink that writes every batch of findings as CSV. The header row is written before it is returned.
 
-    Columns: row, cell (such as D12 in the sender's own file), header, rule, severity, value, message, clause, and the
-    sender's client and episode ids. UTF-8 with a byte order mark, without which Excel takes UTF-8 for Windows-1252;
-    line ends are CRLF; cells like formulas are neutralised.
+    The columns are row, cell (such as D12, in the sender's file), header, rule, severity, value, previous (only where
+    a last submission is compared), message, clause, and the ids of client and episode under the dataset's headers.
+    The text is UTF-8 with a byte order mark, without which Excel reads it as Windows-1252. Line ends are CRLF. Cells
+    like formulas are neutralised.
 
     Args:
         out: where to write.
         rules: every rule that may fire.
         source: the file that is checked.
-        compared: whether a last submission is compared; then its value (previous) follows the value.
+        compared: whether a last submission is compared.
 
     Returns:
         The sink.
     """
     client, episode = (source.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
-    place = letters(source.columns)
+    letter_of = letters(source.columns)
     texts = Texts(
         {
-            rule.id: (place.get(rule.header), header_of(rule), rule.id, rule.severity.value, rule.message, rule.clause)
+            rule.id: (
+                letter_of.get(rule.header),
+                header_of(rule),
+                rule.id,
+                rule.severity.value,
+                rule.message,
+                rule.clause,
+            )
             for rule in rules
         }
     )
     values = ["value", "previous"] if compared else ["value"]
-    shown = ["row", "cell", "header", "rule", "severity", *values, "message", "clause", client, episode]
-    out.write(b"\xef\xbb\xbf" + ",".join(shown).encode() + b"\r\n")
+    columns = ["row", "cell", "header", "rule", "severity", *values, "message", "clause", client, episode]
+    out.write(b"\xef\xbb\xbf" + ",".join(columns).encode() + b"\r\n")
 
-    def sink(found: Batch) -> None:
-        if isinstance(found, FindingBatch):
+    def sink(batch: Batch) -> None:
+        """Write a batch of findings."""
+        if isinstance(batch, FindingBatch):
             text = io.StringIO(newline="")
             writer = csv.writer(text)
-            for row, rule, value, client_id, episode_id, previous in found.lines:
-                letter, header, name, severity, message, clause = texts.of[rule]
+            for row, rule, value, client_id, episode_id, previous in batch.lines:
+                letter, header, name, severity, message, clause = texts.by_rule[rule]
                 cell = letter and f"{letter}{row}"
-                own = [_cell(value), _cell(previous)] if compared else [_cell(value)]
+                row_values = [_cell(value), _cell(previous)] if compared else [_cell(value)]
                 ids = (_cell(client_id), _cell(episode_id))
-                writer.writerow([row, cell, header, name, severity, *own, message, clause, *ids])
+                writer.writerow([row, cell, header, name, severity, *row_values, message, clause, *ids])
             out.write(text.getvalue().encode())
         else:
-            out.write(_of_frame(found, texts, values))
+            out.write(_of_frame(batch, texts, values))
 
     return sink
 
@@ -67,16 +76,22 @@ def _cell(text: str | None) -> str | None:
     return text and neutral(text)
 
 
-def _of_frame(found: pl.DataFrame, texts: Texts, values: list[str]) -> memoryview:
-    """The same lines of a frame of findings, by Polars: some million take a second or two."""
+def _of_frame(findings: pl.DataFrame, texts: Texts, values: list[str]) -> memoryview:
+    """The lines of a frame of findings, by Polars: some million take a second or two.
+
+    Args:
+        findings: row (UInt32), rule (Enum of ids), value, client, episode and perhaps previous (String).
+        texts: letter, header, id, severity, message and clause of each rule.
+        values: the columns "value" and, where a last submission is compared, "previous".
+    """
     import polars as pl
 
     from cjit.report.spreadsheet import neutral_column
 
-    if "previous" in values and "previous" not in found.columns:
-        found = found.with_columns(previous=pl.lit(None, pl.String))
-    shown = found.with_columns(
-        texts.columns(found["rule"], ("letter", "header", "name", "severity", "message", "clause"))
+    if "previous" in values and "previous" not in findings.columns:
+        findings = findings.with_columns(previous=pl.lit(None, pl.String))
+    table = findings.with_columns(
+        texts.columns(findings["rule"], ("letter", "header", "name", "severity", "message", "clause"))
     ).select(
         "row",
         (pl.col("letter") + pl.col("row").cast(pl.String)).alias("cell"),
@@ -89,7 +104,7 @@ def _of_frame(found: pl.DataFrame, texts: Texts, values: list[str]) -> memoryvie
         neutral_column("client"),
         neutral_column("episode"),
     )
-    # By way of memory: Polars would turn a pipe closed by its reader into an error of its own.
+    # Polars raises an error of its own where the reader has closed a pipe, so it writes to memory.
     lines = io.BytesIO()
-    shown.write_csv(lines, include_header=False, line_terminator="\r\n")
+    table.write_csv(lines, include_header=False, line_terminator="\r\n")
     return lines.getbuffer()

@@ -1,7 +1,6 @@
-"""Findings as JSON, for programs: written as they are made, never all in memory.
+"""Findings as JSON, for programs, written batch by batch: memory does not grow with their number.
 
-A finding's texts depend on its rule alone, so they are written out once a rule and gathered; what is left
-to do for each of some million findings is its row, its value and its ids.
+Most texts of a finding depend on its rule alone. They are encoded once for each rule, and looked up for each finding.
 """
 
 from __future__ import annotations
@@ -30,9 +29,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class JsonFindings:
-    """A sink that keeps findings as lines of JSON in a temporary file until the summary is known."""
+    """A sink that writes findings as lines of JSON to a temporary file, which `write` puts after the summary.
+
+    It is a context manager, which removes the temporary file.
+    """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
+        """For findings of some rules: every rule that may fire."""
         self._texts = Texts({rule.id: (_start(rule), _end(rule)) for rule in rules})
         self._lines = tempfile.TemporaryFile(prefix="cjit-")  # noqa: SIM115 - closed by __exit__
 
@@ -42,32 +45,37 @@ class JsonFindings:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._lines.close()
 
-    def __call__(self, found: Batch) -> None:
-        """Take a batch of findings; `previous` is written where a last submission was compared."""
-        if not isinstance(found, FindingBatch):
-            self._lines.write(self._of_frame(found))
+    def __call__(self, batch: Batch) -> None:
+        """Write a batch of findings; `previous` is among their members where a last submission was compared."""
+        if not isinstance(batch, FindingBatch):
+            self._lines.write(self._of_frame(batch))
             return
-        for row, rule, value, _, _, previous in found.lines:
-            before, after = self._texts.of[rule]
-            last = f', "previous": {_json(previous)}' if found.compared else ""
+        for row, rule, value, _, _, previous in batch.lines:
+            before, after = self._texts.by_rule[rule]
+            last = f', "previous": {_json(previous)}' if batch.compared else ""
             self._lines.write(f'    {{"row": {row}{before}{_json(value)}{after}{last}}},\n'.encode())
 
-    def _of_frame(self, found: pl.DataFrame) -> memoryview:
-        """The same lines of a frame of findings, by Polars."""
+    def _of_frame(self, findings: pl.DataFrame) -> memoryview:
+        """The lines of a frame of findings, by Polars: row (UInt32), rule (Enum of ids), value, previous (String)."""
         import polars as pl
 
         parts = [pl.lit('    {"row": '), pl.col("row"), pl.col("before"), _quoted("value"), pl.col("after")]
-        if "previous" in found.columns:
+        if "previous" in findings.columns:
             parts += [pl.lit(', "previous": '), _quoted("previous")]
-        shown = found.with_columns(self._texts.columns(found["rule"], ("before", "after")))
+        table = findings.with_columns(self._texts.columns(findings["rule"], ("before", "after")))
         lines = io.BytesIO()
-        shown.select(pl.concat_str(*parts, pl.lit("},"))).write_csv(
+        table.select(pl.concat_str(*parts, pl.lit("},"))).write_csv(
             lines, include_header=False, quote_style="never", line_terminator="\n"
         )
         return lines.getbuffer()
 
     def write(self, out: IO[bytes], findings: Findings) -> None:
-        """Write the whole document; same file, day and version, same bytes."""
+        """Write the whole document: the summary, then the findings. The same file, day and version give the same bytes.
+
+        Args:
+            out: where to write.
+            findings: what the check found, all of whose batches this sink was handed.
+        """
         out.write(_head(findings).encode())
         length = self._lines.tell()
         if length:
@@ -82,7 +90,17 @@ class JsonFindings:
 
 
 def to_json(findings: Findings) -> str:
-    """The JSON of findings that were all kept; raises ValueError where some were not."""
+    """The JSON of a check that retained all its findings.
+
+    Args:
+        findings: what the check found.
+
+    Returns:
+        The document.
+
+    Raises:
+        ValueError: where the check retained only its first findings.
+    """
     if findings.total != findings.retained:
         raise ValueError("The check kept only its first findings: check again with limit=None")
     out = io.BytesIO()
@@ -94,9 +112,10 @@ def to_json(findings: Findings) -> str:
 
 
 def _head(findings: Findings) -> str:
+    """The document up to the bracket that opens the list of findings."""
     source = findings.source
     file = {
-        # A name that is not UTF-8 comes in surrogates, which no JSON can hold.
+        # The bytes of a name that is not UTF-8 are surrogates in Python, and JSON cannot have them.
         "name": _SURROGATE.sub("\ufffd", source.name) if source else None,
         "sha256": source.sha256() if source else None,
         "rows": findings.rows,
@@ -109,7 +128,7 @@ def _head(findings: Findings) -> str:
         "accepted": findings.accepted,
         "rejected": findings.rejected,
         "findings": findings.severities,
-        # A rule that is not named here did not run.
+        # Only rules that ran.
         "rules": {run.rule.id: run.count for run in findings.ledger if run.state == "run"},
     }
     completeness = {
@@ -134,7 +153,7 @@ def _head(findings: Findings) -> str:
 
 
 def _block(value: object, indent: str) -> str:
-    """JSON with one entry a line, but for entries that are lists or maps of plain values."""
+    """JSON with one entry a line; an entry that is a list or a small object stands on its line whole."""
     deeper = indent + "  "
     if isinstance(value, Mapping) and value:
         entries = [f"{deeper}{_json(name)}: {_inner(entry, deeper)}" for name, entry in value.items()]
@@ -145,7 +164,7 @@ def _block(value: object, indent: str) -> str:
 
 
 def _inner(value: object, indent: str) -> str:
-    # The counts of the rules are a hundred and more: a line each. Other small maps fit on one.
+    # The counts of the rules are over a hundred, so each has a line.
     return _block(value, indent) if isinstance(value, Mapping) and len(value) > 4 else _json(value)
 
 
@@ -164,11 +183,11 @@ def _end(rule: Rule) -> str:
 
 
 def _quoted(header: str) -> pl.Expr:
-    """Text as JSON. Few values need more than quotation marks, and the rest is costly."""
+    """A column of text as JSON: quoted, escaped only where a text needs it, since that is costly; null for null."""
     import polars as pl
 
     text = pl.col(header)
-    # Of {"value":"…"} what stands between the colon and the brace.
+    # Polars encodes structs only: the text is what stands between the colon and the brace of {"value":"…"}.
     escaped = pl.struct(header).struct.json_encode().str.slice(len(header) + 4).str.head(-1)
     return (
         pl.when(text.is_null())

@@ -1,6 +1,6 @@
-"""The formats a report is written in: each a value in `FORMATS`, with its writer. A new one is one more value there.
+"""The formats that a report is written in. Each is a value in `FORMATS`, with its writer; a new one is added there.
 
-A writer runs the check itself, for some hand their findings on as they are made.
+A writer runs the check itself, because some write each batch of findings as soon as it is made.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """A check to be run for a report.
+    """A check that a writer runs.
 
-    run: runs it; hands every batch of findings to the sink it is given, in order.
+    run: runs it, and calls the sink, if given, with every batch of findings in order.
     source: the file that is checked.
-    rules: every rule that may fire. compared: whether a last submission is compared.
+    rules: every rule that may fire.
+    compared: whether a last submission is compared.
     """
 
     run: Callable[[Sink | None], Findings]
@@ -37,9 +38,10 @@ class Check:
 class Format:
     """A format of a report.
 
-    name: what --format calls it. suffix: the end of its files' names.
-    limit: how many findings the check must keep for it.
-    write: runs the check and writes the whole report; gives what was found.
+    name: its name in --format.
+    suffix: the suffix of its files' names.
+    limit: how many findings the check must retain for it.
+    write: runs the check, writes the whole report, and gives what was found.
     printable: whether it may be written to standard output.
     """
 
@@ -48,6 +50,9 @@ class Format:
     limit: int
     write: Callable[[Check, IO[bytes]], Findings]
     printable: bool = True
+
+
+# Each runs a check and writes the report on it to `out`.
 
 
 def _text(check: Check, out: IO[bytes]) -> Findings:
@@ -97,7 +102,7 @@ def _xlsx(check: Check, out: IO[bytes]) -> Findings:
     return findings
 
 
-#: Every format, by name. A page and a workbook keep as many findings as they can hold and still be read.
+#: Every format, by name. The limits of a page and a workbook are as many findings as a person can still read in them.
 FORMATS: Mapping[str, Format] = {
     each.name: each
     for each in (
@@ -111,7 +116,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def format_of(path: str) -> Format | None:
-    """The format of which a file's name has the suffix; None where it is no format's."""
+    """The format whose suffix a file's name has; None where it is no format's."""
     suffix = os.path.splitext(path)[1].lower()
     return next((each for each in FORMATS.values() if each.suffix == suffix), None)
 
@@ -123,17 +128,17 @@ def write(
     where: str | os.PathLike[str] | None,
     rules: Iterable[Rule] = (),
 ) -> Findings:
-    """Run a check and write its report. Nothing is left at `where` when the check cannot be carried out.
+    """Run a check and write its report. Where the check fails, no file is left at `where`.
 
     Args:
-        run: runs the check, handing its findings to the sink it is given.
+        run: runs the check, and calls the sink, if given, with every batch of findings in order.
         source: the file that is checked.
         form: the format.
         where: the file to write; None is standard output.
-        rules: those beyond the dataset's own that may fire, on what the last submission has otherwise.
+        rules: the rules on changes since the last submission, where one is compared.
 
     Returns:
-        What was found.
+        The findings.
 
     Raises:
         WouldOverwrite: where `where` is the file that is checked.

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no network, readable without its script, on a phone and on paper."""
+"""The report as one HTML file, which loads nothing, and can be read without its script, on a phone and on paper."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-#: Findings in the table: more would be slow on a phone, and nobody reads them.
+#: The most findings in the table: more would be slow on a phone, and nobody reads them.
 SHOWN = 5_000
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table of findings, every text fit to be shown."""
+    """One line of the table of findings; every text is fit to be shown.
+
+    row: the spreadsheet row.
+    cell: the spreadsheet cell, such as D12; "" where no column has the rule's header.
+    client: the sender's client id.
+    episode: the sender's episode id.
+    rule: the rule.
+    label: the name of the field.
+    value: the value, or words for a blank or withheld one.
+    is_value: whether it is a value.
+    """
 
     row: int
     cell: str
@@ -41,7 +51,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Share:
-    """One part of the picture of the verdict: how many records, and where it stands in a bar of 1,000."""
+    """One part of the bar that shows the verdict.
+
+    name: its name in the style sheet.
+    label: its name for people.
+    count: how many records.
+    percent: their share, as text.
+    start: where the part begins, in a bar of 1,000.
+    width: how wide it is, in a bar of 1,000.
+    """
 
     name: str
     label: str
@@ -52,10 +70,14 @@ class Share:
 
 
 def render(findings: Findings) -> str:
-    """The page. It shows the first `SHOWN` findings and says how many more there are."""
+    """The page, as HTML. It shows the first `SHOWN` findings and says how many more there are.
+
+    Args:
+        findings: what the check found.
+    """
     lines = list(_lines(findings))
     full, other, missing = words.gaps(findings)
-    style, script = _inline("page.css"), _inline("page.js")
+    style, script = _packaged("page.css"), _packaged("page.js")
     return _template().render(
         findings=findings,
         report=words,
@@ -81,8 +103,9 @@ def render(findings: Findings) -> str:
 
 
 def _lines(findings: Findings) -> Iterator[Line]:
+    """The first findings, as lines of the table."""
     letters = words.letters(findings.source.columns) if findings.source else {}
-    for row, rule, value, previous, client, episode in words.each(findings, SHOWN):
+    for row, rule, value, previous, client, episode in words.first_findings(findings, SHOWN):
         letter = letters.get(rule.header, "")
         yield Line(
             row=row,
@@ -97,6 +120,7 @@ def _lines(findings: Findings) -> Iterator[Line]:
 
 
 def _shares(findings: Findings) -> list[Share]:
+    """The parts of the bar that shows the verdict, from accepted to rejected."""
     shares, start = [], 0.0
     for name, label, count in (
         ("accepted", "Accepted, nothing found", findings.rows - sum(findings.gravest.values())),
@@ -115,11 +139,11 @@ def _shares(findings: Findings) -> list[Share]:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = lambda number: f"{number:,}"
-    return environment.from_string(_inline("page.html.jinja"))
+    return environment.from_string(_packaged("page.html.jinja"))
 
 
 @cache
-def _inline(name: str) -> str:
+def _packaged(name: str) -> str:
     return files("cjit.report").joinpath(name).read_text("utf-8")
 
 

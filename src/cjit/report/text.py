@@ -1,4 +1,4 @@
-"""The report as text, for a terminal or a file: the verdict first, then what to do about what."""
+"""The report as text, for a terminal or a file: the verdict, then the causes with what to do, then the fields."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from cjit.dataset import Severity
 from cjit.engine.findings import Findings, RuleRun, Seen
 from cjit.report import words
 
-#: Rows shown under each cause; the other forms show more.
+#: Rows shown under each cause; the other formats show more.
 _ROWS = 3
+#: Characters of a bar that stands for all rows.
 _BAR = 20
-#: Columns of the table of fields; the one with the bars has no name.
+#: Columns of the table of fields; that of the bars has no name.
 _COLUMNS = ("", "Filled", "", "Blank", "Not answered", "No value")
 _BAR_AT = 2
 #: Characters a line must have for the bars to fit.
@@ -30,20 +31,29 @@ _STYLE = {
 
 
 def plain(findings: Findings, width: int = 80, encoding: str = "utf-8") -> str:
-    """The whole report as text without colour, in characters that `encoding` has."""
-    kept = io.BytesIO()
-    out = io.TextIOWrapper(kept, encoding, errors="replace", newline="")
+    """The report as text without colour.
+
+    Args:
+        findings: what the check found.
+        width: how many characters a line has at most.
+        encoding: the encoding whose characters it may have.
+
+    Returns:
+        The lines, without spaces at their ends.
+    """
+    buffer = io.BytesIO()
+    out = io.TextIOWrapper(buffer, encoding, errors="replace", newline="")
     render(findings, console=Console(file=out, width=width, color_system=None, force_terminal=False))
     out.flush()
-    return "".join(line.rstrip() + "\n" for line in kept.getvalue().decode(encoding).splitlines())
+    return "".join(line.rstrip() + "\n" for line in buffer.getvalue().decode(encoding).splitlines())
 
 
 def render(findings: Findings, *, console: Console) -> None:
     """Print the report. Rich shows colours only where the console is a terminal."""
     verdict = words.verdict(findings)
     cautions = words.cautions(findings)
-    whole = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
-    style = "bold red" if findings.rejected else "bold green" if whole else "bold"
+    all_checked = findings.rows and not cautions and not any(run.state == "skipped" for run in findings.ledger)
+    style = "bold red" if findings.rejected else "bold green" if all_checked else "bold"
     console.print(Text(verdict, style=style))
     for caution in cautions:
         console.print(Text(caution, style="yellow"))
@@ -52,7 +62,7 @@ def render(findings: Findings, *, console: Console) -> None:
     _notes(findings, console)
     _completeness(findings, console)
     if len(findings.fired) > _ROWS:
-        # The first line has long left the screen.
+        # The first line has scrolled out of sight.
         console.print()
         console.print(Text(verdict, style=style))
 
@@ -64,15 +74,16 @@ def _checked(findings: Findings) -> str:
 
 
 def _causes(findings: Findings, console: Console) -> None:
+    """Print each rule that fired, by severity: on how many rows, what to do, and the first rows."""
     for severity in Severity:
         runs = [run for run in findings.fired if run.rule.severity is severity]
         if not runs:
             continue
-        named = words.WORDS[severity]
+        severity_words = words.WORDS[severity]
         console.print()
-        console.print(Text(named.heading, style=_STYLE[severity]))
-        console.print(Text(named.meaning, style="dim"))
-        # One width for the column of counts, however long they are.
+        console.print(Text(severity_words.heading, style=_STYLE[severity]))
+        console.print(Text(severity_words.meaning, style="dim"))
+        # The counts of all causes stand in one column.
         width = max(len(words.extent(run, findings)) for run in findings.fired)
         for run in runs:
             table = Table.grid(padding=(0, 2), expand=False)
@@ -87,13 +98,14 @@ def _cause(run: RuleRun, findings: Findings) -> Text:
     if fault := words.one_fault(run, findings):
         cause.append(f"\n{fault[0].upper()}{fault[1:]}", style="bold")
     cause.append(f"\n{run.rule.id}", style="dim")
-    # The same fault on every row needs no list of rows.
+    # One row is enough as an example of a fault that is on every row.
     for seen in run.first[: 1 if words.one_fault(run, findings) else _ROWS]:
         cause.append("\n" + _place(seen, run, findings))
     return cause
 
 
 def _place(seen: Seen, run: RuleRun, findings: Findings) -> str:
+    """Where one of the first findings of a rule is: row, ids and value, in words."""
     parts = [f"{'first in ' if run.rule.once else ''}row {seen.row:,}"]
     for word, identifier in (("client", seen.client), ("episode", seen.episode)):
         if identifier is not None:
@@ -118,6 +130,7 @@ def _notes(findings: Findings, console: Console) -> None:
 
 
 def _completeness(findings: Findings, console: Console) -> None:
+    """Print how complete each field is: the full and the missing ones in a sentence, the others in a table."""
     if not findings.rows:
         return
     full, other, missing = words.gaps(findings)
@@ -136,7 +149,7 @@ def _completeness(findings: Findings, console: Console) -> None:
     narrow = console.width < _NARROW
     bar = _bar_of(console)
     table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False)
-    # Of the bar and the numbers, the numbers are what a narrow screen keeps.
+    # A narrow screen has the numbers and no bars.
     names = ("", "Filled", "Blank", "Not\nanswered", "No\nvalue") if narrow else _COLUMNS
     for place, name in enumerate(names):
         figure = place and (narrow or place != _BAR_AT)

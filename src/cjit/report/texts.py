@@ -1,4 +1,4 @@
-"""The texts of findings that depend on the rule alone: written out once a rule, and then looked up."""
+"""The texts of findings that depend on the rule alone: made once for each rule, then looked up by its id."""
 
 from __future__ import annotations
 
@@ -12,26 +12,37 @@ if TYPE_CHECKING:
 
 
 def header_of(rule: Rule) -> str | None:
-    """The field a finding of a rule is shown at; None where it is of the whole row."""
+    """The header of the field that a rule's findings are shown at; None where they are of the whole row."""
     return None if rule.header == "ROW" else rule.header
 
 
 class Texts:
-    """Some texts of each rule, by its id (`of`), and the same as columns."""
+    """Some texts of each rule, for findings as lists and as frames.
 
-    def __init__(self, of: Mapping[str, tuple[str | None, ...]]) -> None:
-        self.of = of
+    by_rule: the texts, by the rule's id; each rule has as many.
+    """
+
+    def __init__(self, by_rule: Mapping[str, tuple[str | None, ...]]) -> None:
+        self.by_rule = by_rule
         self._columns: dict[tuple[str, ...], list[pl.Series]] = {}
 
     def columns(self, rules: pl.Series, names: Sequence[str]) -> list[pl.Series]:
-        """The texts of a column of rule ids (an Enum), as columns with some names."""
+        """The texts of a frame of findings, as columns. Needs Polars.
+
+        Args:
+            rules: the rule of each finding (Enum of ids).
+            names: the names of the columns, as many as a rule has texts.
+
+        Returns:
+            For each name a column (String) as long as `rules`.
+        """
         import polars as pl
 
         assert isinstance(rules.dtype, pl.Enum)  # noqa: S101 - for the type checker
         ids = tuple(rules.dtype.categories)
         if ids not in self._columns:
-            # Put once into the order of the ids, a text is found by its number.
-            texts = zip(*(self.of[name] for name in ids), strict=True)
+            # In the order of the Enum's ids, an id's number in the Enum is the index of its text.
+            texts = zip(*(self.by_rule[name] for name in ids), strict=True)
             self._columns[ids] = [pl.Series(n, each, dtype=pl.String) for n, each in zip(names, texts, strict=True)]
         index = rules.to_physical()
         return [texts.gather(index) for texts in self._columns[ids]]

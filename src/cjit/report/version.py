@@ -1,22 +1,12 @@
-"""What a report was made by: the program and the rules, by version."""
+"""The versions that a report names: of the program, and of the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
 from cjit.conditions import as_text as condition_as_text
 from cjit.dataset import Dataset, Rule
 from cjit.engine.findings import RAGGED
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    Sink = Callable[[pl.DataFrame], None]
-
-
-# ---- what was run ----------------------------------------------------------------------------------
 
 
 @cache
@@ -28,16 +18,13 @@ def engine() -> str:
 
 
 def file_rules(dataset: Dataset) -> tuple[Rule, ...]:
-    """Every rule a check of a file knows: that on the rows themselves, then the dataset's."""
+    """Every rule of the check of a file: that on ragged rows, then the dataset's."""
     return (RAGGED, *dataset.rules)
 
 
 @lru_cache(maxsize=8)
 def rules_version(dataset: Dataset) -> str:
-    """Twelve hexadecimal figures that change when a rule, a field or a code list does.
-
-    The same on every run and machine.
-    """
+    """Twelve hexadecimal digits of a hash over the rules, fields and code lists: the same on every machine."""
     from hashlib import sha256
 
     digest = sha256()
@@ -45,11 +32,11 @@ def rules_version(dataset: Dataset) -> str:
         parts = (rule.id, rule.severity, rule.message, rule.clause, rule.across, rule.gate, rule.replaces)
         digest.update(repr((*map(str, parts), condition_as_text(rule.fails_when))).encode())
     for field in dataset.fields:
-        told_of = (field.header, field.also, field.entity, field.kind, field.changes, field.codes, field.missing)
+        names = (field.header, field.also, field.entity, field.kind, field.changes, field.codes, field.missing)
         bounds = (field.minimum, field.maximum, sorted(field.apart), field.none)
-        digest.update(repr((*map(str, told_of), bounds)).encode())
+        digest.update(repr((*map(str, names), bounds)).encode())
     for name, codes in sorted(dataset.lists.items()):
         for row in codes.rows:
-            told_of_code = (name, row.code, row.label, row.group, row.status, row.start, row.end, row.also)
-            digest.update(repr(tuple(map(str, told_of_code))).encode())
+            code = (name, row.code, row.label, row.group, row.status, row.start, row.end, row.also)
+            digest.update(repr(tuple(map(str, code))).encode())
     return digest.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The words every format of a report shares: the verdict, what each severity is called, how a value is shown."""
+"""The words that all formats of a report share: the verdict, the names of the severities, how a value is shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Words:
-    """How a severity is named: above a group, in a cell, and what it means for the record."""
+    """The words for a severity.
+
+    heading: above a group of findings.
+    short: in a cell.
+    meaning: what it means for the record, in one sentence without its full stop.
+    """
 
     heading: str
     short: str
@@ -42,26 +47,32 @@ WORDS: dict[Severity, Words] = {
     ),
 }
 
-#: What is said of accepted records, by the gravest finding on them.
+#: The words for accepted records, by the gravest finding on them.
 _ACCEPTED = {
     Severity.EXCLUDE: "may be left out of reports",
     Severity.MISMATCH: "would make a mismatch",
     Severity.QUERY: "with a query",
 }
-#: From how many rows on a rule that fires wherever it can is one fault in the extract, and no coincidence.
+#: A rule that fires wherever it can, on at least so many rows, is one fault in the extract and no coincidence.
 _ONE_FAULT = 20
-#: Notes that are read; names that are said before "and 12 more".
+#: The most notes that are shown.
 _NOTES = 20
+#: The most names that are listed before "and 12 more".
 _NAMES = 5
+#: A header cell of the sender's, as notes have them.
+_QUOTED = re.compile("“([^“”]*)”")
 
 
-# ---- what every form says --------------------------------------------------------------------------
+# ---- what every format says ------------------------------------------------------------------------
 
 
 def verdict(findings: Findings) -> str:
-    """How many records would be accepted and rejected, and what is said of the accepted, in one sentence.
+    """How many records would be accepted and rejected, in one sentence.
 
-    Where not every rule was asked it begins with that, and nobody is told that nothing was found wrong.
+    Where rules were skipped the sentence begins with that, and does not say that nothing was found wrong.
+
+    Args:
+        findings: what the check found.
     """
     sentence = _verdict(findings)
     skipped = _skipped(findings)
@@ -77,18 +88,19 @@ def _skipped(findings: Findings) -> int:
 
 
 def _verdict(findings: Findings) -> str:
+    """The verdict as if all rules had been asked."""
     rows, rejected = findings.rows, findings.rejected
-    said = {severity: findings.gravest[severity] for severity in _ACCEPTED if findings.gravest[severity]}
+    counts = {severity: findings.gravest[severity] for severity in _ACCEPTED if findings.gravest[severity]}
     if rows == 0:
         return "There are no records in the file, so there is nothing to accept or reject"
     if rows == 1:
         if rejected:
             return "The one record would be rejected"
-        but = "".join(", with a query" if s is Severity.QUERY else f", but {_ACCEPTED[s]}" for s in said)
+        but = "".join(", with a query" if s is Severity.QUERY else f", but {_ACCEPTED[s]}" for s in counts)
         return f"The one record would be accepted{but or '; nothing was found wrong'}"
     if rejected == rows:
         return f"All {rows:,} records would be rejected"
-    parts = ", ".join(f"{'each' if n == rows else f'{n:,}'} {_ACCEPTED[s]}" for s, n in said.items())
+    parts = ", ".join(f"{'each' if n == rows else f'{n:,}'} {_ACCEPTED[s]}" for s, n in counts.items())
     if not rejected:
         return f"All {rows:,} records would be accepted" + (f" ({parts})" if parts else "; nothing was found wrong")
     accepted = f"{findings.accepted:,} of {rows:,} records would be accepted"
@@ -96,22 +108,22 @@ def _verdict(findings: Findings) -> str:
 
 
 def cautions(findings: Findings) -> tuple[str, ...]:
-    """What the verdict does not speak of, a sentence each: what stands above all, and missing columns."""
-    said = [shown(note, 600) for note in findings.above]
+    """The sentences that stand beside the verdict: on what concerns most rows, and on missing columns."""
+    sentences = [shown(note, 600) for note in findings.above]
     lost = findings.source.lost if findings.source else ()
     if missing := [header for header in _missing(findings) if header not in lost]:
         columns = "1 column is missing" if len(missing) == 1 else f"{len(missing):,} columns are missing"
-        said.append(f"{columns}: {_some(missing)}; read as blank on every row")
+        sentences.append(f"{columns}: {_first_names(missing)}; read as blank on every row")
     if lost and findings.source:
         columns = "1 column" if len(lost) == 1 else f"{len(lost):,} columns"
-        said.append(
-            f"{findings.source.shortened} end before {columns}: {_some(lost)}; missing, and read as blank there"
+        sentences.append(
+            f"{findings.source.shortened} end before {columns}: {_first_names(lost)}; missing, and read as blank there"
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def notes(findings: Findings) -> tuple[str, ...]:
-    """The notes on the file, fit for a screen, then the rules that could not be checked."""
+    """The first notes on the file, fit for a screen, then a sentence on the rules that could not be asked."""
     lines = [shown(_QUOTED.sub(lambda cell: f"“{shown(cell[1], 40)}”", note), 600) for note in findings.notes[:_NOTES]]
     if more := len(findings.notes) - len(lines):
         lines.append(f"and {more:,} more {'note' if more == 1 else 'notes'}")
@@ -120,12 +132,8 @@ def notes(findings: Findings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-#: A header cell of the sender's, as notes have them.
-_QUOTED = re.compile("“([^“”]*)”")
-
-
 def uncounted(findings: Findings) -> str:
-    """Which rows the completeness of fields leaves out, in one sentence; empty where none."""
+    """How many rows the completeness of fields leaves out, in one sentence; "" where none."""
     ragged = _ragged(findings)
     closed = findings.rows - findings.examined - ragged
     parts = [
@@ -140,7 +148,7 @@ def _missing(findings: Findings) -> tuple[str, ...]:
     return findings.source.missing if findings.source else ()
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = len(names) - _NAMES
     if more > 0:
@@ -149,7 +157,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def extent(run: RuleRun, findings: Findings) -> str:
-    """On how many rows a rule fired: "All 4,812 rows", "All 310 rows that have it", "22 rows"; or on the file."""
+    """On how many rows a rule fired, in words: "All 4,812 rows", "All 310 rows that have it", "22 rows", "The file"."""
     if run.rule.once:
         return "The file"
     if run.count == 1:
@@ -160,14 +168,14 @@ def extent(run: RuleRun, findings: Findings) -> str:
 
 
 def one_fault(run: RuleRun, findings: Findings) -> str:
-    """The comment on a rule that fired on many rows and on every one, or on every one its field is filled on."""
+    """A comment on a rule that fired on many rows, and wherever it could or its field is filled; else ""."""
     if run.count >= _ONE_FAULT and (run.count == _could(run, findings) or _wherever_filled(run, findings)):
         return f"one fault in the extract, not {run.count:,}"
     return ""
 
 
 def _could(run: RuleRun, findings: Findings) -> int:
-    """On how many rows a rule could fire: of a row that is not looked at it is said why, and nothing else."""
+    """On how many rows a rule could fire: on a ragged or a gated row only the rule fires that says so."""
     if run.rule is RAGGED:
         return findings.rows
     return findings.rows - _ragged(findings) if run.rule.gate else findings.examined
@@ -178,27 +186,37 @@ def _ragged(findings: Findings) -> int:
 
 
 def _wherever_filled(run: RuleRun, findings: Findings) -> bool:
-    """Whether a rule on one field fired wherever that field is filled, too often for a coincidence."""
+    """Whether a rule on one field fired on every row on which that field is filled, too often for a coincidence."""
     filled = findings.completeness.get(run.rule.header)
     alone = set(run.rule.headers) <= {run.rule.header} and not reads_parameter(run.rule.fails_when, Parameter.SUBMITTER)
     return filled is not None and run.count == filled.filled >= _ONE_FAULT and alone
 
 
 def field_label(dataset: Dataset, rule: Rule) -> str:
-    """The document's name of the field a rule is shown at."""
+    """The document's name of the field that a rule is shown at."""
     field = dataset.by_header.get(rule.header)
     return field.label if field else "The whole row"
 
 
 def clause_of(rule: Rule) -> str:
-    """Where a rule stands in the business definitions, or why we read it so."""
+    """The clause of the business definitions that a rule cites, or the reason for our reading."""
     if rule.clause != OUR_READING:
         return rule.clause
     return f"Our reading: {rule.reading}" if rule.reading else "Our reading"
 
 
-def each(findings: Findings, most: int) -> Iterator[tuple[int, Rule, str | None, str | None, str | None, str | None]]:
-    """The first findings row by row, at most so many: row, rule, value, previous value, client and episode."""
+def first_findings(
+    findings: Findings, most: int
+) -> Iterator[tuple[int, Rule, str | None, str | None, str | None, str | None]]:
+    """The first findings in row order, at most so many.
+
+    Args:
+        findings: what the check found.
+        most: how many.
+
+    Yields:
+        For each finding its row, rule, value, previous value, client and episode.
+    """
     rules = {run.rule.id: run.rule for run in findings.ledger}
     for line in findings.first(most):
         yield line.row, rules[line.rule], line.value, line.previous, line.client, line.episode
@@ -213,16 +231,24 @@ def value_shown(
     *,
     quote: bool = False,
 ) -> str:
-    """The value of a finding for a person: codes with their label, blank ones in words, long ones cut.
+    """The value of a finding as people read it: a code with its label, a blank in words, a long text cut.
 
-    It stands in quotation marks where it has outer spaces, or where `quote` asks for them; `previous`, the value
-    of the last submission, follows it.
+    Args:
+        dataset: the dataset.
+        rule: the rule that fired.
+        value: the value; None where it is blank or withheld.
+        previous: the value of the last submission, which follows the value; None where none is compared.
+        limit: how many characters of a value are shown.
+        quote: whether every value stands in quotation marks; by default only one with outer spaces does.
+
+    Returns:
+        The text.
     """
     if previous is not None:
         now, before = (value_shown(dataset, rule, v, limit=limit, quote=quote) for v in (value, previous))
         return f"{now}, last time {before}"
     if value is not None and rule.header == "ROW":
-        # How many cells it has, in words of ours.
+        # A finding on a ragged row has as its value how many cells there are, in words.
         return value
     if value is not None:
         text = shown(value, limit)
@@ -234,16 +260,24 @@ def value_shown(
 
 
 def sent(findings: Findings, run: RuleRun, seen: Seen, limit: int = 60) -> str:
-    """The value of one of a rule's first findings, in quotation marks; empty where it was blank."""
-    # Only where a last submission was compared is there a value of it.
-    previous = seen.previous
-    if seen.value is None and previous is None:
+    """The value of one of a rule's first findings, as `value_shown` gives it, in quotation marks.
+
+    Args:
+        findings: what the check found.
+        run: the rule, with its first findings.
+        seen: one of these.
+        limit: how many characters of a value are shown.
+
+    Returns:
+        The text; "" where the value is blank.
+    """
+    if seen.value is None and seen.previous is None:
         return "values withheld" if run.rule.gate else ""
-    return value_shown(findings.dataset, run.rule, seen.value, previous, limit, quote=True)
+    return value_shown(findings.dataset, run.rule, seen.value, seen.previous, limit, quote=True)
 
 
 def _label(dataset: Dataset, header: str, value: str) -> str:
-    """What a code stands for; empty where it is none, and where its label would be our stand-in."""
+    """The label of a code; "" where the value is no code, and where the label would be a placeholder."""
     field = dataset.by_header.get(header)
     codes = dataset.codes_of(header) if field else None
     if field is None or codes is None:
@@ -252,13 +286,13 @@ def _label(dataset: Dataset, header: str, value: str) -> str:
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """Text from a file, fit for a screen: no control characters, at most `limit` characters."""
+    """A text from a file, fit for a screen: without control characters, at most `limit` characters long."""
     safe = "".join(c if c.isprintable() else "\ufffd" for c in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
 def percent(part: int, whole: int) -> str:
-    """A share for a person; "100%" and "0%" only when it is all or nothing."""
+    """A share in per cent, as text; "100%" and "0%" only where it is exactly that."""
     if whole == 0:
         return "–"
     if part in (0, whole):
@@ -268,9 +302,17 @@ def percent(part: int, whole: int) -> str:
 
 
 def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled], tuple[str, ...]]:
-    """The headers that are filled and answered on every row, how complete others are, and those not in the file."""
+    """The fields by how complete they are.
+
+    Args:
+        findings: what the check found.
+
+    Returns:
+        The headers that are filled and answered on every row; the counts of others, by header; the headers that are
+        missing from the file.
+    """
     full, other = [], {}
-    # Where a few rows have what all others lack, it is told how many.
+    # A missing header may still be filled on the few rows that are not shortened; then it has counts.
     missing = tuple(header for header in _missing(findings) if not findings.completeness[header].filled)
     for header, count in findings.completeness.items():
         if count.filled and not (count.blank or count.not_answered or count.bad):
@@ -281,13 +323,17 @@ def gaps(findings: Findings) -> tuple[list[str], dict[str, Filled], tuple[str, .
 
 
 def letters(columns: Sequence[str | None]) -> dict[str, str]:
-    """The spreadsheet's letter for each header, in the sender's own order: A to Z, AA and so on."""
-    found = {}
+    """The letter of each column in a spreadsheet (A to Z, AA and so on), by header.
+
+    Args:
+        columns: for each column of the file its header, or None where it is unknown.
+    """
+    letter_of = {}
     for place, header in enumerate(columns, 1):
         letter = ""
         while place:
             place, digit = divmod(place - 1, 26)  # noqa: PLW2901 - counted down to nothing
             letter = chr(ord("A") + digit) + letter
         if header:
-            found[header] = letter
-    return found
+            letter_of[header] = letter
+    return letter_of

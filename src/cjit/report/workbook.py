@@ -1,4 +1,4 @@
-"""The report as an Excel workbook: what to do first, then every finding beside the sender's own ids."""
+"""The report as an Excel workbook: first what to do, then every finding with the sender's ids."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import xlsxwriter
 from cjit.dataset import Entity, Severity
 from cjit.engine.findings import Findings
 from cjit.report import version, words
+from cjit.report.texts import header_of
 
-#: Findings in the sheet: more would take minutes to write, and nobody reads them.
+#: The most findings in the sheet: more would take minutes to write, and nobody reads them.
 SHOWN = 20_000
-#: Characters of a value in a cell; Excel drops a text of over 32,767 without a word.
+#: The most characters of a value in a cell; Excel silently drops a text of over 32,767.
 _LONGEST = 500
+#: The most characters that a column is wide.
 _WIDEST = 60
 _COLOUR = {
     Severity.REJECT: "#F8D7D8",
@@ -24,25 +26,26 @@ _COLOUR = {
     Severity.MISMATCH: "#E9DAF5",
     Severity.QUERY: "#DCE9F8",
 }
-
-
-#: How somebody who has the command comes to all findings, where the sheet has no room for them.
+#: The command by which a user gets all findings where the sheet has no room for them.
 COMMAND = "cjit check --format csv --output findings.csv FILE"
 
 
 def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
     """Write the workbook. The same findings give the same bytes.
 
-    `rest` says how to come to all findings, where there are more than the sheet holds.
+    Cells are text or numbers, never formulas or links, and ids are text also where they are digits. Excel and
+    LibreOffice run no cell that is typed as text, also where it begins with "=", and its number format keeps it text
+    when it is edited. So no apostrophe is needed, as in a CSV file.
 
-    Cells are text or numbers, never formulas or links, and ids are text whatever they look like. A cell typed as
-    text is never run, neither by Excel nor by LibreOffice, also where it begins with "=", and the text format keeps
-    it so when it is edited; so unlike in a CSV nothing is put before it. It is sent to `out` when it is whole.
+    Args:
+        findings: what the check found.
+        out: where to write; nothing is written before the workbook is whole.
+        rest: how a user gets all findings, where there are more than the sheet holds.
     """
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    # Written straight to a full disk, the ZIP archive would fail a second time when it is thrown away.
-    whole = io.BytesIO()
-    with xlsxwriter.Workbook(whole, options) as workbook:
+    # On a full disk a ZIP archive fails a second time when it is garbage collected, so it is written to memory.
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, options) as workbook:
         workbook.set_properties(
             {
                 "title": words.verdict(findings),
@@ -57,11 +60,21 @@ def write(findings: Findings, out: IO[bytes], *, rest: str = COMMAND) -> None:
         _findings(sheets, findings, rest)
         _completeness(sheets, findings)
         _ledger(sheets, findings)
-    out.write(whole.getbuffer())
+    out.write(buffer.getbuffer())
 
 
 class _Sheets:
-    """A workbook with the few formats its sheets share."""
+    """A workbook, and the formats that its sheets share.
+
+    workbook: the workbook.
+    text: format of a text.
+    figure: format of a whole number.
+    share: format of a share from 0 to 1.
+    head: format of a header cell.
+    title: format of the verdict.
+    strong: format of a name beside a text.
+    severities: format of each severity.
+    """
 
     def __init__(self, workbook: xlsxwriter.Workbook) -> None:
         self.workbook = workbook
@@ -72,10 +85,17 @@ class _Sheets:
         self.head = workbook.add_format({**top, "bold": True, "bottom": 1, "bg_color": "#E7E9EC"})
         self.title = workbook.add_format({"bold": True, "font_size": 16})
         self.strong = workbook.add_format({**top, "bold": True})
-        self.of = {s: workbook.add_format({**top, "bg_color": colour}) for s, colour in _COLOUR.items()}
+        self.severities = {s: workbook.add_format({**top, "bg_color": colour}) for s, colour in _COLOUR.items()}
 
     def table(self, name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:
-        """A sheet with a frozen header row, a filter and fitted columns. Cells are text, figures or severities."""
+        """Add a sheet with a frozen header row, a filter and fitted columns.
+
+        Args:
+            name: the name of the sheet.
+            heads: the cells of the header row.
+            rows: the other rows. A cell is a text, a whole number, a share (float), a severity, or None for blank.
+            note: a line above the header row; "" for none.
+        """
         sheet = self.workbook.add_worksheet(name)
         first = 0
         if note:
@@ -92,16 +112,16 @@ class _Sheets:
             sheet.set_column(column, column, min(width + 1, _WIDEST))
         sheet.freeze_panes(first + 1, 0)
         sheet.autofilter(first, 0, last, len(heads) - 1)
-        # A text of figures, such as an id, is meant to be one.
+        # Excel would mark an id of digits as a number that is stored as text.
         sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
         sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(first)
 
     def _cell(self, sheet: Any, row: int, column: int, cell: Any) -> int:
-        """Write a cell and return how many characters wide it is."""
+        """Write a cell of one of the types that `table` takes, and give its width in characters."""
         if isinstance(cell, Severity):
-            sheet.write_string(row, column, words.WORDS[cell].short, self.of[cell])
+            sheet.write_string(row, column, words.WORDS[cell].short, self.severities[cell])
             return len(words.WORDS[cell].short)
         if isinstance(cell, str):
             text = cell if len(cell) <= _LONGEST else words.shown(cell, _LONGEST)
@@ -118,6 +138,7 @@ class _Sheets:
 
 
 def _read_me(sheets: _Sheets, findings: Findings, rest: str) -> None:
+    """Add the sheet “Read me”: the verdict, and the lines of `_about`."""
     sheet = sheets.workbook.add_worksheet("Read me")
     sheet.hide_gridlines(2)
     sheet.set_column(0, 0, 26)
@@ -133,6 +154,7 @@ def _read_me(sheets: _Sheets, findings: Findings, rest: str) -> None:
 
 
 def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
+    """The lines of the sheet “Read me”: a name ("" where it is that of the line before) and a text."""
     for caution in words.cautions(findings):
         yield "Please note", caution
     if note := _left_out(findings, rest):
@@ -164,6 +186,7 @@ def _about(findings: Findings, rest: str) -> Iterable[tuple[str, str]]:
 
 
 def _left_out(findings: Findings, rest: str) -> str:
+    """A sentence on the findings that the sheet has no room for; "" where it has all."""
     more = findings.total - min(findings.retained, SHOWN)
     if not more:
         return ""
@@ -172,6 +195,8 @@ def _left_out(findings: Findings, rest: str) -> str:
 
 
 def _summary(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Summary”: a row for each rule that fired."""
+
     def rows() -> Iterable[Sequence[Any]]:
         for run in findings.fired:
             fault = words.one_fault(run, findings)
@@ -181,7 +206,7 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
                 None if run.rule.once else run.count / findings.rows,
                 run.rule.message + (f" ({fault})" if fault else ""),
                 words.field_label(findings.dataset, run.rule),
-                _header(run.rule.header),
+                header_of(run.rule),
                 ", ".join(str(seen.row) for seen in run.first),
                 run.rule.id,
                 words.clause_of(run.rule),
@@ -194,11 +219,12 @@ def _summary(sheets: _Sheets, findings: Findings) -> None:
 
 
 def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
+    """Add the sheet “Findings”: a row for each of the first `SHOWN` findings."""
     letters = words.letters(findings.source.columns) if findings.source else {}
     client_id, episode_id = (findings.dataset.entity(e)[0].header for e in (Entity.CLIENT, Entity.EPISODE))
 
     def rows() -> Iterable[Sequence[Any]]:
-        for row, rule, value, previous, client, episode in words.each(findings, SHOWN):
+        for row, rule, value, previous, client, episode in words.first_findings(findings, SHOWN):
             letter = letters.get(rule.header)
             yield (
                 client,
@@ -207,7 +233,7 @@ def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
                 f"{letter}{row}" if letter else None,
                 rule.message,
                 words.field_label(findings.dataset, rule),
-                _header(rule.header),
+                header_of(rule),
                 words.value_shown(findings.dataset, rule, value, previous, _LONGEST),
                 rule.severity,
                 rule.id,
@@ -231,6 +257,8 @@ def _findings(sheets: _Sheets, findings: Findings, rest: str) -> None:
 
 
 def _completeness(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Completeness”: a row for each field."""
+
     def rows() -> Iterable[Sequence[Any]]:
         for header, count in findings.completeness.items():
             total = count.filled + count.blank
@@ -243,6 +271,7 @@ def _completeness(sheets: _Sheets, findings: Findings) -> None:
 
 
 def _ledger(sheets: _Sheets, findings: Findings) -> None:
+    """Add the sheet “Rule ledger”: a row for each rule."""
     rows = (
         (
             run.rule.id,
@@ -255,7 +284,3 @@ def _ledger(sheets: _Sheets, findings: Findings) -> None:
         for run in findings.ledger
     )
     sheets.table("Rule ledger", ("Rule", "State", "Findings", "Severity", "Message", "Source"), rows)
-
-
-def _header(header: str) -> str | None:
-    return None if header == "ROW" else header

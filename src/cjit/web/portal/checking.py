@@ -147,13 +147,13 @@ def _is_surely_too_long(source: Source) -> bool:
     Only lines with a letter or a figure are counted, since blank ones are no records; where a cell spans lines the
     check itself counts.
     """
-    if source.quoted_lines or sum(cut.lines for cut in source.cuts) <= settings.UPLOAD_ROWS:
+    if source.quoted_lines or source.lines <= settings.UPLOAD_ROWS:
         return False
     records = 0
     with source.path.open("rb") as file:
-        for cut in source.cuts:
-            file.seek(cut.at)
-            lines = file.read(cut.size)
+        for part in source.byte_ranges:
+            file.seek(part.offset)
+            lines = file.read(part.size)
             if source.carriage_returns_only:
                 lines = lines.replace(b"\r", b"\n")
             records += len(lines.translate(None, _NO_SIGN_OF_A_RECORD).split())
