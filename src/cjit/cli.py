@@ -173,7 +173,7 @@ def check(  # noqa: PLR0913 - an argument an option
     # A check makes no reference cycles, and the collector's search for them takes a tenth of its time.
     gc.disable()
     # By default the allocator returns the memory of a chunk a second after it is freed: a third of all that is used.
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:100,muzzy_decay_ms:0")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:20,muzzy_decay_ms:0")
     output = None if output and _is_standard_output(output) else output
     for option, copy in (("--annotated", annotated), ("--corrected", corrected)):
         if copy and _is_standard_output(copy) and output is None:
