@@ -459,7 +459,8 @@ def texts_for(listed: list[Entry]) -> list[str]:
     """
     told = [{plain(text) for text in (each.label, each.code, *each.names)} for each in listed]
     begun = {word[:2] for texts in told for text in texts for word in text.split()}
-    found, others = [], {}
+    found: list[str] = []
+    others: dict[tuple[str, bool], str] = {}
     for two in map("".join, itertools.product(string.ascii_lowercase, repeat=2)):
         have = sum(any(two in text for text in texts) for texts in told)
         if two in begun or have == 1:
