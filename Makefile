@@ -8,8 +8,12 @@ RUN := .venv/bin
 # Tests start many processes, each of which would compile all it imports anew where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 
+PYTEST := $(RUN)/pytest -n 2 --dist worksteal
+# `test` has these tests and then all others, so that each runs once on SQLite. What lines they run is measured there: it
+# costs half their time more.
+QUICK := not browser and not process and not dear
 # What is tested there is the same whatever database is beneath it.
-SAME_ON_BOTH := caseload_questions nginx pages rulebook
+SAME_ON_BOTH := caseload_forms caseload_questions nginx pages rulebook
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick check fix docs docs-stale bench bench-peers bench-spark clean
@@ -30,13 +34,13 @@ setup: .venv/.set-up ## make .venv and install everything from the lock file
 demo: setup ## make a made-up submission with some faults, check it, and start the service
 	@$(RUN)/python scripts/demo.py
 
-test: check ## all that `check` does, and every test, those that use the database on SQLite and on PostgreSQL
-	$(RUN)/pytest -n 2 --dist worksteal
-	CJIT_TEST_DATABASE=postgresql POLARS_MAX_THREADS=1 $(RUN)/pytest -n 2 --dist worksteal tests/web -m "not browser" $(SAME_ON_BOTH:%=--ignore=tests/web/test_%.py)
+test: check ## all that `check` does, and every test; those that use the database on SQLite and on PostgreSQL
+	$(PYTEST) -m "$(QUICK)" --cov=cjit --cov-report=term:skip-covered
+	$(PYTEST) -m "not ($(QUICK))"
+	CJIT_TEST_DATABASE=postgresql POLARS_MAX_THREADS=1 $(PYTEST) tests/web -m "not browser" $(SAME_ON_BOTH:%=--ignore=tests/web/test_%.py)
 
-# What is measured of the coverage costs a third more time, so it is shown here and not by `test`.
-test-quick: setup ## the tests that open no browser, start no process and try no law at length, and what they cover
-	$(RUN)/pytest -n 2 --dist worksteal -m "not browser and not process and not dear" --cov=cjit --cov-report=term:skip-covered
+test-quick: setup ## the tests that open no browser, start no process and try no law at length
+	$(PYTEST) -m "$(QUICK)"
 
 check: setup ## everything `test` does, but the tests
 	$(RUN)/ruff format --check .

@@ -8,6 +8,8 @@ from typing import Any
 
 #: What axe finds in how a page is laid out, and may find anew where the window is narrow.
 OF_THE_LAYOUT = ("scrollable-region-focusable", "target-size", "aria-hidden-focus", "button-name", "link-name")
+#: What axe says of a text that is hardly seen.
+CONTRAST_RULE = "color-contrast"
 
 #: Whatever decides how well each text of a page is seen: its colour and size, all that is painted behind it, and how
 #: wide the window is. A page has a few dozen such looks, and shares most of them with the others.
@@ -25,20 +27,44 @@ LOOKS = """
     }
     return behind.get(element);
   };
-  const looks = new Set();
+  const looks = new Map();
   for (const element of document.querySelectorAll("body, body *")) {
     const says = element.matches("input, select, textarea, button")
       || [...element.childNodes].some((each) => each.nodeType === Node.TEXT_NODE && each.data.trim());
     if (says && element.checkVisibility()) {
       const style = getComputedStyle(element);
-      looks.add([innerWidth, style.color, style.fontSize, style.fontWeight, style.textShadow, element.disabled,
-        painted(element)].join(" "));
+      const look = [innerWidth, style.color, style.fontSize, style.fontWeight, style.textShadow, element.disabled,
+        painted(element)].join(" ");
+      looks.has(look) ? looks.get(look).push(element) : looks.set(look, [element]);
     }
   }
-  return [...looks];
+  window.looks = looks;
+  return [...looks.keys()];
 }
 """
-#: The looks of which axe found that they are seen well enough. It takes longer over that than over all its other rules.
+#: Contrast, of three elements of each new look: the first, one in the middle, the last. Where axe can tell of none of
+#: them, all of that look are put to it. For each text it asks what is painted behind, which takes longer than all its
+#: other rules together.
+CONTRAST = """
+async (unseen) => {
+  const options = { resultTypes: ["violations", "incomplete"], runOnly: ["color-contrast"], elementRef: true };
+  const violations = [];
+  const run = async (elements) => {
+    const told = await axe.run(elements, options);
+    for (const { id, nodes } of told.violations) {
+      violations.push({ id, nodes: nodes.map(({ html, failureSummary }) => [html, failureSummary]) });
+    }
+    return new Set(told.incomplete.flatMap(({ nodes }) => nodes.map(({ element }) => element)));
+  };
+  const some = (all) => [...new Set([all[0], all[all.length >> 1], all.at(-1)])];
+  const alike = unseen.map((look) => window.looks.get(look));
+  const untold = await run(alike.flatMap(some));
+  const others = alike.filter((all) => some(all).every((each) => untold.has(each))).flat();
+  if (others.length) await run(others);
+  return violations;
+}
+"""
+#: The looks of which axe found that they are seen well enough.
 _seen_well: set[str] = set()
 
 
@@ -61,15 +87,19 @@ def barriers(page: Any, *rules: str) -> str:
     Returns:
         What is found, as text; empty if nothing.
     """
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
-    if rules:
-        options["runOnly"] = list(rules)
-    looks = set(page.evaluate(LOOKS)) if not rules or "color-contrast" in rules else set()
-    if not looks - _seen_well:
-        options["rules"] = {"color-contrast": {"enabled": False}}
-    if not page.evaluate("'axe' in window"):
+    others = [rule for rule in rules if rule != CONTRAST_RULE]
+    options: dict[str, Any] = {"resultTypes": ["violations"], "rules": {CONTRAST_RULE: {"enabled": False}}}
+    if others:
+        options["runOnly"] = others
+    unseen = [] if rules and CONTRAST_RULE not in rules else sorted(set(page.evaluate(LOOKS)) - _seen_well)
+    if (unseen or others or not rules) and not page.evaluate("'axe' in window"):
         page.evaluate(_axe())
-    found = page.evaluate("options => axe.run(document, options).then(found => found.violations)", options)
-    if not found:
-        _seen_well.update(looks)
+    found = []
+    if others or not rules:
+        found += page.evaluate("options => axe.run(document, options).then(found => found.violations)", options)
+    if unseen:
+        hard_to_see = page.evaluate(CONTRAST, unseen)
+        if not hard_to_see:
+            _seen_well.update(unseen)
+        found += hard_to_see
     return json.dumps(found, indent=1)[:4000] if found else ""

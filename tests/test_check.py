@@ -417,6 +417,8 @@ records = st.lists(
     max_size=12,
 )
 slow = pytest.mark.dear
+#: Of a test that asks both ways itself, or neither.
+whichever = pytest.mark.parametrize("engine", [checking.FEW_ROWS], ids=["once"], indirect=True)
 
 
 def key(findings) -> list[tuple[object, ...]]:
@@ -436,9 +438,10 @@ def summary(findings) -> tuple[object, ...]:
 
 @slow
 @given(records, st.integers(300, 3000))
-def test_a_file_gives_the_same_however_it_is_cut_into_pieces(rows, size):
+def test_a_file_gives_the_same_each_time_and_however_it_is_cut_into_pieces(rows, size):
     data = csv(*rows)
     whole = check(data, today=TODAY)
+    assert check(data, today=TODAY).frame.equals(whole.frame)
     cut = check(open_file(data, Q, piece=size), today=TODAY)
     assert key(cut) == key(whole)
     assert summary(cut) == summary(whole)
@@ -495,6 +498,7 @@ def test_a_file_equals_its_rows_one_by_one_rules_across_rows_or_of_the_file_apar
 
 
 @slow
+@whichever
 @given(records)
 def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
     text = frame(*rows)
@@ -512,13 +516,6 @@ def test_a_text_looked_at_once_has_the_value_each_of_its_cells_would_have(rows):
 def test_a_text_of_nothing_but_spaces_is_shown_as_it_was_sent(header):
     told = check(csv(record(**{header: "  "})), today=TODAY).frame
     assert told.filter(pl.col("rule") == f"{header}.is_given")["value"].to_list() == ["  "]
-
-
-@slow
-@given(records)
-def test_the_same_file_gives_the_same_findings_each_time(rows):
-    data = csv(*rows)
-    assert check(data, today=TODAY).frame.equals(check(data, today=TODAY).frame)
 
 
 @slow
@@ -897,6 +894,7 @@ def damaged(damage, separator: str, end: str) -> bytes:
 
 
 @pytest.mark.dear
+@whichever
 @given(DAMAGE, st.sampled_from([",", ";"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_both_engines_say_the_same_of_any_damaged_file(damage, separator, end, compared):
     data = damaged(damage, separator, end)

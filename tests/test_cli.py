@@ -542,15 +542,27 @@ def test_nobody_is_told_to_install_a_package_of_this_name_from_an_index():
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("before", ["sys.modules['polars'] = None", ""], ids=["not installed", "installed"])
-def test_a_small_file_is_checked_and_reported_without_polars(tmp_path, csv_of, form, before):
+def test_a_small_file_is_checked_and_reported_in_every_format_without_polars(tmp_path, csv_of, before):
     (tmp_path / "may.csv").write_bytes(csv_of({}, {"SEX": "", "DOB": "1986-02-14", "PC": '"NR14"'}))
-    report = tmp_path / f"report{FORMATS[form].suffix}"
-    arguments = ["check", "may.csv", "--previous", "may.csv", "--today", "2026-03-31", "--output", report.name]
-    done = without_polars(tmp_path, before, f"from cjit.cli import main\nmain({arguments})")
-    assert (done.returncode, done.stderr) == (1, "")
-    assert form == "xlsx" or b"SEX.is_given" in report.read_bytes()
+    reports = {form: f"report{FORMATS[form].suffix}" for form in FORMATS}
+    arguments = ["check", "may.csv", "--previous", "may.csv", "--today", "2026-03-31", "--output"]
+    code = f"""
+from cjit.cli import main
+for report in {list(reports.values())}:
+    try:
+        main([*{arguments}, report])
+    except SystemExit as done:
+        assert done.code == 1, report
+    else:
+        raise AssertionError(report)
+"""
+    done = without_polars(tmp_path, before, code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(set(reports.values())) == len(FORMATS)
+    for form, report in reports.items():
+        assert form == "xlsx" or b"SEX.is_given" in (tmp_path / report).read_bytes()
+        assert (tmp_path / report).stat().st_size
 
 
 @pytest.mark.process

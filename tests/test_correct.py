@@ -48,12 +48,15 @@ def records_of(path):
 
 @pytest.fixture
 def corrected(tmp_path, csv_of):
-    """Correct a file and give the records of the copy, the list of changes, and the count."""
+    """Correct a file and give the records of the copy, the list of changes, and the count.
 
-    def run(*changes, data=None, book=Q):
+    The copy is checked `again` where a test asks what is said of that.
+    """
+
+    def run(*changes, data=None, book=Q, again=False):
         data = csv_of(*changes) if data is None else data
         out, said = tmp_path / "corrected.csv", tmp_path / "corrected.changes.csv"
-        done = correct(checked(data, book, today=EXAMPLE_TODAY), out, said)
+        done = correct(checked(data, book, today=EXAMPLE_TODAY), out, said, again=again)
         return records_of(out), records_of(said), done
 
     return run
@@ -72,8 +75,12 @@ def annotated(tmp_path, csv_of):
     return run
 
 
+def fired_in(findings):
+    return {(row, rule) for row, rule, *_ in findings.frame.iter_rows()}
+
+
 def fired(data):
-    return {(row, rule) for row, rule, *_ in check(open_file(data, Q), Q, today=EXAMPLE_TODAY).frame.iter_rows()}
+    return fired_in(check(open_file(data, Q), Q, today=EXAMPLE_TODAY))
 
 
 # ---- corrected: what is mended ---------------------------------------------------------------------
@@ -140,7 +147,7 @@ def test_a_whole_postcode_is_cut_and_never_shown_whole(corrected, tmp_path, was)
     ],
 )
 def test_what_is_no_value_stays_as_it_was_sent(corrected, header, was):
-    (record,), changes, done = corrected({header: was})
+    (record,), changes, done = corrected({header: was}, again=True)
 
     assert record[header] == was
     assert changes == []
@@ -259,7 +266,7 @@ def test_a_first_line_for_excel_is_left_out_of_both_copies_and_said_to_be(correc
 
 def test_rows_that_cannot_be_mended_are_left_out_and_said_to_be(corrected, csv_of):
     data = csv_of({}, {}) + b"1,2,3\r\n\r\n"
-    records, changes, done = corrected(data=data)
+    records, changes, done = corrected(data=data, again=True)
 
     assert len(records) == 2
     assert [(change["row"], change["what"]) for change in changes] == [
@@ -282,7 +289,7 @@ def test_rows_that_cannot_be_mended_are_left_out_and_said_to_be(corrected, csv_o
 )
 def test_the_reason_why_a_row_is_left_out_is_true(corrected, annotated, consent, because, said):
     rows: list[dict[str, str]] = [{}, {"CONSENT": consent, "DOB": "1986-02-14"}, {}]
-    records, (change,), done = corrected(*rows)
+    records, (change,), done = corrected(*rows, again=True)
 
     assert len(records) == 2
     assert change == {"row": "3", "header": "", "was": "", "now": "", "what": f"Row left out, because {because}"}
@@ -295,7 +302,7 @@ def test_the_reason_why_a_row_is_left_out_is_true(corrected, annotated, consent,
 
 @pytest.mark.parametrize("word", ["Yes", "YES", "yes", "1", "TRUE", "true"])
 def test_no_client_is_lost_because_the_extract_spells_consent_otherwise(corrected, word):
-    records, changes, done = corrected({"CONSENT": word}, {"CONSENT": word, "SEX": "m"})
+    records, changes, done = corrected({"CONSENT": word}, {"CONSENT": word, "SEX": "m"}, again=True)
 
     assert [(record["CONSENT"], record["SEX"]) for record in records] == [("Y", "M"), ("Y", "M")]
     assert [(c["row"], c["header"], c["was"], c["now"], c["what"]) for c in changes if c["header"] == "CONSENT"] == [
@@ -307,7 +314,7 @@ def test_no_client_is_lost_because_the_extract_spells_consent_otherwise(correcte
 
 @pytest.mark.parametrize("other", ["", "N", "No", "Y"])
 def test_consent_spelt_otherwise_on_some_rows_is_nobodys_consent(corrected, other):
-    records, changes, done = corrected({"CONSENT": "Yes"}, {"CONSENT": other})
+    records, changes, done = corrected({"CONSENT": "Yes"}, {"CONSENT": other}, again=True)
 
     assert len(records) == (other == "Y")
     assert changes[0]["what"] == "Row left out, because CONSENT says “Yes”, which is none of its codes"
@@ -316,7 +323,7 @@ def test_consent_spelt_otherwise_on_some_rows_is_nobodys_consent(corrected, othe
 
 def test_a_row_that_repeats_the_headers_is_left_out_as_that(corrected, annotated):
     again = dict(zip(Q.headers, Q.headers, strict=True))
-    _, (change,), done = corrected({"CONSENT": "Y"}, again, {})
+    _, (change,), done = corrected({"CONSENT": "Y"}, again, {}, again=True)
 
     assert change["what"] == "Row left out, because it repeats the headers"
     assert str(done) == "1 row that repeats the headers was left out"
@@ -327,10 +334,10 @@ def test_a_row_that_repeats_the_headers_is_left_out_as_that(corrected, annotated
 
 def test_what_would_still_be_rejected_is_said(corrected):
     wrong = {"DOB": "31/02/1986"}
-    assert str(corrected(wrong, wrong)[2]) == "Nothing could be mended; 2 records would still be rejected"
-    assert str(corrected(wrong, {"SEX": "m"})[2]) == "1 cell was mended; 1 record would still be rejected"
-    assert str(corrected({"CONSENT": "N"})[2]) == "1 row without consent was left out; no record is left"
-    assert str(corrected({"DISD": "31/02/1986"})[2]) == _NOTHING
+    assert str(corrected(wrong, wrong, again=True)[2]) == "Nothing could be mended; 2 records would still be rejected"
+    assert str(corrected(wrong, {"SEX": "m"}, again=True)[2]) == "1 cell was mended; 1 record would still be rejected"
+    assert str(corrected({"CONSENT": "N"}, again=True)[2]) == "1 row without consent was left out; no record is left"
+    assert str(corrected({"DISD": "31/02/1986"}, again=True)[2]) == _NOTHING
 
 
 def test_records_that_a_spreadsheet_saved_short_are_all_in_the_copy(corrected, annotated, csv_of):
@@ -340,7 +347,7 @@ def test_records_that_a_spreadsheet_saved_short_are_all_in_the_copy(corrected, a
         (whole.replace(b",,,,\r\n", b"\r\n"), "2 rows were short by blank cells at the end, now written"),
         (whole.replace(b",,,,\r\n", b",,,,,\r\n"), "2 rows had blank cells behind the last column, now left out"),
     ):
-        records, (change,), done = corrected(data=data)
+        records, (change,), done = corrected(data=data, again=True)
 
         assert len(records) == 2
         assert change["what"] == said
@@ -486,23 +493,25 @@ def files(draw):
 def test_the_laws_of_correcting(tmp_path, data):
     once, twice, said = tmp_path / "once.csv", tmp_path / "twice.csv", tmp_path / "said.csv"
     first = open_file(data, Q)
-    correct(checked(first, Q, today=EXAMPLE_TODAY), once, said)
+    done = checked(first, Q, today=EXAMPLE_TODAY)
+    before = fired_in(done.findings)
+    correct(done, once, said, again=False)
     changes = records_of(said)
     gone = {int(c["row"]) for c in changes if c["what"].startswith("Row left out")}
-    assert gone == {row for row, rule in fired(data) if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
+    assert gone == {row for row, rule in before if rule in ("CONSENT.is_given", "ROW.has_every_cell")}
     if not records_of(once):
         return
 
-    again = correct(checked(once, Q, today=EXAMPLE_TODAY), twice, said)
+    corrected = checked(once, Q, today=EXAMPLE_TODAY)
+    again = correct(corrected, twice, said, again=False)
 
     assert once.read_bytes() == twice.read_bytes(), "correcting twice is correcting once"
     assert again.total == 0
 
     batches = [piece() for piece in pieces_of(first)]
     places = [row for batch in batches for row in batch.rows if row not in gone]
-    before = fired(data)
-    after = {(places[row - 2], rule) for row, rule in fired(once.read_bytes())}
-    found = check(open_file(once, Q), Q, today=EXAMPLE_TODAY).frame.select("rule", "value")
+    after = {(places[row - 2], rule) for row, rule in fired_in(corrected.findings)}
+    found = corrected.findings.frame.select("rule", "value")
     for rule, value in found.filter(pl.col("rule").cast(str).str.contains("is_plainly|is_truncated")).iter_rows():
         assert rule.split(".")[0] in UNSURE or value in "ıſ", "only what may be a value is left as it was sent"
     assert after <= before, "no new finding of any rule"
@@ -654,9 +663,10 @@ def test_ragged_and_blank_rows_keep_their_place(annotated, csv_of):
 )
 def test_the_copy_has_the_findings_of_the_file_itself(tmp_path, csv_of, form):
     data = form(csv_of({}, {"SEX": ""}, {"DOB": "1986-02-14"}, {"CONSENT": "N"}, {"CMSID": " x"}).decode())
-    annotate(checked(data, Q, today=EXAMPLE_TODAY), tmp_path / "copy.csv")
+    done = checked(data, Q, today=EXAMPLE_TODAY)
+    annotate(done, tmp_path / "copy.csv")
 
-    assert fired(tmp_path / "copy.csv") == fired(data)
+    assert fired(tmp_path / "copy.csv") == fired_in(done.findings)
 
 
 def test_a_copy_of_a_copy_has_the_columns_once(tmp_path, csv_of):

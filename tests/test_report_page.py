@@ -193,24 +193,21 @@ def test_severity_is_sorted_by_gravity_and_rows_by_number(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    ("label", "choice", "rows"),
-    [
+def test_findings_are_filtered_and_all_shown_again(opened):
+    tab = opened(*MIXED)
+    for label, choice, rows in (
         ("Severity", "Reject", ["2", "4"]),
         ("Rule", "DOB.is_plainly_written", ["3"]),
         ("Client", "98765", ["5"]),
         ("Words", "housing leading", ["6"]),
-    ],
-)
-def test_findings_are_filtered(opened, label, choice, rows):
-    tab = opened(*MIXED)
-    control = tab.locator("#filters").get_by_label(label, exact=True)
-    control.select_option(choice) if label in ("Severity", "Rule") else control.fill(choice)
+    ):
+        control = tab.locator("#filters").get_by_label(label, exact=True)
+        control.select_option(choice) if label in ("Severity", "Rule") else control.fill(choice)
 
-    assert column(tab, 0) == rows
-    assert tab.get_by_role("status").inner_text() == f"Showing {len(rows)} of 5 findings"
-    tab.get_by_role("button", name="Show all").click()
-    assert column(tab, 0) == ["2", "3", "4", "5", "6"]
+        assert column(tab, 0) == rows, label
+        assert tab.get_by_role("status").inner_text() == f"Showing {len(rows)} of 5 findings"
+        tab.get_by_role("button", name="Show all").click()
+        assert column(tab, 0) == ["2", "3", "4", "5", "6"], label
 
 
 @pytest.mark.browser
@@ -281,20 +278,19 @@ def test_paper_shows_the_findings_and_not_the_controls(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "harm",
-    [
+def test_a_text_that_can_hardly_be_seen_is_noticed_on_a_page_that_was_looked_at_before(opened):
+    tab = opened({})
+    assert barriers(tab, "color-contrast") == ""
+
+    for harm in (
         "heading.style.color = '#ddd'",
         "heading.parentElement.style.background = getComputedStyle(heading).color",
         "heading.style.opacity = '0.3'",
-    ],
-)
-def test_a_text_that_can_hardly_be_seen_is_noticed_on_a_page_that_was_looked_at_before(opened, harm):
-    tab = opened({})
-    assert barriers(tab) == ""
-
-    tab.evaluate(f"() => {{ const heading = document.querySelector('h1'); {harm} }}")
-    assert "color-contrast" in barriers(tab)
+    ):
+        tab.evaluate(f"() => {{ const heading = document.querySelector('h1'); {harm} }}")
+        assert "color-contrast" in barriers(tab), harm
+        tab.evaluate("document.querySelectorAll('[style]').forEach(each => each.removeAttribute('style'))")
+        assert barriers(tab, "color-contrast") == ""
 
 
 @pytest.mark.browser

@@ -362,7 +362,7 @@ def test_another_code_of_the_official_list_opens_its_box_and_is_kept(tab, episod
         elif by == "arrow keys":
             # It is the last: of a long list somebody types a part of what it is called first.
             count = page.locator(f"#{header}-select option").count()
-            if count > 40:
+            if count > 20:
                 page.keyboard.type("code of")
                 page.get_by_role("option", name=ANOTHER).wait_for()
                 count = page.get_by_role("option").count()
@@ -451,22 +451,25 @@ def entries(page, box: str) -> list[Entry]:
 
 
 def texts_for(listed: list[Entry]) -> list[str]:
-    """Every two letters that stand together in some text of the list, and of the others one that begins with each
-    letter; and of some choices the beginning, something of the middle, and the end.
+    """Every two letters with which some word of the list begins, or which one choice alone has; of those that several
+    have, but no word begins with, and of those that none has, one that begins with each letter; and of some choices the
+    beginning, something of the middle, and the end.
 
-    Two letters that no text of the list has anywhere find the same as any others of that kind: nothing.
+    Two letters that begin no word find nothing, whoever has them. One choice alone might yet be taken for them.
     """
-    told = [plain(text) for each in listed for text in (each.label, each.code, *each.names)]
-    by_nothing: dict[str, str] = {}
-    found = []
+    told = [{plain(text) for text in (each.label, each.code, *each.names)} for each in listed]
+    begun = {word[:2] for texts in told for text in texts for word in text.split()}
+    found: list[str] = []
+    others: dict[tuple[str, bool], str] = {}
     for two in map("".join, itertools.product(string.ascii_lowercase, repeat=2)):
-        if any(two in text for text in told):
+        have = sum(any(two in text for text in texts) for texts in told)
+        if two in begun or have == 1:
             found.append(two)
         else:
-            by_nothing.setdefault(two[0], two)
+            others.setdefault((two[0], have > 0), two)
     some = [each.label for each in listed[1 :: 1 + len(listed) // 60]]
     parts = (part.strip() for one in some for part in (one[:4], one[1:5], one.split()[-1]))
-    return [*found, *by_nothing.values(), *dict.fromkeys(parts)]
+    return [*found, *others.values(), *dict.fromkeys(parts)]
 
 
 def goes_through(page, boxes: list[str], others_had_all: bool = False) -> int:

@@ -84,6 +84,12 @@ def _until(true: Callable[[], list[int]], seconds: float = 60) -> list[int]:
     return answer
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where a service keeps its things. Whichever test is first begins with an empty folder."""
+    return tmp_path_factory.mktemp("home")
+
+
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -120,9 +126,9 @@ def _is_there(pid: int) -> bool:
 
 @pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
-def test_one_command_serves_keeps_a_worker_and_ends_cleanly(tmp_path):
+def test_one_command_serves_keeps_a_worker_and_ends_cleanly(home):
     port = _free_port()
-    service = _serving(tmp_path, port)
+    service = _serving(home, port)
     try:
         assert service.stdout
         line = service.stdout.readline()
@@ -184,13 +190,12 @@ print(sent.state)
 
 @pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
-def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_path, csv_of):
+def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(home, tmp_path, csv_of):
     many = [{"CLIENTID": str(n), "CLIENT": f"A{n}", "EPISODID": f"1{n}", "REFERID": f"2{n}"} for n in range(1, 15_001)]
     path = tmp_path / "many.csv"
     path.write_bytes(csv_of(*({"AGNCY": "CJ900", **row} for row in many)))
-    # A database of its own, which nobody else brings up to date at the same moment.
-    own = {"CJIT_HOME": str(tmp_path / "home"), "DATABASE_URL": ""}
-    service = _serving(tmp_path / "home", _free_port(), **own)
+    own = {"CJIT_HOME": str(home), "DATABASE_URL": ""}
+    service = _serving(home, _free_port(), **own)
     try:
         assert service.stdout
         assert "Open http://" in service.stdout.readline()
@@ -210,11 +215,11 @@ def test_a_worker_whose_service_is_killed_ends_its_check_and_then_itself(tmp_pat
 
 
 @pytest.mark.process
-def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
+def test_a_port_that_is_taken_is_told_in_a_sentence(home):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        service = _serving(tmp_path, other.getsockname()[1])
+        service = _serving(home, other.getsockname()[1])
         said = service.communicate(timeout=60)[0]
 
     assert re.search(r"NotServed: Port \d+ is taken or not allowed: choose another with --port\n$", said)
