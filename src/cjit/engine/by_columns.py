@@ -1,4 +1,4 @@
-"""A table of numbers put to the rule book, and what a check asks of it: the engine for large files, by Polars."""
+"""The engine of columns: large files and frames are judged by Polars. Here are its answers; `judge` finds them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ _TOGETHER = 100_000
 
 
 @dataclass(frozen=True)
-class Before:
-    """The values of the last submission; the types its texts have; whether the file should have all of its records."""
+class Previous:
+    """A last submission.
+
+    values: a row a record, as `checking.records` returns them. types: the types of its columns of text, by header.
+    full: whether the file should have all of it.
+    """
 
     values: pl.DataFrame
     types: Mapping[str, pl.DataType]
@@ -32,9 +36,9 @@ class Before:
 
 
 class ByColumns(Judged):
-    """A judge of columns that has judged."""
+    """A table judged by a rule book. table: the rows."""
 
-    def __init__(self, judge: Judge, before: Before | None) -> None:
+    def __init__(self, judge: Judge, before: Previous | None) -> None:
         self._judge = judge
         self.book = judge.book
         self.table = judge.table
@@ -83,7 +87,7 @@ class ByColumns(Judged):
         return ((parsed[number], count) for number, count in counts.items())
 
     def blank_ids(self, header: str) -> int:
-        """On how many rows that are looked at an id of a record is blank."""
+        """The number of rows whose gate holds and whose id is blank."""
         return self._judge.blank_ids(header)
 
     def numbers(self, places: range) -> Sequence[int]:
@@ -133,7 +137,7 @@ class ByColumns(Judged):
                 yield in_order(together)
 
     def _findings_at(self, found: Mapping[int, pl.Series]) -> pl.DataFrame:
-        """The findings of some rules at some places of the table."""
+        """The findings of some rules at some places, by number of the rule; the columns are those of `_nothing`."""
         book, table = self.book, self.table
         # Rules on one field side by side: their values are then looked up at once.
         some = sorted((i for i, places in found.items() if places.len()), key=lambda i: self._shown_as(book.rules[i]))
@@ -172,7 +176,7 @@ class ByColumns(Judged):
         return rule.header, rule.gate
 
     def _values_shown(self, header: str, gate: bool, places: pl.Series) -> pl.Series:
-        """What findings show of a field at some places."""
+        """The value of a field as a finding shows it, at some places (String)."""
         if gate:
             return pl.Series([None], dtype=pl.String).new_from_index(0, places.len())
         if header not in self.table.ids:
@@ -185,7 +189,7 @@ class ByColumns(Judged):
         return texts.scatter(at, pl.Series(shown, dtype=pl.String))
 
     def _texts_shown(self, header: str) -> pl.Series:
-        """Each text of a field as a finding shows it, by number."""
+        """Each text of a field as a finding shows it, by the text's number (String)."""
         if header not in self._shown_by_header:
             postcode = header in self.book.postcodes
             texts = [value_shown(text, gate=False, postcode=postcode) for text in self.table.texts[header].texts]
@@ -201,14 +205,18 @@ class ByColumns(Judged):
         return pl.DataFrame([line[: nothing.width] for line in lines], schema=nothing.schema, orient="row")
 
     def _nothing(self) -> pl.DataFrame:
-        """No findings, with the columns they would have."""
+        """An empty frame of findings.
+
+        row (UInt32), rule (Enum of the ids of the book), value, client, episode (String) and, where a last submission
+        is compared, previous (String).
+        """
         text = ("value", "client", "episode", *(("previous",) if self.book.compared else ()))
         return pl.DataFrame(schema={"row": pl.UInt32, "rule": book_ids(self.book), **dict.fromkeys(text, pl.String)})
 
     # ---- against the last submission -----------------------------------------------------------
 
-    def _changed(self, before: Before) -> pl.DataFrame:
-        """Findings on what should not have changed since the last submission."""
+    def _changed(self, before: Previous) -> pl.DataFrame:
+        """The findings on what should not have changed since the last submission, as `_nothing` has the columns."""
         book, judge = self.book, self._judge
         values = judge.values(before.types)
         incoming = values.filter(~pl.col(WITHHELD))
@@ -256,7 +264,7 @@ class ByColumns(Judged):
         )
 
     def _bad_cells(self, changed: pl.DataFrame) -> pl.DataFrame:
-        """Row and header of each cell in which something stands that is no value."""
+        """The cells with something that is no value: row (UInt32), header (String)."""
         parts = [pl.DataFrame(schema={"row": pl.UInt32, "header": pl.String})]
         for header in changed["header"].drop_nulls().unique():
             parsed = self._judge.parsed.get(header)

@@ -1,7 +1,7 @@
-"""A file put to the rule book row by row, in plain Python: the engine for small files, and the truth for large ones.
+"""The plain engine for files: small files are judged row by row, in Python. It is the truth for the engine of columns.
 
-No other library is loaded. A text that stands on several rows is looked at once; then each row is put to the rules of
-several fields, and the rows of one id to the rules across rows.
+No other library is loaded. Each distinct text of a field is parsed once. Then the rules of several fields are evaluated
+for each row, and the rules across rows for the rows of each id.
 """
 
 from __future__ import annotations
@@ -53,21 +53,30 @@ def read(source: Source) -> Rows:
 
 
 @dataclass(frozen=True)
-class Held:
-    """The records of a last submission: a row each, its values by place as the headers are."""
+class Previous:
+    """A last submission.
+
+    values: a tuple a row, in the order of the headers; None where blank. full: whether the file should have all of it.
+    """
 
     values: Sequence[Sequence[Typed]]
     full: bool
 
 
 class ByRows(Judged):
-    """Rows put to a rule book.
+    """Rows judged by a rule book.
 
-    hits: for each rule that fails somewhere, the places in the table at which it does, in order.
+    table: the rows. hits: for each rule that fails somewhere, the places at which it does, in order.
     """
 
     def __init__(
-        self, book: RuleBook, table: Rows, active: frozenset[int], today: date, submitter: str | None, held: Held | None
+        self,
+        book: RuleBook,
+        table: Rows,
+        active: frozenset[int],
+        today: date,
+        submitter: str | None,
+        previous: Previous | None,
     ) -> None:
         self.book = book
         self.odd = table
@@ -77,7 +86,7 @@ class ByRows(Judged):
         self.submitter = submitter
         self.height = len(table.numbers)
         self._records = Records(book, today, submitter)
-        #: Each text of each field, looked at; and the same row by row.
+        #: By header, each distinct text as parsed, and the parsed text of each row.
         self._known: dict[str, dict[str | None, ParsedText]] = {}
         self._columns = {header: self._parsed(header) for header in book.dataset.headers}
         self._counts: dict[str, list[tuple[ParsedText, int]]] = {}
@@ -86,11 +95,11 @@ class ByRows(Judged):
         self.gated = len(self._gated)
         self.absent: Mapping[Entity, int] = {}
         self._changes: list[tuple[int, int, str | None, str | None]] = []
-        if held is not None:
-            self._changes = list(self._changed(held))
+        if previous is not None:
+            self._changes = list(self._changed(previous))
 
     def _parsed(self, header: str) -> list[ParsedText]:
-        """The texts of a field, each distinct one looked at once."""
+        """The parsed text of a field on each row; each distinct text is parsed once."""
         texts = self.table.columns[header]
         parse = self._records.parse
         known = self._known[header] = {text: parse(header, text) for text in set(texts)}
@@ -99,6 +108,7 @@ class ByRows(Judged):
     # ---- the rules -----------------------------------------------------------------------------
 
     def _judge(self) -> None:
+        """Evaluate every rule: on one field by text, on several by row, across rows by id."""
         found: dict[int, list[int]] = {}
         for header, parsed in self._columns.items():
             if any(each.fails for each in self._known[header].values()):
@@ -182,7 +192,7 @@ class ByRows(Judged):
         return ((parsed, count) for parsed, count in self._counts[header] if wanted(parsed))
 
     def blank_ids(self, header: str) -> int:
-        """On how many rows that are looked at an id of a record is blank."""
+        """The number of rows whose gate holds and whose id is blank."""
         return sum(each.sent is None and at not in self._gated for at, each in enumerate(self._columns[header]))
 
     def numbers(self, places: range) -> Sequence[int]:
@@ -211,20 +221,20 @@ class ByRows(Judged):
         columns = [[each.value for each in parsed] for parsed in self._columns.values()]
         return list(zip(*columns, strict=True))
 
-    def held(self, *, full: bool) -> Held:
+    def as_previous(self, *, full: bool) -> Previous:
         """The rows as a last submission: those whose gate holds."""
-        return Held([values for at, values in enumerate(self.values) if at not in self._gated], full)
+        return Previous([values for at, values in enumerate(self.values) if at not in self._gated], full)
 
-    def _changed(self, held: Held) -> Iterator[tuple[int, int, str | None, str | None]]:
-        """What should not have changed since the last submission: place, rule, value and the one before."""
+    def _changed(self, previous: Previous) -> Iterator[tuple[int, int, str | None, str | None]]:
+        """What should not have changed since the last submission: place, number of the rule, value, value before."""
         book = self.book
         rejected = {at for i, places in self.hits.items() if book.rules[i].severity is Severity.REJECT for at in places}
         incoming = {at: values for at, values in enumerate(self.values) if at not in self._gated}
         client = book.dataset.headers.index(book.keys[0])
         withheld = {self.values[at][client] for at in self._gated}
-        said = compare.compare_rows(incoming, held.values, book.dataset, rejected=rejected)
+        said = compare.compare_rows(incoming, previous.values, book.dataset, rejected=rejected)
         changes = list(said)
-        self.absent = compare.absent(changes, held.values, withheld, book.dataset) if held.full else {}
+        self.absent = compare.absent(changes, previous.values, withheld, book.dataset) if previous.full else {}
         counts: set[tuple[int, Entity]] = set()
         for change in changes:
             if change.place is None or change.header is None or self._is_bad(change.place, change.header):
@@ -246,12 +256,14 @@ class ByRows(Judged):
 
     @cached_property
     def _rejected_at(self) -> Mapping[str, frozenset[int]]:
+        """By header, the places at which an id or the agency is rejected."""
         found: dict[str, set[int]] = {}
         for i in self.book.rejects_of_whom:
             found.setdefault(self.book.rules[i].header, set()).update(self.hits.get(i, ()))
         return {header: frozenset(places) for header, places in found.items()}
 
     def _change_findings(self) -> Iterator[Line]:
+        """The findings on changes since the last submission."""
         clients, episodes = (self._columns[key] for key in self.book.keys[:2])
         for at, i, value, previous in self._changes:
             client, episode = clients[at].value, episodes[at].value

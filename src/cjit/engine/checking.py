@@ -1,9 +1,9 @@
-"""A file, a frame or some records held against a dataset: the findings.
+"""The check: a file, a frame or some records against the rule book of a dataset.
 
-A small file is put to the rule book row by row, in plain Python (`by_rows`); a large one, or a frame, column by column,
-by Polars (`by_columns`). Both find the same. Records of a form go to the plain engine as they are (`records`).
+The plain engine (`by_rows`) judges small files row by row in Python. The engine of columns (`by_columns`) judges large
+files and frames by Polars. Both find the same. Records of a form go to the plain engine without a file (`records`).
 
-`check` gives what was found; `checked` the file with it, as it was read, of which copies are made.
+`check` returns the findings. `checked` returns the rows too, from which copies are made.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ __all__ = [
     "records",
 ]
 
-#: What has no more rows, with the last submission, is put to the rule book row by row.
+#: A file with no more rows, counted with those of the last submission, is judged row by row. With 10,000 rows the plain
+#: engine takes three quarters of the time of Polars, which has to be loaded first; with 20,000 it takes longer.
 FEW_ROWS = 10_000
 
 Progress = Callable[[int, int], None]
@@ -126,9 +127,9 @@ def check(  # noqa: PLR0913 - an argument an option
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """A file that was checked: what was found, and its rows as they were read, of which copies are made.
+    """A checked file. The whole file is in memory, as numbers or as text.
 
-    It holds the whole file in memory, as numbers or as text.
+    findings: what was found. judged: its rows as they were read, from which copies are made.
     """
 
     findings: Findings
@@ -162,26 +163,12 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Checked:
-    """Check a file as `check` does, and give it with what was found, so that copies of it need not read it again.
+    """Check a file as `check` does, and keep its rows as they were read, so that copies of it need not read it again.
 
-    Args:
-        source: the file, by its path, as bytes or opened; or columns of text by header, in a mapping or a frame.
-        dataset: the dataset or its letter.
-        today: the day nothing may be later than.
-        previous: the last submission, as `check` takes it.
-        submitter: the agency code AGNCY must have.
-        full: whether the file should have all records.
-        only: the rules that are asked.
-        skip: the rules that are not.
-        limit: how many findings stay in `Findings.batches`, the first ones (None: all).
-        sink: is handed every batch of findings in order.
-        progress: is told how much is done, and of how much, in bytes of the file.
+    It takes what `check` takes and raises what `check` raises.
 
     Returns:
-        The file, checked.
-
-    Raises:
-        Unusable, UnknownRule, Needed, TypeError: as `check` does.
+        The findings and the rows.
     """
     dataset = _dataset(dataset)
     _day(today)
@@ -191,7 +178,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     before = None if previous is None else _opened(previous, dataset)
     size = given.size if isinstance(given, Source) else 0
 
-    def report_bytes(done: int) -> None:
+    def read_bytes(done: int) -> None:
         # Reading is about half of the work.
         if progress and size:
             progress(min(done, size) // 2, size)
@@ -199,7 +186,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     if _is_small(given, before):
         judged: outcome.Judged = _by_rows(book, given, active, today, submitter, before, full)
     else:
-        judged = _by_columns(book, given, active, today, submitter, before, full, report_bytes)
+        judged = _by_columns(book, given, active, today, submitter, before, full, read_bytes)
     found = outcome.findings(judged, given if isinstance(given, Source) else None, limit, sink)
     if progress and size:
         progress(size, size)
@@ -207,7 +194,7 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
 
 
 def _opened(given: Given, dataset: Dataset) -> Source | Columns | pl.DataFrame:
-    """A file opened; a frame or columns as they are."""
+    """Open a file; frames and columns stay as they are."""
     if isinstance(given, Source | Mapping):
         return given
     return given if _is_frame(given) else open_file(given, dataset)  # type: ignore[arg-type]
@@ -220,7 +207,7 @@ def _is_frame(given: object) -> TypeGuard[pl.DataFrame]:
 
 
 def _is_small(*given: Source | Columns | pl.DataFrame | None) -> bool:
-    """Whether files and frames are put to the rule book row by row: they are few rows, or there is no Polars."""
+    """Whether the plain engine judges these files and frames: they have few rows, or Polars is not installed."""
     if find_spec("polars") is None:
         return True
     return sum(_rows_in(each) for each in given if each is not None) <= FEW_ROWS
@@ -232,7 +219,7 @@ def _rows_in(given: Source | Columns | pl.DataFrame) -> int:
     return len(next(iter(given.values()), ())) if isinstance(given, Mapping) else given.height
 
 
-def _assure(source: Source | Columns | pl.DataFrame, height: int, ragged: int) -> None:
+def _refuse_if_unusable(source: Source | Columns | pl.DataFrame, height: int, ragged: int) -> None:
     """Raise `Unusable` where a file changed while it was read, or had nothing in it."""
     if isinstance(source, Source):
         source.assure()
@@ -249,20 +236,22 @@ def _by_rows(
     previous: Source | Columns | pl.DataFrame | None,
     full: bool,
 ) -> outcome.Judged:
-    held = None
+    """Put a file or columns of text to the plain engine; `previous` is read, or is values, as `check` takes it."""
+    held: by_rows.Previous | None = None
     if previous is not None and _is_typed(previous, book.dataset):
         if WITHHELD in previous.columns:
             previous = previous.filter(~previous[WITHHELD])
-        held = by_rows.Held(_values_of(previous, book.dataset), full)
+        held = by_rows.Previous(_values_of(previous, book.dataset), full)
     elif previous is not None:
         before = by_rows.ByRows(book, _rows_of(previous, book.dataset), frozenset(), today, None, None)
-        held = before.held(full=full)
+        held = before.as_previous(full=full)
     table = _rows_of(given, book.dataset)
-    _assure(given, len(table.numbers), len(table.ragged))
+    _refuse_if_unusable(given, len(table.numbers), len(table.ragged))
     return by_rows.ByRows(book, table, active, today, submitter, held)
 
 
 def _rows_of(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> by_rows.Rows:
+    """The rows of a file, of columns or of a frame as text by header."""
     if isinstance(given, Source):
         return by_rows.read(given)
     if isinstance(given, Mapping):
@@ -272,7 +261,7 @@ def _rows_of(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> by_row
 
 
 def _values_of(frame: pl.DataFrame, dataset: Dataset) -> list[tuple[Any, ...]]:
-    """Typed values, by place as the headers are."""
+    """The rows of a frame of values: a tuple a row, in the order of the dataset's headers; None where blank."""
     pl = polars()
     none = pl.lit(None, pl.String)
     columns = (pl.col(h) if h in frame.columns else none.alias(h) for h in dataset.headers)
@@ -287,9 +276,10 @@ def _by_columns(
     submitter: str | None,
     previous: Source | Columns | pl.DataFrame | None,
     full: bool,
-    report_bytes: Bytes,
+    read_bytes: Bytes,
 ) -> outcome.Judged:
-    from cjit.engine.by_columns import Before, ByColumns
+    """Put a file or a frame to the engine of columns; `read_bytes` is called with the bytes read so far."""
+    from cjit.engine.by_columns import ByColumns, Previous
     from cjit.engine.judge import Judge
     from cjit.files.frames import repeating
 
@@ -302,9 +292,9 @@ def _by_columns(
         else:
             types = repeating(dataset)
             values = _values(previous, dataset, today, types)
-        before = Before(values.filter(~values[WITHHELD]) if WITHHELD in values.columns else values, types, full)
-    table = _table(given, book, report_bytes)
-    _assure(given, table.height, len(table.ragged))
+        before = Previous(values.filter(~values[WITHHELD]) if WITHHELD in values.columns else values, types, full)
+    table = _table(given, book, read_bytes)
+    _refuse_if_unusable(given, table.height, len(table.ragged))
     judge = Judge(book, table, active, today, submitter)
     judge.judge()
     return ByColumns(judge, before)
@@ -317,11 +307,22 @@ def check_rows(
     today: date,
     submitter: str | None = None,
 ) -> list[Finding]:
-    """Check some records at once, as a form does; one record takes a third of a millisecond.
+    """Check some records at once, as a form does.
 
-    `rows` are texts by header (a header left out is blank). Row numbers count from 0. With a single record
-    the rules across rows do not run: there is nothing to hold it against. Raises `UnknownHeader`, and TypeError for
-    what is no text.
+    With a single record the rules across rows do not run, as there is nothing to compare it with.
+
+    Args:
+        dataset: the dataset or its letter.
+        rows: the records, each a mapping of text by header; a header left out is blank.
+        today: the day nothing may be later than.
+        submitter: the agency code AGNCY must have.
+
+    Returns:
+        The findings by row, then by the book; rows count from 0.
+
+    Raises:
+        UnknownHeader: where a record has a header that the dataset has not.
+        TypeError: for anything but text, and for what is of another type.
     """
     dataset = _dataset(dataset)
     _day(today)
@@ -348,7 +349,7 @@ def _shown(rule: Rule, text: str | None, book: RuleBook) -> str | None:
 
 
 def texts_of(rows: Iterable[Record]) -> list[Record]:
-    """Records as a list, each with nothing but text in it; raises TypeError, naming the header, where there is more."""
+    """Records as a list. Raises TypeError, naming the header, where one has anything but text."""
     if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
         raise TypeError("The records must be a list, each a mapping of text by header: put a single one into a list")
     listed = list(rows)
@@ -392,12 +393,22 @@ def records(
     today: date,
     kinds: Mapping[str, pl.DataType] | None = None,
 ) -> pl.DataFrame:
-    """The values of a file, as columns of dates, numbers and text named by header, a row a row.
+    """The values of a file.
 
-    `row` is its number in the file; WITHHELD is true where consent is not given, of which nothing but the client's id
-    may be used, and WITHDRAWN where a code says that it is withdrawn. What is no value is null. Rows whose cells cannot
-    be told apart are left out. Texts are text, or of the `kinds` given (`read.repeating`), which two files that are
-    compared must share.
+    Args:
+        source: the file, by its path, as bytes or opened.
+        dataset: the dataset or its letter.
+        today: the day nothing may be later than.
+        kinds: types for columns of text, by header (`files.frames.repeating`); two files that are compared must share
+            them. A column not named is String.
+
+    Returns:
+        A row for each row whose cells can be told apart: row (UInt32, its number in the file); a column for each header
+        (Date, Int32 or text), null where there is no value; WITHHELD (Boolean), true where consent is not given, so
+        that nothing but the client's id may be used; WITHDRAWN (Boolean), true where a code says that it is withdrawn.
+
+    Raises:
+        Unusable: where the file cannot be read.
     """
     dataset = _dataset(dataset)
     _day(today)
@@ -407,6 +418,7 @@ def records(
 def _values(
     source: Source | Columns | pl.DataFrame, dataset: Dataset, today: date, types: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
+    """The values of a file or of columns of text, as `records` returns them."""
     from cjit.engine.judge import Judge
 
     book = rule_book(dataset)
@@ -414,14 +426,14 @@ def _values(
 
 
 def _is_typed(given: Source | Columns | pl.DataFrame, dataset: Dataset) -> TypeGuard[pl.DataFrame]:
-    """Whether a frame has values, as `records` gives them, not text."""
+    """Whether this is a frame of values, as `records` returns it, and not of text."""
     return _is_frame(given) and bool(
         given.schema.get(next(f.header for f in dataset.fields if f.kind is Kind.DATE)) == polars().Date
     )
 
 
-def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, report_bytes: Bytes = lambda done: None) -> Table:
-    """A file, or a frame of text, as a table."""
+def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, read_bytes: Bytes = lambda done: None) -> Table:
+    """Read a file, or a frame or columns of text, into a table; `read_bytes` is called with the bytes read so far."""
     from cjit.engine.table import read, repeating
     from cjit.files.frames import pieces_in, pieces_of
 
@@ -431,7 +443,7 @@ def _table(source: Source | Columns | pl.DataFrame, book: RuleBook, report_bytes
     def progress(size: int) -> None:
         nonlocal done
         done += size
-        report_bytes(done)
+        read_bytes(done)
 
     if isinstance(source, Source):
         return read(pieces_of(source, kinds), kinds, book.apart, progress)
@@ -445,6 +457,7 @@ def _framed(columns: Columns) -> Any:
 
 
 def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
+    """The numbers of the rules that are asked. Raises `UnknownRule` for a pattern that no rule matches."""
     only, skip = ([named] if isinstance(named, str) else named for named in (only, skip))
     for named in (only, skip):
         if not isinstance(named, Iterable) or not all(isinstance(each, str) for each in named):
@@ -466,6 +479,6 @@ def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> 
 
 
 def _cased(pattern: str) -> str:
-    """A rule or header as it is written, whatever the case it is asked for in."""
+    """A pattern in the case of the book: headers in capitals, names of rules in small letters."""
     header, dot, name = pattern.partition(".")
     return header.upper() + dot + name.lower()

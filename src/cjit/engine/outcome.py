@@ -1,6 +1,6 @@
-"""What an engine found, put in order, counted and worded: the findings of a check.
+"""The findings of a check, made from what an engine answers.
 
-The two engines answer the same questions about a table (`Judged`); what is said of the answers is said here, once.
+Both engines answer the same questions about a table (`Judged`). Here the answers are counted, put in order and worded.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ Key: TypeAlias = str | int | None
 
 
 class CellText(NamedTuple):
-    """A text of a field as it stands in the file, and looked at."""
+    """A text of a field as it stands in the file, and as it was parsed."""
 
     text: str | None
     parsed: ParsedText
 
 
 class Judged(ABC):
-    """A table that was put to a rule book.
+    """A table judged by a rule book. A row is known by its place in the table, counted from 0.
 
-    A row is known by its place in the table, counted from 0.
-
-    book: the rules. active: the numbers of those that were asked. today, submitter: the arguments of the check.
+    book: the rules.
+    active: the numbers of the rules that were asked.
+    today, submitter: the parameters of the check.
     odd: what was odd about the rows of the file.
-    height: how many rows can be read. gated: the gate of how many of them failed.
+    height: how many rows can be read.
+    gated: how many rows are gated.
     absent: where a last submission was compared, how many clients, episodes and so on of it are not in the file.
     """
 
@@ -64,15 +65,15 @@ class Judged(ABC):
 
     @abstractmethod
     def fired(self) -> dict[int, int]:
-        """On how many rows each rule fired, less that of ragged rows."""
+        """By number of the rule, on how many rows it fired; the rule of ragged rows apart."""
 
     @abstractmethod
     def gravest(self) -> dict[int, int]:
-        """On how many rows each severity is the gravest said of them, by its place in `Severity`; ragged rows apart."""
+        """By place of the severity in `Severity`, the rows of which it is the gravest; ragged rows apart."""
 
     @abstractmethod
     def batches(self, ragged: Sequence[Line]) -> Iterator[Batch]:
-        """All findings by row, then by the book, with those of the ragged rows among them."""
+        """All findings, by row, then by the book, with those of the ragged rows merged in."""
 
     @abstractmethod
     def first_findings(self) -> Iterator[Line]:
@@ -80,24 +81,29 @@ class Judged(ABC):
 
     @abstractmethod
     def counted(self, header: str, wanted: Callable[[ParsedText], bool]) -> Iterable[tuple[ParsedText, int]]:
-        """The texts of a field that are wanted, each with the number of rows it stands on whose gate holds.
+        """Count the wanted texts of a field on the rows whose gate holds.
 
-        The field is no id of a record.
+        Args:
+            header: the field, which is no id of a record.
+            wanted: whether a text is counted.
+
+        Returns:
+            Each such text, parsed, with its number of rows.
         """
 
     @abstractmethod
     def blank_ids(self, header: str) -> int:
-        """On how many rows that are looked at an id of a record is blank."""
+        """The number of rows whose gate holds and whose id is blank."""
 
     # ---- its rows ------------------------------------------------------------------------------
 
     @abstractmethod
     def numbers(self, places: range) -> Sequence[int]:
-        """The number of each of some rows, as a spreadsheet shows it."""
+        """The numbers of some rows, as a spreadsheet shows them."""
 
     @abstractmethod
     def cells(self, header: str) -> Mapping[Key, CellText]:
-        """Each text of a field by its key; an id that is not there has itself as key, text and value."""
+        """Each text of a field by its key. A missing key is an id that is its own key, text and value."""
 
     @abstractmethod
     def keys(self, header: str, places: Sequence[int]) -> Sequence[Key]:
@@ -119,7 +125,7 @@ class Judged(ABC):
         places: Sequence[int] = self.gated_rows
         given: set[int] = set()
         fields = self.book.dataset.fields
-        # Of nearly all rows the gate's own field says that they are none of these.
+        # The gate's own field rules out nearly all rows, so it comes first.
         for field in sorted(fields, key=lambda field: field.header != self.gate.header):
             if not places:
                 break
@@ -139,10 +145,11 @@ class Judged(ABC):
 
 @dataclass(frozen=True)
 class _GateTexts:
-    """What stands on the rows whose gate failed.
+    """What stands on the gated rows.
 
-    `counts` are the texts of the gate's field that are no code of it, with their rows: "" for blank, and where there
-    are many only some. `headers_again` counts the rows that repeat the headers.
+    counts: the texts of the gate's field that are no code of it, with their rows: "" for blank; some, where they are
+        many.
+    headers_again: the rows that repeat the headers.
     """
 
     counts: Counter[str]
@@ -228,7 +235,7 @@ class _Outcome:
 
     @property
     def _examined(self) -> int:
-        """The rows whose client consents and whose cells can be told apart."""
+        """The rows whose gate holds and whose cells can be told apart."""
         return self.judged.height - self.judged.gated
 
     def _completeness(self) -> dict[str, Filled]:
@@ -260,7 +267,7 @@ class _Outcome:
         return filled
 
     def _unknown(self, header: str) -> int:
-        """On how many rows stands a code that a list which is not complete does not have."""
+        """The rows with a code that an incomplete list does not have."""
         codes = self.book.dataset.codes_of(header)
         if codes is None or codes.complete or header in self.book.apart:
             return 0
@@ -293,7 +300,7 @@ class _Outcome:
         return "run"
 
     def _above(self) -> Iterator[str]:
-        """What may concern every record: a file that was cut off, and what stands for consent instead of its codes."""
+        """Sentences on what may concern every record: a file cut off, and texts that stand for consent."""
         if self.odd.cut_off:
             row = self.odd.cut_off
             yield f"The file ends within row {row:,}, so it may have been cut off: make the extract again"

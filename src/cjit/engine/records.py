@@ -1,7 +1,7 @@
-"""Records put to the rule book in plain Python: a form's one, or the rows of a small file. No other engine is needed.
+"""The plain engine for records: one of a form, or the rows of a small file, judged in Python.
 
-Each distinct text of a field is looked at once: what it is read as, its value, and which rules on the field alone it
-breaks. Then each row is put to the rules of several fields, and the rows of one id to the rules across rows.
+Each distinct text of a field is parsed once: what it is read as, its value, and the rules on the field alone that it
+breaks. Then the rules of several fields are evaluated for each row, and the rules across rows for the rows of each id.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from cjit.engine.shortcuts import alone, necessary, sieve
 
 
 class ParsedText(NamedTuple):
-    """A text of a field: what was sent (None where it is blank), read, and its value; what is said of it.
+    """A text of a field as the engine has it.
 
-    `is_no_value` says that something was sent that is no value of the field. `fails` are the rules on the field alone
-    that the text breaks, by number; `met` the conditions of rules told once a file, as (rule, place of the condition).
+    sent: the text; None where it is blank. read: what it is read as. value: its value; None where it has none.
+    is_no_value: whether something was sent that is no value of the field.
+    fails: the numbers of the rules on the field alone that it breaks.
+    met: the conditions of rules told once a file that it meets, as (number of the rule, place of the condition).
     """
 
     sent: str | None
@@ -34,7 +36,10 @@ class ParsedText(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One record: its texts as looked at, by place as the headers are; whether its gate failed; the rules it breaks."""
+    """A judged record.
+
+    parsed: its texts, in the order of the headers. gated: whether its gate failed. fails: the rules that it breaks.
+    """
 
     parsed: tuple[ParsedText, ...]
     gated: bool
@@ -54,13 +59,13 @@ class _Functions:
 
 
 def _sieved(condition: Condition) -> Condition:
-    """A condition with one look for all patterns without which it does not hold, before it is asked."""
+    """A condition, after one search for all the patterns without which it cannot hold."""
     needed = necessary(condition)
     return needed & condition if isinstance(needed, Matches) else condition
 
 
 class _Across:
-    """The rules over the rows that have the same id: over several such rows, and over one that no other row joins."""
+    """The rules over the rows with the same id: for ids that occur more than once, and for those that occur once."""
 
     def __init__(self, rules: Mapping[int, Condition], headers: Sequence[str]) -> None:
         self.rules = tuple(rules)
@@ -71,7 +76,7 @@ class _Across:
 
 
 class _OfField:
-    """One field's text, put to what follows from its kind and to the rules that read it alone."""
+    """A field with its rules, compiled: parses a text and evaluates the rules that read this field alone."""
 
     def __init__(self, book: RuleBook, header: str) -> None:
         kind = book.kinds[header]
@@ -80,7 +85,7 @@ class _OfField:
         self.met = [(i, n) for i in book.once if book.rules[i].header == header for n in range(len(book.rules[i].once))]
         conditions = [*book.of_one_field[header].values(), *(book.rules[i].once[n] for i, n in self.met)]
         self.parsed = Function(conditions, (header,)).parsed(kind.wrong, kind.no_value)
-        # Nearly all ids are like none of what is wrong with one.
+        # One search shows that nearly all ids break no rule.
         odd = sieve(header, conditions) if header in book.ids and kind.wrong is None else None
         self.is_odd = None if odd is None else Function([], (header,), spread=True).holds(odd)
 
@@ -119,13 +124,13 @@ class Records:
         self._gates = frozenset(book.gates)
 
     def parse(self, header: str, text: str | None) -> ParsedText:
-        """A text of a field."""
+        """Parse a text of a field."""
         if not text:
             return self._blank[header]
         return self._functions.of_field[header].parse(text, self.today, self.submitter)
 
     def row(self, parsed: Sequence[ParsedText]) -> Row:
-        """A record of looked at texts, put to every rule within a row."""
+        """Judge a record by every rule within a row; its parsed texts are in the order of the headers."""
         parsed = tuple(parsed)
         own = [i for each in parsed if each.fails for i in each.fails]
         gates = [i for i in own if i in self._gates]
@@ -134,13 +139,13 @@ class Records:
         return Row(parsed, False, tuple(sorted([*own, *self.several(parsed)])))
 
     def several(self, parsed: Sequence[ParsedText]) -> list[int]:
-        """The rules of several fields that a row breaks whose gate holds."""
+        """The numbers of the rules of several fields that a record breaks; its gate must hold."""
         functions = self._functions
         found = functions.fails(parsed, False, (), self.today, self.submitter)
         return [functions.several[at] for at in found] if found else found
 
     def rows(self, records: Iterable[Mapping[str, str | None]]) -> list[Row]:
-        """Some records; each distinct text of a field is looked at once."""
+        """Judge records by every rule within a row; each distinct text of a field is parsed once."""
         seen: dict[str, dict[str | None, ParsedText]] = {h: {} for h in self.book.dataset.headers}
         rows = []
         for record in records:
@@ -154,12 +159,16 @@ class Records:
         return rows
 
     def across(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> Iterator[tuple[int, int]]:
-        """What the rules across rows say of some rows: the place of a row, and the rule.
+        """Evaluate the rules across rows.
 
-        A row is its texts, looked at, and whether its gate failed.
+        Args:
+            rows: the parsed texts of each row, in the order of the headers, and whether it is gated.
+
+        Yields:
+            The place of a row and the number of a rule that it breaks.
         """
         headers = self.book.dataset.headers
-        shown = self._all_shown(rows)
+        shown = self._as_seen_across(rows)
         for key in dict.fromkeys((*self.book.keys, *self.book.across)):
             place = headers.index(key)
             groups: dict[Typed, list[int]] = {}
@@ -184,7 +193,18 @@ class Records:
         shown: Sequence[tuple[ParsedText, ...]],
         rows: Sequence[tuple[tuple[ParsedText, ...], bool]],
     ) -> Iterator[tuple[int, int]]:
-        """What the rules written over one id say: over the rows of an id together, and over those alone."""
+        """Evaluate the written rules over one id.
+
+        Args:
+            key: the header of the id.
+            groups: the places of the rows of each id; `several` has those of more than one.
+            several: see `groups`.
+            shown: what rules across rows see of each row.
+            rows: the rows as `across` takes them.
+
+        Yields:
+            The place of a row and the number of a rule that it breaks.
+        """
         across = self._functions.across[key]
         if across.lone:
             for places in groups.values():
@@ -199,8 +219,8 @@ class Records:
             for found in across.function.fails(*row, x, self.today, self.submitter):
                 yield at, across.rules[found]
 
-    def _all_shown(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> list[tuple[ParsedText, ...]]:
-        """What rules across rows see of each row: of a gated one the client's id alone; no id where it is none."""
+    def _as_seen_across(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> list[tuple[ParsedText, ...]]:
+        """What rules across rows see of each row: the client's id alone of a gated row, and no rejected id."""
         client = self.book.keys[0]
         shown = []
         for parsed, gated in rows:
@@ -233,12 +253,12 @@ class Records:
     ) -> Iterator[tuple[int, int]]:
         book, headers = self.book, self.book.dataset.headers
         compared = book.compared_with_submitter if self.submitter is not None else frozenset()
-        mine = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in compared]
+        dependencies = [(s, headers.index(s.header)) for s in book.stories if s.key == key and s.header not in compared]
         for group in several:
             places = [at for at in group if not rows[at][1]]
             if len(places) == 1:
                 continue
-            differ = [story for story, of in mine if len({shown[at][of].value for at in places} - {None}) > 1]
+            differ = [story for story, of in dependencies if len({shown[at][of].value for at in places} - {None}) > 1]
             # An id that belongs to several is not one thing, and its values need not agree.
             owners = [story for story in differ if story.owner]
             for story in owners or differ:
@@ -246,7 +266,7 @@ class Records:
                 yield from ((at, number) for at in places)
 
     def once(self, rows: Sequence[tuple[tuple[ParsedText, ...], bool]]) -> Iterator[tuple[int, int]]:
-        """What the rules that are told once a file say of some rows: the place of a row, and the rule."""
+        """The rules told once a file: the place of the row at which each fires, and its number."""
         headers = self.book.dataset.headers
         for i in self.book.once:
             rule = self.book.rules[i]
@@ -262,5 +282,5 @@ class Records:
 
 @lru_cache(maxsize=8)
 def prepared(dataset: Dataset, today: date, submitter: str | None) -> Records:
-    """A dataset's rule book for records checked on a day; made on the first call."""
+    """The records engine of a dataset for a day and a submitter; compiled on the first call and cached."""
     return Records(rule_book(dataset), today, submitter)
