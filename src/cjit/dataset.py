@@ -290,6 +290,12 @@ class Rule:
         return frozenset(cell.header for cell in cells_of(self.fails_when) if cell.stage is Stage.VALUE)
 
     @property
+    def passing_code(self) -> str:
+        """The code with which a gate holds, as its example has it."""
+        record = self.holds if isinstance(self.holds, Mapping) else self.holds[0]
+        return record[self.header]
+
+    @property
     def once(self) -> tuple[Condition, ...]:
         """The conditions that must each hold on some row, of a rule that is told once a file; else none."""
         return self.fails_when.conditions if isinstance(self.fails_when, FirstRow) else ()

@@ -834,8 +834,7 @@ def rules_of(dataset: Dataset) -> Iterator[Rule]:
                 yield rule
             elif rule.id.endswith("is_plainly_written"):
                 # Only rows that pass the gate are examined, and one value passes it.
-                passing = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-                message = f"Write the {kind.field.noun} as a capital {passing[header]} with no spaces"
+                message = f"Write the {kind.field.noun} as a capital {gate.passing_code} with no spaces"
                 yield replace(rule, message=message)
     yield from (story.rule for story in stories(dataset))
 

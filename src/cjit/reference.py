@@ -385,8 +385,7 @@ def _check_gates(codes: CodeList, dataset: Dataset, file: str) -> None:
                 )
     for gate in dataset.written:
         if gate.gate and dataset.by_header[gate.header].codes == codes.name:
-            passes = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-            code = passes[gate.header]
+            code = gate.passing_code
             if code not in codes.codes:
                 label = dataset.lists[codes.name].labels[code]
                 raise ReferenceProblem(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
 
-from cjit.dataset import Rule
 from cjit.engine.outcome import Judged
 
 
@@ -47,9 +45,3 @@ def withheld(judged: Judged) -> dict[int, Reason]:
     gated_rows = judged.gated_rows
     withheld_rows = dict(zip(gated_rows, map(reasons.__getitem__, judged.keys(gate, gated_rows)), strict=True))
     return withheld_rows | dict.fromkeys(judged.headers_again, Reason.HEADERS)
-
-
-def passing_code(gate: Rule) -> str:
-    """The code with which a gate holds, from its example."""
-    holds = gate.holds if isinstance(gate.holds, Mapping) else gate.holds[0]
-    return holds[gate.header]

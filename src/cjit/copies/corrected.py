@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from cjit.conditions import WHITE, headers_of
-from cjit.copies.consent import Reason, passing_code, withheld
+from cjit.copies.consent import Reason, withheld
 from cjit.copies.sent import CRLF, head_rows
 from cjit.dataset import Field, Kind
 from cjit.dates import Style, style_in
@@ -264,7 +264,7 @@ class _Corrector:
         # Rows that repeat the headers are no records.
         if texts.total() + len(judged.headers_again) < judged.height or not all(spells_yes(t or "") for t in texts):
             return None
-        return passing_code(judged.gate)
+        return judged.gate.passing_code
 
     def _styles(self) -> dict[str, Style]:
         """The style in which each column of dates is written, by header: such that correcting again changes nothing.
