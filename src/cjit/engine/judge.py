@@ -113,7 +113,11 @@ class Judge:
         self._hide_gated()
         self._once()
         self._hide_ids()
-        for key in dict.fromkeys((*self.book.across, *self.book.keys)):
+        keys = list(dict.fromkeys((*self.book.across, *self.book.keys)))
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            # The ids of clients, episodes and so on are put together side by side; each result is kept for its key.
+            list(pool.map(self._repeats, keys))
+        for key in keys:
             self._judge_key(key)
         return self.hits
 
@@ -165,26 +169,33 @@ class Judge:
 
     def _one_field(self) -> None:
         """The rules on one field, from the distinct texts; then which rows are gated."""
-        for header, parsed in self.parsed.items():
+
+        def failing(header: str) -> dict[int, Places]:
+            parsed = self.parsed[header]
             rules = sorted({i for each in parsed for i in each.fails})
             if not rules:
-                continue
+                return {}
             numbers = self.table.texts[header].numbers
             at = by_number([bool(each.fails) for each in parsed], numbers).arg_true()
             own = numbers.gather(at)
-            for i in rules:
-                self._add(i, at.filter(by_number([i in each.fails for each in parsed], own)))
+            return {i: at.filter(by_number([i in each.fails for each in parsed], own)) for i in rules}
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for fails in pool.map(failing, self.parsed):
+                for i, places in fails.items():
+                    self._add(i, places)
         for i in self.book.gates:
             if i in self.hits:
                 self.gated = self.gated.clone().scatter(self.hits[i], True)
 
     def _ids(self) -> None:
         """The rules on one id. Nearly all ids match no pattern of any rule and are never parsed."""
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            suspects = dict(zip(self.table.ids, pool.map(self._suspects_among, self.table.ids), strict=True))
         for header, ids in self.table.ids.items():
-            rules = self.book.of_one_field[header]
             for i in self.records.parse(header, None).fails:
                 self._add(i, ids.is_null().arg_true())
-            odd = self._suspects_among(ids, header, rules.values())
+            odd = suspects[header]
             texts = ids.gather(odd)
             parsed = {text: self.records.parse(header, text) for text in texts.unique()}
             self.parsed_ids[header] = {None: self.records.parse(header, None), **parsed}
@@ -203,11 +214,11 @@ class Judge:
                     # What stands for an id and is none is none, whichever rules were asked for.
                     self._no_ids.setdefault(header, []).append(at)
 
-    def _suspects_among(self, ids: pl.Series, header: str, rules: Iterable[Condition]) -> Places:
+    def _suspects_among(self, header: str) -> Places:
         """The places of the ids that may break a rule on the id alone: those that match a pattern, or all of them."""
-        odd = sieve(header, rules)
+        odd = sieve(header, self.book.of_one_field[header].values())
         if odd is None:
-            return ids.is_not_null().arg_true()
+            return self.table.ids[header].is_not_null().arg_true()
         # Each id is searched once for the patterns of all rules; only those that match are searched for each pattern.
         patterns = [each for each in self._sieves.values() if headers_of(each) == (header,)]
         self._suspects[header] = self._matching(header, merged([odd, *patterns]))
