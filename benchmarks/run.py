@@ -254,8 +254,8 @@ the machine.
 
 The goals that are not met are shown as they are.
 
-Files of at most 10,000 rows are judged row by row, in Python, and Polars is not loaded for them. Beyond some 15,000 rows
-the engine of columns is faster; seconds of the whole command:
+Files of at most 10,000 rows are judged row by row, in Python, and Polars is not loaded for them. The engine
+of columns is faster from some 15,000 rows on; seconds of the whole command:
 
 | rows | row by row | by columns |
 |---|---|---|

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from csv import writer
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ from cjit.datasets import dataset
 from cjit.datasets.q import Q
 from cjit.datasets.q.example import EXAMPLE, EXAMPLE_TODAY
 from cjit.engine import by_columns, by_rows, checking, judge
-from cjit.engine.checking import UnknownHeader, check, check_rows, in_full
+from cjit.engine.checking import UnknownHeader, UnknownRule, check, check_rows, in_full
 from cjit.engine.checking import records as values_of
 from cjit.engine.findings import Batch
 from cjit.engine.records import prepared
@@ -82,6 +82,37 @@ def test_a_cell_that_is_nothing_but_a_carriage_return_is_blank():
     data = csv(record(1), record(2, HOUSING="?"), record(3)).replace(b"?", b"\r")
     found = check(data, today=TODAY)
     assert (found.total, found.completeness["HOUSING"].blank) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [
+        ("SEX", '"M"x'),
+        ("SEX", '"F"M'),
+        ("SEX", '""M'),
+        ("SEX", '"M" '),
+        ("SEX", '"x"é'),
+        ("SEX", '""é'),
+        ("DOB", '"12/05/1990"x'),
+        ("CONSENT", '"Y"x'),
+        ("CLIENT", '"C2"x'),
+    ],
+)
+def test_what_follows_a_closing_quote_makes_the_file_unusable_and_is_never_lost(header, sent):
+    rows = csv(record(1), record(2, **{header: sent}), record(3))
+    with pytest.raises(Unusable, match="Row 3 of the file has a quotation mark out of place"):
+        check(rows, today=TODAY)
+
+
+@pytest.mark.parametrize(("sent", "shown"), [('x"M"', 'x"M"'), ('M"', 'M"'), ('"x""y"', 'x"y'), ('"x, y"', "x, y")])
+def test_a_quote_within_a_cell_is_part_of_it(sent, shown):
+    found = check(csv(record(1), record(2, SEX=sent), record(3)), today=TODAY)
+    assert [(seen.row, seen.rule, seen.value) for seen in found.first(5)] == [(3, "SEX.is_in_list", shown)]
+
+
+def test_cells_may_all_be_quoted():
+    quoted = [{header: f'"{text}"' for header, text in record(number).items()} for number in range(20)]
+    assert check(csv(*quoted), today=TODAY).total == 0
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u3000 "])
@@ -660,7 +691,8 @@ def test_consent_spelt_otherwise_on_some_rows_is_not_said_to_be_mended():
 def test_where_columns_have_shifted_nothing_that_stands_in_the_place_of_consent_is_told(texts):
     findings = check(csv(*(record(n, CONSENT=text) for n, text in enumerate(texts))), today=TODAY)
     assert findings.above == (
-        "CONSENT has texts that are none of its codes (Y or N): look whether the columns of the file have shifted",
+        "CONSENT has texts on some rows that are none of its codes (Y or N): look whether the columns of those rows"
+        " have shifted",
     )
     assert not any(text in str([*findings.notes, *findings.above]) for text in texts)
 
@@ -828,6 +860,78 @@ def test_what_stands_for_an_id_and_is_none_makes_no_one_client_whichever_rules_a
     rows = [record(CLIENTID="NULL"), record(1, CLIENTID="NULL", ETHNIC="B")]
     names = [name for _, name in found(check(frame(*rows), today=TODAY, skip=skip))]
     assert names == ([] if skip else ["CLIENTID.is_no_placeholder"] * 2)
+
+
+# ---- what cannot be checked ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"today": datetime(2026, 3, 31, 9, tzinfo=UTC)}, "today must be a date"),
+        ({"submitter": 3}, "The submitter must be an agency's code as text, not int"),
+        ({"limit": "3"}, "The limit must be a number of findings, or None for all, not str"),
+        ({"sink": 3}, "The sink must be something to call, not int"),
+        ({"progress": "bar"}, "The progress must be something to call, not str"),
+    ],
+)
+def test_options_of_another_type_are_refused_in_a_sentence(options, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        check(csv(record()), **({"today": TODAY} | options))
+
+
+def test_a_limit_below_nothing_is_refused():
+    with pytest.raises(ValueError, match="The limit must be 0 or more"):
+        check(csv(record()), today=TODAY, limit=-1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "sentence"),
+    [
+        ({"SEX": "M"}, TypeError, "The column SEX must be a list of texts, not str"),
+        ({"SEX": [1]}, TypeError, "The column SEX must have text as a file has it"),
+        ({"SEX": ["M"], "DOB": []}, ValueError, "a text for each record: they are of different lengths"),
+        ({"sex": ["M"]}, Unusable, "No column has a header of dataset Q"),
+        ({}, Unusable, "No column has a header of dataset Q"),
+    ],
+)
+def test_columns_that_are_none_are_refused_in_a_sentence(columns, error, sentence):
+    with pytest.raises(error, match=sentence):
+        check(columns, today=TODAY)
+
+
+def test_a_frame_without_a_known_header_is_refused_in_a_sentence():
+    with pytest.raises(Unusable, match="No column has a header of dataset Q"):
+        check(pl.DataFrame({"sex": ["M"]}), today=TODAY)
+
+
+def test_a_frame_may_call_a_field_by_its_other_name():
+    [other] = [(name, field.header) for field in Q.fields for name in field.also][:1]
+    own = frame(record(1), record(2))
+    renamed = own.rename({other[1]: other[0]})
+    columns = renamed.to_dict(as_series=False)
+    assert check(renamed, today=TODAY).frame.equals(check(own, today=TODAY).frame)
+    assert check(columns, today=TODAY).frame.equals(check(own, today=TODAY).frame)
+
+
+def test_a_rule_on_changes_may_be_left_out_where_nothing_is_compared_but_not_asked_for():
+    assert check(csv(record()), today=TODAY, skip=["SEX.is_unchanged"]).total == 0
+    with pytest.raises(UnknownRule, match="SEX.is_unchanged holds a file against the last submission"):
+        check(csv(record()), today=TODAY, only=["SEX.is_unchanged"])
+
+
+def test_headers_after_the_mark_of_a_second_file_are_headers_again():
+    whole = csv(record(1)) + b"\xef\xbb\xbf" + csv(record(2))
+    found = check(whole, today=TODAY)
+    assert "1 row repeats the headers" in " ".join(found.notes)
+    assert found.above == ()
+
+
+def test_a_row_of_nobody_hides_no_record_that_is_missing():
+    before = [record(1), record(2, CLIENTID="", EPISODID="77", REFERID="")]
+    now = [record(1), record(3, CLIENTID="", CONSENT="", EPISODID="", REFERID="")]
+    notes = check(csv(*now), today=TODAY, previous=csv(*before)).notes
+    assert any("1 episode of your last submission is not in this file" in note for note in notes)
 
 
 # ---- engine against engine -------------------------------------------------------------------------

@@ -421,11 +421,37 @@ def test_two_copies_are_not_printed_one_into_the_other(good, tmp_path):
     assert cjit("check", good, *DAY, *words).stderr.startswith("cjit: Both copies would stand on standard output")
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--agency", " "], "The code is blank"),
+        (["--previous", "-"], "Standard input can be read only once"),
+        (["--annotated", "nowhere/copy.csv"], "There is no folder nowhere for the copy of --annotated"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_before_anything_is_checked(options, sentence):
+    done = CliRunner().invoke(main, ["check", "-", *options], input=b"")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+def test_a_file_without_a_name_is_none():
+    done = CliRunner().invoke(main, ["check", ""])
+    assert (done.exit_code, done.stderr) == (2, "cjit: The name of the file is empty: give the name of a CSV file\n")
+
+
+def test_a_rule_on_changes_can_be_looked_up():
+    done = CliRunner().invoke(main, ["rules", "SEX.is_unchanged"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("SEX.is_unchanged\n  Severity: mismatch")
+    assert "Broken by" not in done.stdout
+
+
 def test_beside_a_device_no_list_of_changes_is_written_and_that_is_said(bad):
     done = cjit("check", bad, *DAY, "--corrected", "/dev/null")
 
     assert "rejected" in done.stdout.splitlines()[0]
-    assert "no list of the changes, which only a file has beside it" in done.stderr
+    assert "no list of the changes is made, as one is written only beside a file" in done.stderr
     assert not Path("/dev/null.changes.csv").exists()
 
 

@@ -51,6 +51,18 @@ class _Day(click.ParamType[date]):
         return day_of(value) or self.fail("write the date as 31/03/2026, 20260331 or 2026-03-31", param, ctx)
 
 
+class _AgencyCode(click.ParamType[str]):
+    """The code of an agency, without spaces round it."""
+
+    name = "code"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The code; refused where it is blank, which would match no agency at all."""
+        if not value.strip():
+            self.fail("The code is blank: give your agency's code, such as CJ123, or leave the option out", param, ctx)
+        return value.strip()
+
+
 class _Style(click.ParamType["Style"]):
     name = "style"
 
@@ -145,7 +157,7 @@ def main() -> None:
 @dataset_option
 @click.option("--today", type=_Day(), metavar="DATE", help="The day nothing may be later than (default: today).")
 @click.option("--previous", metavar="FILE", help="Your last submission: say what changed since.")
-@click.option("--agency", metavar="CODE", help="The agency that submits, such as CJ123.")
+@click.option("--agency", type=_AgencyCode(), metavar="CODE", help="The agency that submits, such as CJ123.")
 @click.option("--only", multiple=True, metavar="RULE", help="Run only this rule, field or pattern. Repeatable.")
 @click.option("--skip", multiple=True, metavar="RULE", help="Leave this rule, field or pattern out. Repeatable.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="By default what --output ends in, or text.")
@@ -175,13 +187,9 @@ def check(  # noqa: PLR0913 - an argument an option
     # By default the allocator returns the memory of a chunk a second after it is freed: a third of all that is used.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:20,muzzy_decay_ms:0")
     output = None if output and _is_standard_output(output) else output
-    for option, copy in (("--annotated", annotated), ("--corrected", corrected)):
-        if copy and _is_standard_output(copy) and output is None:
-            _stop(
-                f"The copy would stand amid the report on standard output: say which file to write with {option} FILE"
-            )
-        if copy and Path(copy).suffix.lower() in (".xlsx", ".xls", ".ods"):
-            _stop(f"{copy} would be a CSV file under the name of a workbook: give it a name that ends in .csv")
+    _refuse_copies(output, annotated, corrected)
+    if [*files, previous].count("-") > 1:
+        _stop("Standard input can be read only once: give - once, and the other file by its name")
     if not form and Path(output or "").suffix.lower() in (".pdf", ".doc", ".docx", ".xls", ".htm"):
         endings = ", ".join(each.suffix for each in FORMATS.values())
         _stop(f"There is no report in the form of {output}: give it a name that ends in {endings}")
@@ -217,6 +225,19 @@ def check(  # noqa: PLR0913 - an argument an option
                 _copies(result, annotated, corrected)
             status = max(status, 1 if result.findings.rejected else 0)
     sys.exit(status)
+
+
+def _refuse_copies(output: str | None, annotated: str | None, corrected: str | None) -> None:
+    """Stop where a copy cannot be written to the path that it is given."""
+    for option, copy in (("--annotated", annotated), ("--corrected", corrected)):
+        if copy and _is_standard_output(copy) and output is None:
+            _stop(
+                f"The copy would stand amid the report on standard output: say which file to write with {option} FILE"
+            )
+        if copy and Path(copy).suffix.lower() in (".xlsx", ".xls", ".ods"):
+            _stop(f"{copy} would be a CSV file under the name of a workbook: give it a name that ends in .csv")
+        if copy and not _is_standard_output(copy) and not Path(copy).absolute().parent.is_dir():
+            _stop(f"There is no folder {Path(copy).parent} for the copy of {option}: make it first")
 
 
 def _report_path(name: str, form: Format, output: str | None) -> str | None:
@@ -405,8 +426,10 @@ def _copies(result: Checked, annotated: str | None, corrected: str | None) -> No
     if corrected:
         changes = _changes_path(corrected)
         mended = correct(result, to(corrected), changes or io.BytesIO())
-        listed = f"every change in {changes}" if changes else "no list of the changes, which only a file has beside it"
-        click.echo(f"{mended}: the corrected copy is in {_path_shown(corrected)}, and {listed}", err=True)
+        listed = f"; every change is listed in {changes}" if mended.total else ""
+        if not changes:
+            listed = "; no list of the changes is made, as one is written only beside a file"
+        click.echo(f"{mended}: the corrected copy is in {_path_shown(corrected)}{listed}", err=True)
 
 
 def _path_shown(path: str) -> str:

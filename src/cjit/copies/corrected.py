@@ -31,7 +31,7 @@ from cjit.engine.outcome import ragged as ragged_lines
 from cjit.engine.plain import Typed
 from cjit.engine.records import ParsedText, Records
 from cjit.engine.shown import is_whole, may_be_shown, spells_yes, without_whole_postcodes
-from cjit.files.place import placed
+from cjit.files.place import WouldOverwrite, placed
 from cjit.files.source import Source
 from cjit.geography import upper_tier_for_sector
 from cjit.kinds import FieldKind, kinds_of
@@ -150,6 +150,8 @@ def correct(
         OSError: where one cannot be written.
     """
     source, judged = checked.source, checked.judged
+    if isinstance(path, str | os.PathLike) and isinstance(changes, str | os.PathLike) and Path(path) == Path(changes):
+        raise WouldOverwrite("The copy and the list of its changes must be two files: give them different names")
     with ExitStack() as stack:
         out = stack.enter_context(placed(path, source))
         change_list = stack.enter_context(placed(changes, source))

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from textwrap import fill, indent, wrap
 
 from cjit.dataset import Changes, Code, CodeList, Dataset, Entity, Field, Rule, Severity, Status
+from cjit.engine import compare
+from cjit.engine.rulebook import rule_book
 from cjit.kinds import kinds_of
 
 ATTRIBUTION = (
@@ -121,11 +123,17 @@ def rules(dataset: Dataset, pattern: str | None = None) -> str:
         width = max(len(rule.id) for rule in dataset.rules) + 2
         lines = [f"{dataset.title}: {len(dataset.rules)} rules", ""]
         lines += [f"{rule.id:<{width}}{rule.severity.value:<9}{rule.message}" for rule in dataset.rules]
+        changes = compare.rules(dataset)
+        lines += [
+            "",
+            f"And {len(changes)} on what changed since the last submission: see “cjit rules '*.is_unchanged'”",
+        ]
         return "\n".join(lines) + "\n"
     wanted = pattern.strip()
-    matching = [rule for rule in dataset.rules if rule.matches(wanted) or rule.matches(wanted.upper())]
+    book = rule_book(dataset, compared=True).rules
+    matching = [rule for rule in book if rule.matches(wanted) or rule.matches(wanted.upper())]
     if not matching:
-        near = get_close_matches(wanted, [rule.id for rule in dataset.rules], n=1)
+        near = get_close_matches(wanted, [rule.id for rule in book], n=1)
         hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
         raise DictionaryProblem(f"No rule matches “{wanted[:60]}”: {hint}")
     return "\n".join(_rule_in_full(rule) for rule in matching)
@@ -136,7 +144,8 @@ def _rule_in_full(rule: Rule) -> str:
     facts = [("Severity", rule.severity.value), ("Message", rule.message), ("Clause", rule.clause)]
     if rule.reading:
         facts.append(("Why", rule.reading))
-    for name, example in (("Broken by", rule.breaks), ("Kept by", rule.holds)):
+    examples = (("Broken by", rule.breaks), ("Kept by", rule.holds)) if rule.breaks or rule.holds else ()
+    for name, example in examples:
         records = [example] if isinstance(example, Mapping) else example
         for number, record in enumerate(records, 1):
             place = f", record {number}" if len(records) > 1 else ""

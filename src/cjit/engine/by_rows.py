@@ -231,7 +231,7 @@ class ByRows(Judged):
         rejected = {at for i, places in self.hits.items() if book.rules[i].severity is Severity.REJECT for at in places}
         incoming = {at: values for at, values in enumerate(self.values) if at not in self._gated}
         client = book.dataset.headers.index(book.keys[0])
-        withheld = {self.values[at][client] for at in self._gated}
+        withheld = {self.values[at][client] for at in self._gated} - {None}
         said = compare.compare_rows(incoming, previous.values, book.dataset, rejected=rejected)
         changes = list(said)
         self.absent = compare.absent(changes, previous.values, withheld, book.dataset) if previous.full else {}

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -172,8 +172,9 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
     """
     dataset = _dataset(dataset)
     _day(today)
+    _options(submitter, limit, sink, progress)
     book = rule_book(dataset, previous is not None)
-    active = _chosen(book.rules, only, skip)
+    active = _chosen(book, only, skip)
     given = _opened(source, dataset)
     before = None if previous is None else _opened(previous, dataset)
     size = given.size if isinstance(given, Source) else 0
@@ -195,9 +196,41 @@ def checked(  # noqa: PLR0913 - what a check can be told, by name
 
 def _opened(given: Given, dataset: Dataset) -> Source | Columns | pl.DataFrame:
     """Open a file; frames and columns stay as they are."""
-    if isinstance(given, Source | Mapping):
+    if isinstance(given, Source):
         return given
-    return given if _is_frame(given) else open_file(given, dataset)  # type: ignore[arg-type]
+    if isinstance(given, Mapping):
+        return _columns_of(given, dataset)
+    if not _is_frame(given):
+        return open_file(given, dataset)  # type: ignore[arg-type]
+    _refuse_unknown(given.columns, dataset)
+    also = {other: field.header for field in dataset.fields for other in field.also}
+    return given.rename({name: also[name] for name in given.columns if name in also})
+
+
+def _columns_of(columns: Columns, dataset: Dataset) -> Columns:
+    """Columns of text as lists. Raises TypeError or ValueError for anything else, `Unusable` without a known header."""
+    _refuse_unknown(columns, dataset)
+    also = {other: field.header for field in dataset.fields for other in field.also}
+    listed = {}
+    for name, texts in columns.items():
+        header = also.get(name, name)
+        if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+            raise TypeError(f"The column {header} must be a list of texts, not {type(texts).__name__}")
+        # Texts of other libraries are a kind of text that Polars does not take.
+        listed[header] = [str(text) if isinstance(text, str) else text for text in texts]
+        if any(not isinstance(text, str | None) for text in listed[header]):
+            raise TypeError(f"The column {header} must have text as a file has it, or None where it is blank")
+    lengths = {len(texts) for texts in listed.values()}
+    if len(lengths) > 1:
+        raise ValueError("The columns must have a text for each record: they are of different lengths")
+    return listed
+
+
+def _refuse_unknown(headers: Iterable[str], dataset: Dataset) -> None:
+    """Raise `Unusable` where no column is one of the dataset."""
+    also = {other for field in dataset.fields for other in field.also}
+    if not any(header in dataset.by_header or header in also for header in headers):
+        raise Unusable(f"No column has a header of dataset {dataset.letter}: name them as “cjit dictionary” lists them")
 
 
 def _is_frame(given: object) -> TypeGuard[pl.DataFrame]:
@@ -381,8 +414,21 @@ def _dataset(dataset: Dataset | str) -> Dataset:
     return dataset
 
 
+def _options(submitter: object, limit: object, sink: object, progress: object) -> None:
+    """Raise TypeError or ValueError for options of a check that are none."""
+    if not isinstance(submitter, str | None):
+        raise TypeError(f"The submitter must be an agency's code as text, not {type(submitter).__name__}")
+    if not isinstance(limit, int | None):
+        raise TypeError(f"The limit must be a number of findings, or None for all, not {type(limit).__name__}")
+    if limit is not None and limit < 0:
+        raise ValueError("The limit must be 0 or more findings, or None for all")
+    for name, call in (("sink", sink), ("progress", progress)):
+        if call is not None and not callable(call):
+            raise TypeError(f"The {name} must be something to call, not {type(call).__name__}")
+
+
 def _day(today: object) -> None:
-    if not isinstance(today, date):
+    if not isinstance(today, date) or isinstance(today, datetime):
         raise TypeError(f"today must be a date, such as date(2026, 3, 31), not {type(today).__name__}")
 
 
@@ -456,19 +502,23 @@ def _framed(columns: Columns) -> Any:
     return polars().DataFrame(columns, schema=dict.fromkeys(columns, polars().String))
 
 
-def _chosen(rules: Sequence[Rule], only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
+def _chosen(book: RuleBook, only: Sequence[str], skip: Sequence[str]) -> frozenset[int]:
     """The numbers of the rules that are asked. Raises `UnknownRule` for a pattern that no rule matches."""
     only, skip = ([named] if isinstance(named, str) else named for named in (only, skip))
     for named in (only, skip):
         if not isinstance(named, Iterable) or not all(isinstance(each, str) for each in named):
             raise TypeError("The rules of only and skip must be named by text, such as DISD.* or ROUTE")
-    only, skip = [_cased(p) for p in only], [_cased(p) for p in skip]
+    rules, every = book.rules, rule_book(book.dataset, compared=True).rules
     for pattern in (*only, *skip):
-        if not any(rule.matches(pattern) for rule in rules):
-            known = dict.fromkeys([*(rule.id for rule in rules), *(rule.header for rule in rules)])
-            near = difflib.get_close_matches(pattern, known, n=1)
+        if not any(rule.matches(_cased(pattern)) for rule in every):
+            known = dict.fromkeys([*(rule.id for rule in every), *(rule.header for rule in every)])
+            near = difflib.get_close_matches(_cased(pattern), known, n=1)
             hint = f"did you mean {near[0]}?" if near else "“cjit rules” lists them all"
             raise UnknownRule(f"There is no rule called {pattern}: {hint}")
+    only, skip = [_cased(p) for p in only], [_cased(p) for p in skip]
+    for pattern in only:
+        if not any(rule.matches(pattern) for rule in rules):
+            raise UnknownRule(f"{pattern} holds a file against the last submission: give that one with --previous")
     # Without these the verdict would speak of rows that nobody has looked at.
     always = {i for i, rule in enumerate(rules) if rule.gate or rule is RAGGED}
     return frozenset(always) | frozenset(

@@ -164,7 +164,8 @@ class Findings:
     gravest: rows by the gravest severity of their findings.
     ledger: every rule, whether it ran and how often it fired.
     completeness: how complete each field is, by header.
-    notes: sentences on the file. above: those on what concerns every row, or most; they are said before anything else.
+    notes: sentences on the file. above: those on the extract as a whole: a file cut off, or what stands
+        for consent instead of its codes; they are said before anything else.
     batches: the findings in row order, then book order: the first ones, where a check was told to keep only so many.
     total: how many there are.
     """

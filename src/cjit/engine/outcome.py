@@ -131,7 +131,8 @@ class Judged(ABC):
                 break
             names, cells = (field.header, *field.also), self.cells(field.header)
             texts = [cells[key].text if key in cells else key for key in self.keys(field.header, places)]
-            same = [not text or str(text).strip(WHITE).upper() in names for text in texts]
+            # Where files were put one below the other, the second one's byte order mark stands before its first header.
+            same = [not text or str(text).strip(WHITE + "\ufeff").upper() in names for text in texts]
             given.update(at for at, text in zip(places, texts, strict=True) if text)
             places = list(compress(places, same))
         return frozenset(given.intersection(places))
@@ -314,8 +315,8 @@ class _Outcome:
             return
         if not may_be_shown(texts):
             yield (
-                f"{gate.header} has texts that are none of its codes ({' or '.join(codes.codes)}): look whether the"
-                " columns of the file have shifted"
+                f"{gate.header} has texts on some rows that are none of its codes ({' or '.join(codes.codes)}): look"
+                " whether the columns of those rows have shifted"
             )
         elif all(map(spells_yes, texts)) and texts.total() == records:
             yield (

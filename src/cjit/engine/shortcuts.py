@@ -1,7 +1,8 @@
-"""What an engine may ask first, or leave out, because it follows from a condition, whatever runs it.
+"""Cheaper conditions that follow from a condition, so that both engines evaluate the dear one on few rows.
 
-`necessary` is a cheaper condition that holds wherever another does, `alone` what a condition across rows comes to for a
-row whose id no other row has.
+`necessary` gives a condition that holds wherever another does. `sieve` gives patterns one of which an id matches
+wherever it breaks a rule. `varying` and `needs_withheld` say which ids a rule across rows can fail for. `alone` gives
+what a condition across rows amounts to for a row whose id no other row has.
 """
 
 from __future__ import annotations

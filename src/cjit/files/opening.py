@@ -80,6 +80,8 @@ def open_file(
     open_files: list[object] = []
     if isinstance(path, bytes):
         path = io.BytesIO(path)
+    if path == "":
+        raise Unusable("The name of the file is empty: give the name of a CSV file")
     if path == "-":
         path, name = sys.stdin.buffer, name or "standard input"
     if isinstance(path, str | os.PathLike):

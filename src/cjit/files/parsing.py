@@ -229,22 +229,23 @@ class _OddRows:
         self.sure: set[tuple[int, int]] = set()
         self.undecided: list[int] = []
 
-    def examine(self, window: bytes, patterns: list[bytes], first: int) -> bytes:
+    def examine(self, window: bytes, patterns: list[bytes], first: int, *, quotes: bool) -> bytes:
         """Some lines as they are read: without ragged and blank ones, each with the right number of separators.
 
         Args:
             window: whole lines.
             patterns: for each line its separators, carriage returns and unpaired quotes.
             first: the number of the first row.
+            quotes: whether a quote may stand elsewhere than at the ends of a cell.
         """
         regular = self.separator * (self.width - 1)
         lines = window[:-1].split(b"\n")
         left_out: set[int] = set()
         for place, pattern in enumerate(patterns):
-            if pattern in (regular, regular + b"\r"):
-                continue
             line, row = lines[place], first + place
-            quoted = b'"' in pattern
+            quoted = b'"' in (line if quotes else pattern)
+            if pattern in (regular, regular + b"\r") and not quoted:
+                continue
             self.stray = self.stray or b"\r" in pattern.removesuffix(b"\r")
             self.stray = self.stray or (quoted and not _well_quoted(self.separator).fullmatch(line.rstrip(b"\r")))
             cells = _cells(line, self.separator, row, self.source.name)
@@ -405,13 +406,14 @@ class _Lines:
             end = data.rfind(b"\n", at, at + _WINDOW) + 1 or data.find(b"\n", at) + 1
             window = data[at:end]
             bare = window.translate(None, drop)
+            quotes = source.quotes and not _at_the_ends(window, separator, bare.count(b'"'))
             if source.quotes:
                 bare = bare.replace(b'""', b"")
             lines, rest = divmod(len(bare), len(regular))
-            if rest or bare != regular * lines:
+            if quotes or rest or bare != regular * lines:
                 patterns = bare[:-1].split(b"\n")
                 lines = len(patterns)
-                window = odd.examine(window, patterns, first + row)
+                window = odd.examine(window, patterns, first + row, quotes=quotes)
             windows.append(window)
             row, at = row + lines, end
         rows: Sequence[int] = range(first, first + row)
@@ -457,6 +459,12 @@ def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
     if b'"' not in line:
         return line.decode().split(separator.decode())
     return split([line.decode()], separator.decode(), row, name)[0]
+
+
+def _at_the_ends(lines: bytes, separator: bytes, quotes: int) -> bool:
+    """Whether each of some quotes begins or ends a cell, where those between two separators are in pairs."""
+    begin = lines.count(separator + b'"') + lines.count(b'\n"') + lines.startswith(b'"')
+    return quotes == begin + lines.count(b'"' + separator) + lines.count(b'"\n') + lines.count(b'"\r\n')
 
 
 @cache

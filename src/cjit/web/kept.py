@@ -193,7 +193,7 @@ class Arriving(TemporaryFileUploadHandler):
 def aside() -> Path:
     """The private folder of what is there for a moment only: uploads that arrive, copies that are read or made.
 
-    Nothing in it has a name where the platform can do without (`read.PrivateFile`), so that no backup takes it.
+    Nothing in it has a name where the platform can do without (`temporary.PrivateFile`), so that no backup takes it.
     """
     folder = Path(settings.UPLOADS) / "open"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,6 +1,6 @@
 """What an agency takes away from a submission: findings, its file as it was sent, and copies of it.
 
-Each is made when it is asked for, from what is kept, by the writers of `cjit.report` and `cjit.correct`.
+Each is made when it is asked for, from what is kept, by the writers of `cjit.report` and `cjit.copies`.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ NO_VALUE = kinds.no_value_rules(DATASET)
 class File:
     """A submission's file as it is read.
 
-    `sent` are its values (`check.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
+    `sent` are its values (`checking.records`), `rejected` the numbers of its rejected rows. `bad` has the `row` and
     `header` of each cell whose text is no value of its field, `nameless` of each id for whose sake a row is rejected.
     `missing` are the headers whose column it does not have.
     """
@@ -99,7 +99,7 @@ def read(submission: Submission) -> File:
 
 
 def of_findings(sent: pl.DataFrame, found: pl.DataFrame, missing: tuple[str, ...]) -> File:
-    """The values of a file (`check.records`) with what was found: row, header, rule and severity, as text.
+    """The values of a file (`checking.records`) with what was found: row, header, rule and severity, as text.
 
     `missing` are the columns that it does not have.
     """

@@ -53,7 +53,7 @@ def held(
     """The current records of an agency, or those known at a moment: `id` of the version, and its columns.
 
     What is known at a moment is what had been accepted by then; what was forgotten since is not known. Texts are
-    text, or of the `kinds` given (`read.repeating`).
+    text, or of the `kinds` given (`frames.repeating`).
     """
     where, params = "r.agency_id = %s AND r.forgotten_id IS NULL", [agency.pk]
     if on is None:
@@ -113,7 +113,7 @@ def _read(data: bytes, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
 
 
 def whole(records: Held) -> pl.DataFrame | None:
-    """What is held of each kind of record as `check.records` would read it from one file. None where nothing is."""
+    """What is held of each kind of record as `checking.records` would read it from one file. None where nothing is."""
     clients, episodes, referrals = (records[entity].drop("id") for entity in RECORDS)
     if clients.is_empty():
         return None
