@@ -304,7 +304,7 @@ def _byte_ranges(ends: Sequence[tuple[int, int]], start: int, headers: int) -> t
     return tuple(ranges)
 
 
-def _scan(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, bool, bool, list[tuple[int, int]]]:  # noqa: PLR0912 - to be divided when it is next opened
+def _scan(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, bool, bool, list[tuple[int, int]]]:
     """One pass over the bytes of a file, buffer by buffer.
 
     Args:
@@ -364,10 +364,9 @@ def _scan(file: IO[bytes], name: str, only_cr: bool, piece: int) -> tuple[str, b
                 " so this is not a CSV file: make the extract again"
             )
         unfinished = len(buffer) - end if end else unfinished + len(buffer)
-        if quotes or b'"' in buffer:
-            quotes = True
-            whole, rest = (rest + buffer[:end], buffer[end:]) if end else (b"", rest + buffer)
-            quoted_lines = quoted_lines or _has_unpaired_quote(whole, line_end)
+        quotes = quotes or b'"' in buffer
+        finished, rest = _finished(rest, buffer, end)
+        quoted_lines = quoted_lines or _has_unpaired_quote(finished, line_end)
         # Where carriage returns end the lines, a line feed inside a quoted cell is a line of the cell.
         quoted_lines = quoted_lines or (only_cr and b"\n" in buffer)
         lines += buffer.count(b"\n") + (buffer.count(b"\r") if only_cr else 0)
@@ -392,6 +391,24 @@ def _row(file: IO[bytes], offset: int, line_end: bytes) -> int:
         row += buffer.count(line_end)
         offset -= len(buffer)
     return row
+
+
+def _finished(rest: bytes, buffer: bytes, end: int) -> tuple[bytes, bytes]:
+    """The lines that a buffer finishes, and what it has of the next one.
+
+    Args:
+        rest: what was read of the line before the buffer.
+        buffer: the bytes.
+        end: where its last line ends; 0 where none does.
+
+    Returns:
+        The lines, or nothing where none has a quote; and the rest.
+    """
+    if not end:
+        return b"", rest + buffer
+    if b'"' not in buffer and b'"' not in rest:
+        return b"", buffer[end:]
+    return rest + buffer[:end], buffer[end:]
 
 
 def _has_unpaired_quote(lines: bytes, line_end: bytes) -> bool:

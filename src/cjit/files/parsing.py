@@ -20,7 +20,11 @@ from cjit.files.rows import block as in_block
 from cjit.files.source import ByteRange, Source, Unusable
 
 #: Bytes whose structure is compared at once. Only where one of their lines is odd are they split into lines.
-_WINDOW = 256 << 10
+_WINDOW = 64 << 10
+#: Quotes in a window that are looked at one by one; more are counted in five passes over it.
+_FEW_QUOTES = 200
+#: Bytes beside a chunk in which the rest of a block of rows is looked for.
+_BESIDE = 256 << 10
 #: Rows in a chunk of a file in which a quoted cell spans lines.
 _CHUNK_ROWS = 50_000
 #: Characters that a cell with nothing in it may have. Some old systems end a file with Control-Z.
@@ -239,13 +243,16 @@ class _OddRows:
             quotes: whether a quote may stand elsewhere than at the ends of a cell.
         """
         regular = self.separator * (self.width - 1)
+        straight = (regular, regular + b"\r")
         lines = window[:-1].split(b"\n")
         left_out: set[int] = set()
-        for place, pattern in enumerate(patterns):
-            line, row = lines[place], first + place
-            quoted = b'"' in (line if quotes else pattern)
-            if pattern in (regular, regular + b"\r") and not quoted:
-                continue
+        fitted = False
+        odd = [place for place, pattern in enumerate(patterns) if pattern not in straight]
+        if quotes:
+            odd = [place for place, line in enumerate(lines) if b'"' in line or patterns[place] not in straight]
+        for place in odd:
+            line, pattern, row = lines[place], patterns[place], first + place
+            quoted = b'"' in line
             self.stray = self.stray or b"\r" in pattern.removesuffix(b"\r")
             self.stray = self.stray or (quoted and not _well_quoted(self.separator).fullmatch(line.rstrip(b"\r")))
             cells = _cells(line, self.separator, row, self.source.name)
@@ -253,11 +260,14 @@ class _OddRows:
                 continue
             if self.judge(cells, row):
                 lines[place] = _fitted(line, self.separator, self.width - len(cells))
+                fitted = True
                 continue
             left_out.add(place)
             self.left_out.append(row)
             if _filled(cells):
                 self.ragged.append((row, len(cells)))
+        if not left_out and not fitted:
+            return window
         return b"".join(line + b"\n" for place, line in enumerate(lines) if place not in left_out)
 
     def judge(self, cells: list[str], row: int) -> bool:
@@ -406,8 +416,9 @@ class _Lines:
             end = data.rfind(b"\n", at, at + _WINDOW) + 1 or data.find(b"\n", at) + 1
             window = data[at:end]
             bare = window.translate(None, drop)
-            quotes = source.quotes and not _at_the_ends(window, separator, bare.count(b'"'))
-            if source.quotes:
+            quotes = False
+            if source.quotes and (count := bare.count(b'"')):
+                quotes = not _at_the_ends(window, separator, count)
                 bare = bare.replace(b'""', b"")
             lines, rest = divmod(len(bare), len(regular))
             if quotes or rest or bare != regular * lines:
@@ -438,12 +449,12 @@ class _Lines:
         first, last = here.first_row, here.first_row + here.lines - 1
         before = list(range(max(2, number * BLOCK + 1), first))
         after = range(last + 1, (number + 1) * BLOCK + 1)
-        start = max(self.source.start, here.offset - _WINDOW)
+        start = max(self.source.start, here.offset - _BESIDE)
         with self.source.path.open("rb") as file:
             file.seek(start)
             preceding = self._lines(file.read(here.offset - start))[-len(before) - 1 : -1] if before else []
             file.seek(here.offset + here.size)
-            following = self._lines(file.read(_WINDOW))[: len(after)] if after else []
+            following = self._lines(file.read(_BESIDE))[: len(after)] if after else []
         yield from zip(before[len(before) - len(preceding) :], preceding, strict=True)
         yield from zip(after, following, strict=False)
 
@@ -463,6 +474,14 @@ def _cells(line: bytes, separator: bytes, row: int, name: str) -> list[str]:
 
 def _at_the_ends(lines: bytes, separator: bytes, quotes: int) -> bool:
     """Whether each of some quotes begins or ends a cell, where those between two separators are in pairs."""
+    if quotes <= _FEW_QUOTES:
+        place = -1
+        for _ in range(quotes):
+            place = lines.index(b'"', place + 1)
+            begins = not place or lines[place - 1 : place] in (separator, b"\n")
+            if not begins and lines[place + 1 : place + 2] not in (separator, b"\r", b"\n"):
+                return False
+        return True
     begin = lines.count(separator + b'"') + lines.count(b'\n"') + lines.startswith(b'"')
     return quotes == begin + lines.count(b'"' + separator) + lines.count(b'"\n') + lines.count(b'"\r\n')
 
