@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from csv import writer
 from datetime import UTC, date, datetime
 from typing import Any
@@ -912,6 +913,16 @@ def test_a_frame_may_call_a_field_by_its_other_name():
     columns = renamed.to_dict(as_series=False)
     assert check(renamed, today=TODAY).frame.equals(check(own, today=TODAY).frame)
     assert check(columns, today=TODAY).frame.equals(check(own, today=TODAY).frame)
+
+
+def test_two_columns_for_one_field_are_refused_and_none_is_lost():
+    name, header = next((name, field.header) for field in Q.fields for name in field.also)
+    own = frame(record(1))
+    twice = own.with_columns(pl.lit("0").alias(name))
+    sentence = re.escape(f"The columns {header} and {name} are one and the same field")
+    for columns in (twice, twice.to_dict(as_series=False)):
+        with pytest.raises(Unusable, match=sentence):
+            check(columns, today=TODAY)
 
 
 def test_a_rule_on_changes_may_be_left_out_where_nothing_is_compared_but_not_asked_for():

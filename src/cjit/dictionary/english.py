@@ -139,7 +139,7 @@ def _flat(kind: type[_All] | type[_Any], parts: Iterable[_Statement]) -> list[_S
 
 
 class _Reader:
-    """Makes statements of the conditions of a dataset.
+    """Makes statements of the conditions of a dataset: each method returns the statement that its first line names.
 
     dataset: the dataset.
     words: the wording of each text pattern, by pattern.
@@ -158,9 +158,6 @@ class _Reader:
             condition: the condition.
             yes: whether it is true; otherwise it is false.
             known: whether it is surely so; otherwise it may also be not known.
-
-        Returns:
-            The statement.
         """
         match condition:
             case c.And(parts):
@@ -264,9 +261,6 @@ class _Reader:
             value: the value, which is the subject.
             verb: the verb.
             others: other values that are given where the statement is true, as the subject is.
-
-        Returns:
-            The statement.
         """
         bare = _bare(value)
         several = isinstance(bare, c.Start) and bare.length > 1
@@ -298,9 +292,6 @@ class _Reader:
             one: the first value.
             other: the second value.
             yes: whether it is so.
-
-        Returns:
-            The statement.
         """
         match one, other:
             case (c.Rows(same), c.Constant(1)):
@@ -338,9 +329,6 @@ class _Reader:
             one: the first value.
             other: the second value.
             yes: whether it is so.
-
-        Returns:
-            The statement.
         """
         if isinstance(one, c.Constant) and isinstance(other, c.Rows):
             if one.value == 1 and yes:
@@ -402,9 +390,6 @@ class _Reader:
             texts: the texts, by argument.
             yes: whether the combination is true.
             known: whether it is surely so; otherwise it may also be not known.
-
-        Returns:
-            The statement.
         """
         phrase = table.means if yes else table.denies
         given = self.needed(texts) if known else frozenset()
@@ -422,9 +407,6 @@ class _Reader:
             part: the condition.
             same: the ids.
             yes: whether there is such a row.
-
-        Returns:
-            The statement.
         """
         rows = f"{'some' if yes else 'no'} row with the same {self.ids(same)}"
         fact = self.statement(part, yes=True, known=True)
@@ -440,9 +422,6 @@ class _Reader:
             same: the ids.
             yes: whether it differs.
             known: whether it is surely so; otherwise it may also be not known, where the value is blank on all rows.
-
-        Returns:
-            The statement.
         """
         rows = f"rows with the same {self.ids(same)}"
         if yes:

@@ -202,35 +202,41 @@ def _opened(given: Given, dataset: Dataset) -> Source | Columns | pl.DataFrame:
         return _columns_of(given, dataset)
     if not _is_frame(given):
         return open_file(given, dataset)  # type: ignore[arg-type]
-    _refuse_unknown(given.columns, dataset)
-    also = {other: field.header for field in dataset.fields for other in field.also}
-    return given.rename({name: also[name] for name in given.columns if name in also})
+    return given.rename(_headers_of(given.columns, dataset))
 
 
 def _columns_of(columns: Columns, dataset: Dataset) -> Columns:
-    """Columns of text as lists. Raises TypeError or ValueError for anything else, `Unusable` without a known header."""
-    _refuse_unknown(columns, dataset)
-    also = {other: field.header for field in dataset.fields for other in field.also}
+    """Columns of text as lists, by header. Raises TypeError or ValueError where they are none, and `Unusable`."""
+    headers = _headers_of(columns, dataset)
     listed = {}
     for name, texts in columns.items():
-        header = also.get(name, name)
         if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-            raise TypeError(f"The column {header} must be a list of texts, not {type(texts).__name__}")
-        # Texts of other libraries are a kind of text that Polars does not take.
-        listed[header] = [str(text) if isinstance(text, str) else text for text in texts]
-        if any(not isinstance(text, str | None) for text in listed[header]):
-            raise TypeError(f"The column {header} must have text as a file has it, or None where it is blank")
+            raise TypeError(f"The column {name} must be a list of texts, not {type(texts).__name__}")
+        # Polars does not take the subclasses of str that other libraries have.
+        listed[headers[name]] = [str(text) if isinstance(text, str) else text for text in texts]
+        if any(not isinstance(text, str | None) for text in listed[headers[name]]):
+            raise TypeError(f"The column {name} must have text as a file has it, or None where it is blank")
     lengths = {len(texts) for texts in listed.values()}
     if len(lengths) > 1:
         raise ValueError("The columns must have a text for each record: they are of different lengths")
     return listed
 
 
-def _refuse_unknown(headers: Iterable[str], dataset: Dataset) -> None:
-    """Raise `Unusable` where no column is one of the dataset."""
-    also = {other for field in dataset.fields for other in field.also}
-    if not any(header in dataset.by_header or header in also for header in headers):
+def _headers_of(names: Iterable[str], dataset: Dataset) -> dict[str, str]:
+    """The header of each column by its name; a name that the dataset does not have stays.
+
+    Raises:
+        Unusable: where no column is one of the dataset, or two are one and the same.
+    """
+    also = {other: field.header for field in dataset.fields for other in field.also}
+    headers = {name: also.get(name, name) for name in names}
+    if not any(header in dataset.by_header for header in headers.values()):
         raise Unusable(f"No column has a header of dataset {dataset.letter}: name them as “cjit dictionary” lists them")
+    first: dict[str, str] = {}
+    for name, header in headers.items():
+        if first.setdefault(header, name) != name:
+            raise Unusable(f"The columns {first[header]} and {name} are one and the same field: keep one of them")
+    return headers
 
 
 def _is_frame(given: object) -> TypeGuard[pl.DataFrame]:
